@@ -1,0 +1,90 @@
+// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw (SC 2011).
+//
+// Every random number in entk is a pure function of (purpose, seed, step, index): nothing is drawn
+// "next", so nothing depends on the order of evaluation, on the number of threads or on the device.
+//   key     = the 64-bit seed
+//   counter = (block low, block high, step, purpose), each block giving four 32-bit words
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace entk {
+
+/// What a random number is for. Two purposes never share a counter, whatever the seed.
+/// The numbers are part of the files' meaning: append, never renumber.
+enum class Purpose : std::uint32_t {
+  first_layer = 1,       ///< rows of W0
+  second_layer = 2,      ///< a, for the plain initialisation
+  train_inputs = 3,
+  test_inputs = 4,
+  unlabeled_inputs = 5,
+  target_low_degree = 6,   ///< coefficients of f_k
+  target_directions = 7,   ///< β_i
+  noise = 8,               ///< Ξ_t of (21), keyed by step and entry
+  fresh_inputs = 9,        ///< fresh unlabeled points, keyed by step
+  signs = 10,              ///< random signs S, keyed by step
+  minibatch = 11,
+  displacement = 12,       ///< a small random start W(0)
+  lanczos_start = 13,
+  sketch = 14,             ///< random starts of subspace iterations
+  ball = 15,               ///< a uniform point of a ball, for perturbation at small gradients
+  label_noise = 16,
+  probe = 17,              ///< points for checks and examples
+  relu_weights = 18,       ///< Figure 2's network
+  convolution = 19,        ///< Appendix G's network
+};
+
+using Words = std::array<std::uint32_t, 4>;
+
+/// The ten rounds of Philox4x32.
+constexpr Words philox4x32(Words counter, std::array<std::uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * counter[0];
+    const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
+    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
+               static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
+               static_cast<std::uint32_t>(product0)};
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+/// The numbers of one purpose, seed and step, addressed by index.
+///
+/// Doubles are made with additions, multiplications, divisions and square roots alone (no libm), so
+/// they have the same bits on every processor.
+class RandomStream {
+ public:
+  explicit RandomStream(Purpose purpose, std::uint64_t seed, std::uint32_t step = 0)
+      : purpose_(static_cast<std::uint32_t>(purpose)), seed_(seed), step_(step) {}
+
+  /// The four words of a block.
+  Words block(std::uint64_t index) const {
+    return philox4x32({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                       step_, purpose_},
+                      {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+  }
+  /// Uniform on [0, 1) with 53 bits; two to a block.
+  double uniform(std::uint64_t index) const;
+  /// Standard normal by Box and Muller; two to a block.
+  double normal(std::uint64_t index) const;
+  /// +1 or −1, each with probability one half; 128 to a block.
+  int sign(std::uint64_t index) const;
+  /// Uniform on {0, …, bound − 1} (bias below bound/2⁶⁴).
+  std::uint64_t below(std::uint64_t index, std::uint64_t bound) const;
+
+ private:
+  std::uint32_t purpose_;
+  std::uint64_t seed_;
+  std::uint32_t step_;
+};
+
+/// log(x) for finite x > 0, and sin and cos of 2πu for u in [0, 1), to about one unit in the last
+/// place, with the same bits on every IEEE processor.
+double portable_log(double x);
+void portable_sincos2pi(double u, double& sine, double& cosine);
+
+}  // namespace entk

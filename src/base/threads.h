@@ -1,0 +1,44 @@
+// Threads of entk's own loops.
+//
+// entk shares fixed tiles over threads and sums their results by a fixed tree, so that results have
+// the same bits for every number of threads. ATen's own threading gives no such promise: wherever
+// its bits reach W or a recorded number, it runs on one thread (SerialTorch).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace entk {
+
+/// Number of threads that parallel_for uses; the number of processors at first.
+int threads();
+/// Sets it; 0 means the number of processors this process may use. @throws InputError if negative.
+void set_threads(int count);
+
+/// Calls body(i) once for each i in [0, count), shared out over threads(); returns when all are
+/// done. Inside another parallel_for, or inside an InlineRegion, it is a plain loop. If calls throw,
+/// the exception of the lowest index among those that ran is rethrown here.
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
+
+/// While it lives, parallel_for on this thread is a plain loop: for runs side by side.
+class InlineRegion {
+ public:
+  InlineRegion();
+  ~InlineRegion();
+  InlineRegion(const InlineRegion&) = delete;
+  InlineRegion& operator=(const InlineRegion&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// While it lives, ATen runs on one thread.
+class SerialTorch {
+ public:
+  SerialTorch();
+  ~SerialTorch();
+  SerialTorch(const SerialTorch&) = delete;
+  SerialTorch& operator=(const SerialTorch&) = delete;
+};
+
+}  // namespace entk

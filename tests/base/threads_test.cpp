@@ -1,0 +1,53 @@
+#include "entk/base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "entk/base/error.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using testing::ThreadCount;
+
+TEST(Threads, EveryIndexRunsOnce) {
+  for (int count : {1, 2, 3, 7}) {
+    const ThreadCount setting(count);
+    for (int repeat = 0; repeat < 200; ++repeat) {
+      std::vector<std::atomic<int>> calls(101);
+      parallel_for(101, [&](std::int64_t i) { ++calls[i]; });
+      for (auto& c : calls) ASSERT_EQ(c.load(), 1);
+    }
+  }
+}
+
+TEST(Threads, AnExceptionReachesTheCallerAndThePoolGoesOn) {
+  const ThreadCount setting(3);
+  EXPECT_THROW(parallel_for(50, [](std::int64_t i) { if (i == 7) throw std::runtime_error("x"); }),
+               std::runtime_error);
+  std::atomic<int> calls{0};
+  parallel_for(50, [&](std::int64_t) { ++calls; });
+  EXPECT_EQ(calls.load(), 50);
+}
+
+TEST(Threads, NestedAndConcurrentLoopsFinish) {
+  const ThreadCount setting(3);
+  std::atomic<int> calls{0};
+  auto nest = [&] {
+    parallel_for(10, [&](std::int64_t) { parallel_for(10, [&](std::int64_t) { ++calls; }); });
+  };
+  std::thread other(nest);
+  nest();
+  other.join();
+  EXPECT_EQ(calls.load(), 200);
+}
+
+TEST(Threads, NegativeCountsAreRefused) { EXPECT_THROW(set_threads(-1), InputError); }
+
+}  // namespace
+}  // namespace entk
