@@ -159,8 +159,10 @@ FigureFiles write_figure(const fs::path& folder, const std::string& name, const 
 }
 
 Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label label) {
-  return {.label = std::move(label), .x = {x_low, x_high}, .y = {law(x_low), law(x_high)}, .low = {},
-          .high = {}, .style = SeriesStyle::reference, .color = {}};
+  return {.label = std::move(label),
+          .x = {x_low, x_high},
+          .y = {law(x_low), law(x_high)},
+          .style = SeriesStyle::reference};
 }
 
 Series guide_line(double slope, double x, double y, double x_low, double x_high, Label label) {

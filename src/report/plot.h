@@ -23,7 +23,8 @@ struct Label {
   Label(std::string text) : text(std::move(text)) {}
 };
 
-/// gnuplot's enhanced text: R_3, 10^{-3}, {/:Italic λ}, {/:Bold a}, \{ for a brace.
+/// gnuplot's enhanced text: R_3, 10^{-3}, {/:Italic λ}, {/:Bold a}, \{ for a brace. A hair space
+/// (U+200A) before ^ keeps an exponent clear of a slanted letter.
 Label rich_text(std::string markup);
 
 enum class SeriesStyle {
@@ -35,17 +36,17 @@ enum class SeriesStyle {
 
 /// A point that is not finite, or not positive on a logarithmic axis, leaves a gap.
 struct Series {
-  Label label;  ///< empty: not in the legend
-  std::vector<double> x, y;
-  std::vector<double> low, high;  ///< optional translucent band, as mean ± one standard deviation
+  Label label = {};  ///< empty: not in the legend
+  std::vector<double> x = {}, y = {};
+  std::vector<double> low = {}, high = {};  ///< optional translucent band, as mean ± one standard deviation
   SeriesStyle style = SeriesStyle::line;
-  std::optional<int> color;  ///< index into the palette; by default the place among the panel's series
+  std::optional<int> color = {};  ///< index into the palette; by default the place in the panel
 };
 
 struct Axis {
-  Label label;
+  Label label = {};
   bool logarithmic = false;
-  std::optional<double> minimum, maximum;
+  std::optional<double> minimum = {}, maximum = {};
 };
 
 enum class Legend {
@@ -59,16 +60,16 @@ enum class Legend {
 };
 
 struct Panel {
-  Label title;
-  Axis x, y;
-  std::vector<Series> series;
+  Label title = {};
+  Axis x = {}, y = {};
+  std::vector<Series> series = {};
   Legend legend = Legend::automatic;
 };
 
 struct Figure {
-  Label title;
-  std::string caption;  ///< kept as a comment in the data and the script
-  std::vector<Panel> panels;
+  Label title = {};
+  std::string caption = {};  ///< kept as a comment in the data and the script
+  std::vector<Panel> panels = {};
   Palette palette = Palette::categorical;
   int columns = 0;                 ///< panels a row; 0: up to three
   double width = 0, height = 0;    ///< inches; 0: a text width (5.5) or a column (3.4), and to match

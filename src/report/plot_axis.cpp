@@ -99,7 +99,9 @@ Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& 
 }  // namespace
 
 bool Scale::shows(double value) const {
-  return std::isfinite(value) && (!logarithmic || value > 0);
+  // Margins and steps must not overflow, here or in gnuplot.
+  constexpr double largest = 1e300;
+  return std::fabs(value) < largest && (!logarithmic || value > 1 / largest);
 }
 
 std::string tick_text(double value) {

@@ -128,9 +128,11 @@ int color_index(const Panel& panel, std::size_t series) {
 
 namespace {
 
-// One row in the middle of the page if it fits, else a grid of equal columns. Returns the height in
-// inches; y is left in inches from the top of the strip.
-double place_strip(const Panel& panel, std::size_t p, double page, std::vector<LegendEntry>& strip) {
+// Adds a panel's entries: one row in the middle of the page if it fits, else a grid of equal columns.
+// `top` is the height in inches of what is there already; y is left in inches from the strip's top.
+// Returns the new height.
+double place_strip(const Panel& panel, std::size_t p, double page, double top,
+                   std::vector<LegendEntry>& strip) {
   constexpr double between = 1.6 * em;
   const auto entries = legend_entries(panel);
   std::vector<double> widths;
@@ -153,10 +155,10 @@ double place_strip(const Panel& panel, std::size_t p, double page, std::vector<L
     const auto row = static_cast<double>(i / columns);
     strip.push_back({p, static_cast<std::size_t>(entries[i] - panel.series.data()), x / page,
                      (x + sample_em * em) / page, (x + (sample_em + gap_em) * em) / page,
-                     em * line_em * (row + 0.5)});
+                     top + em * line_em * (row + 0.5)});
     x += widths[i % columns];
   }
-  return em * (line_em * static_cast<double>((count + columns - 1) / columns) + 0.4);
+  return top + em * line_em * static_cast<double>((count + columns - 1) / columns);
 }
 
 }  // namespace
@@ -179,7 +181,7 @@ Layout make_layout(const Figure& figure) {
     layout.x.push_back(scale_x(panel, rough_width));
     layout.y.push_back(scale_y(panel, rough_height));
     double& l = left[p % columns];
-    l = std::max(l, y_label_distance(layout.y[p]) + em * (panel.y.label.text.empty() ? -0.5 : 0.7));
+    l = std::max(l, y_label_distance(layout.y[p]) + em * (panel.y.label.text.empty() ? -0.5 : 0.95));
     double& b = bottom[p / columns];
     b = std::max(b, panel.x.label.text.empty() ? 1.8 * em : x_label_distance + 0.75 * em);
     double& t = top[p / columns];
@@ -205,11 +207,15 @@ Layout make_layout(const Figure& figure) {
       legend = empty || count > 1 ? corner : Legend::below;
     }
     const bool below = legend == Legend::below || (legend == Legend::automatic && shared);
-    if (below && layout.strip.empty()) {
-      strip_height = place_strip(panel, p, layout.width, layout.strip);
+    const bool placed = std::any_of(layout.strip.begin(), layout.strip.end(), [&](const auto& entry) {
+      return same_entries(figure.panels[entry.panel], panel);
+    });
+    if (below && !placed) {
+      strip_height = place_strip(panel, p, layout.width, strip_height, layout.strip);
     }
     layout.legends.push_back(below ? Legend::none : legend);
   }
+  if (!layout.strip.empty()) strip_height += 0.4 * em;
   const double title = figure.title.text.empty() ? 0 : title_height;
   double margins = title + strip_height;
   for (std::size_t r = 0; r < rows; ++r) margins += bottom[r] + top[r];

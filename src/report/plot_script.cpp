@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "entk/report/plot_layout.h"
 #include "entk/report/table.h"
@@ -209,6 +210,8 @@ std::string quoted(const Label& label) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (!label.rich && std::string_view("\\{}_^@&~").find(c) != std::string_view::npos) out += '\\';
+    // gnuplot 5.4 misreads a doubled quote right after another quote.
+    if (c == '\'' && out.back() == '\'') out += "{}";
     font = label.rich && (font || text.compare(i, 2, "{/") == 0);
     // Some SVG viewers drop a space beside markup; a no-break space stays.
     out += c == '\'' ? "''" : c == ' ' && !font ? "\u00A0" : std::string(1, c);
