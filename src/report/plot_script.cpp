@@ -49,7 +49,7 @@ std::string linetype_commands(const Figure& figure) {
     out += fmt::format("set linetype {} lc rgb '{}' lw 1.4 pt {} ps {}", i + 1, colors[i],
                        markers[i % 6], sizes[i % 6]);
     // A second round of the seven colours is told apart by its dashes.
-    if (figure.palette == Palette::categorical && i >= 7) out += fmt::format(" dt {}", 1 + i / 7 % 4);
+    if (figure.palette == Palette::categorical && i >= 7) out += i < 14 ? " dt (5,3)" : " dt (1,2)";
     out += "\n";
   }
   return out + "set linetype 100 lc rgb '#666666'\n";
