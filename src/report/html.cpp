@@ -65,10 +65,14 @@ a{text-decoration:none}}
 
 const char* symbol(Verdict verdict) {
   switch (verdict) {
-    case Verdict::held: return "✓";
-    case Verdict::did_not_hold: return "✗";
-    case Verdict::too_small_to_tell: return "?";
-    case Verdict::not_run: break;
+    case Verdict::held:
+      return "✓";
+    case Verdict::did_not_hold:
+      return "✗";
+    case Verdict::too_small_to_tell:
+      return "?";
+    case Verdict::not_run:
+      break;
   }
   return "–";
 }
@@ -77,10 +81,14 @@ const char* symbol(Verdict verdict) {
 
 std::string to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::held: return "held";
-    case Verdict::did_not_hold: return "did not hold";
-    case Verdict::too_small_to_tell: return "too small to tell";
-    case Verdict::not_run: break;
+    case Verdict::held:
+      return "held";
+    case Verdict::did_not_hold:
+      return "did not hold";
+    case Verdict::too_small_to_tell:
+      return "too small to tell";
+    case Verdict::not_run:
+      break;
   }
   return "not run";
 }
@@ -100,7 +108,9 @@ void HtmlPage::heading(int level, const std::string& text) {
   }
 }
 
-void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + escape_html(text) + "</p>\n"; }
+void HtmlPage::paragraph(const std::string& text) {
+  body_ += "<p>" + escape_html(text) + "</p>\n";
+}
 
 void HtmlPage::table(const Table& table) {
   // Focus lets the keyboard scroll it.
@@ -144,9 +154,11 @@ void HtmlPage::figure(const FigureFiles& files, const std::string& caption) {
   figure(text.str(), caption, source);
 }
 
-void HtmlPage::figure(const std::string& svg, const std::string& caption, const std::string& source) {
+void HtmlPage::figure(const std::string& svg, const std::string& caption,
+                      const std::string& source) {
   const std::string prefix = fmt::format("figure-{}-", figures_ + 1);
-  body_ += "<figure>\n" + inline_svg(svg, prefix, caption) + "\n<figcaption>" + escape_html(caption);
+  body_ +=
+      "<figure>\n" + inline_svg(svg, prefix, caption) + "\n<figcaption>" + escape_html(caption);
   if (!source.empty()) {
     body_ += " <span class=\"source\">Data and script: " + escape_html(source) + "</span>";
   }
@@ -159,7 +171,8 @@ std::string HtmlPage::str() const {
   page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   page += "<title>" + title_ + "</title>\n<style>" + style + "</style>\n</head>\n<body>\n";
   page += "<h1>" + title_ + "</h1>\n";
-  if (!contents_.empty()) page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
+  if (!contents_.empty())
+    page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
   return page + "<main>\n" + body_ + "</main>\n</body>\n</html>\n";
 }
 

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -16,20 +18,35 @@ int rounded_exponent(double value, int digits) {
 }
 
 // Exponents shown without an e.
-bool is_plain(int exponent) { return exponent >= -4 && exponent < 6; }
+bool is_plain(int exponent) {
+  return exponent >= -4 && exponent < 6;
+}
+
+// Whole numbers that are exact are written out: 20000, not 2e+04.
+bool is_short_whole(double value) {
+  return value == std::trunc(value) && std::fabs(value) < 1e9;
+}
+
+// 1.5e-07 as 1.5e-7, 1e+23 as 1e23.
+std::string tidy_exponent(const std::string& text) {
+  const auto e = text.find('e');
+  if (e == std::string::npos) return text;
+  return fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
+}
 
 std::string shortest(double value) {
+  if (is_short_whole(value) && !(value == 0 && std::signbit(value)))
+    return fmt::format("{:.0f}", value);
   char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
+  return tidy_exponent({buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr});
 }
 
 std::string significant(double value, int digits) {
   if (value == 0.0) return "0";
-  if (value == std::trunc(value) && std::fabs(value) < 1e9) return fmt::format("{:.0f}", value);
+  if (is_short_whole(value)) return fmt::format("{:.0f}", value);
   const int exponent = rounded_exponent(value, digits);
   if (is_plain(exponent)) return fmt::format("{:.{}f}", value, std::max(0, digits - 1 - exponent));
-  std::string text = fmt::format("{:.{}e}", value, digits - 1);
-  return fmt::format("{}e{}", text.substr(0, text.find('e')), exponent);
+  return tidy_exponent(fmt::format("{:.{}e}", value, digits - 1));
 }
 
 }  // namespace
@@ -38,9 +55,12 @@ std::string format_number(double value, int digits, NumberFormat format) {
   if (std::isnan(value)) return "–";
   if (std::isinf(value)) return value > 0 ? "∞" : "-∞";
   switch (format) {
-    case NumberFormat::fixed: return fmt::format("{:.{}f}", value, std::max(0, digits));
-    case NumberFormat::shortest: return shortest(value);
-    case NumberFormat::significant: break;
+    case NumberFormat::fixed:
+      return fmt::format("{:.{}f}", value, std::max(0, digits));
+    case NumberFormat::shortest:
+      return shortest(value);
+    case NumberFormat::significant:
+      break;
   }
   return significant(value, std::max(1, digits));
 }

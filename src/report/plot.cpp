@@ -3,9 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
+#include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -36,10 +37,11 @@ void write_file(const fs::path& path, const std::string& bytes) {
   }
   const int error = errno;
   if (file >= 0 && ::close(file) != 0) good = false;
-  if (!good) throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
+  if (!good)
+    throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
 }
 
-std::string read_file(const fs::path& path) {
+std::string contents_of(const fs::path& path) {
   std::ostringstream bytes;
   bytes << std::ifstream(path, std::ios::binary).rdbuf();
   return bytes.str();
@@ -47,12 +49,20 @@ std::string read_file(const fs::path& path) {
 
 void check(const std::string& name, const Figure& figure) {
   const bool good_name = !name.empty() && name[0] != '.' && name[0] != '-' &&
-                         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                "0123456789-_.") == std::string::npos;
+                         name.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789-_.") == std::string::npos;
   if (!good_name) {
-    throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name + "'");
+    throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name +
+                     "'");
   }
   if (figure.panels.empty()) throw InputError("figure " + name + ": expected at least one panel");
+  for (const double inches : {figure.width, figure.height}) {
+    if (!(inches >= 0 && inches <= 50)) {
+      throw InputError(
+          fmt::format("figure {}: width and height must be in 0 … 50 in., got {}", name, inches));
+    }
+  }
   for (std::size_t p = 0; p < figure.panels.size(); ++p) {
     for (std::size_t s = 0; s < figure.panels[p].series.size(); ++s) {
       const Series& series = figure.panels[p].series[s];
@@ -60,13 +70,15 @@ void check(const std::string& name, const Figure& figure) {
       const bool band = !series.low.empty() || !series.high.empty();
       if (series.y.size() != n || (band && (series.low.size() != n || series.high.size() != n))) {
         throw InputError(fmt::format(
-            "figure {}: panel {}, series {}: x, y, low and high have {}, {}, {} and {} values; expected "
+            "figure {}: panel {}, series {}: x, y, low and high have {}, {}, {} and {} values; "
+            "expected "
             "as many y as x, and as many low and high or none",
             name, p + 1, s + 1, n, series.y.size(), series.low.size(), series.high.size()));
       }
       if (series.color && (*series.color < 0 || *series.color > 255)) {
-        throw InputError(fmt::format("figure {}: panel {}, series {}: color must be in 0 … 255, got {}",
-                                     name, p + 1, s + 1, *series.color));
+        throw InputError(
+            fmt::format("figure {}: panel {}, series {}: color must be in 0 … 255, got {}", name,
+                        p + 1, s + 1, *series.color));
       }
     }
   }
@@ -91,7 +103,8 @@ void fix_date(std::string& pdf) {
   const auto start = pdf.find(key);
   if (start == std::string::npos) return;
   const std::string date = "20000101000000";
-  if (start + key.size() + date.size() <= pdf.size()) pdf.replace(start + key.size(), date.size(), date);
+  if (start + key.size() + date.size() <= pdf.size())
+    pdf.replace(start + key.size(), date.size(), date);
 }
 
 // Runs the script in a folder of its own, so that what it leaves half made is never taken for a
@@ -108,19 +121,21 @@ std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureF
       fs::remove_all(path, ignored);
     }
   } const scratch{pattern};
-  fs::create_symlink("../" + name + ".dat", scratch.path / (name + ".dat"));
+  fs::copy_file(files.data, scratch.path / (name + ".dat"));
   // -d: no user's or system's start-up file
-  const ProcessResult run = run_program({"gnuplot", "-d", "../" + name + ".gp"}, scratch.path,
-                                        gnuplot_limit);
+  const ProcessResult run =
+      run_program({"gnuplot", "-d", "../" + name + ".gp"}, scratch.path, gnuplot_limit);
   if (!run.found) return "gnuplot is not on PATH";
   if (run.timed_out) return fmt::format("gnuplot took longer than {} s", gnuplot_limit.count());
-  if (run.status != 0) return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
+  if (run.status != 0)
+    return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
   for (auto [extension, path] : {std::pair<std::string, fs::path*>{"svg", &files.svg},
                                  {"png", &files.png},
                                  {"pdf", &files.pdf}}) {
     const std::string file = name + "." + extension;
-    std::string bytes = read_file(scratch.path / file);
-    if (!is_whole(bytes, extension)) return fmt::format("gnuplot left no whole {}: {}", file, run.output);
+    std::string bytes = contents_of(scratch.path / file);
+    if (!is_whole(bytes, extension))
+      return fmt::format("gnuplot left no whole {}: {}", file, run.output);
     if (extension == "pdf") fix_date(bytes);
     write_file(folder / file, bytes);
     *path = folder / file;
@@ -151,9 +166,10 @@ FigureFiles write_figure(const fs::path& folder, const std::string& name, const 
     reason = error.what();
   }
   if (!reason.empty()) {
-    files.notice = fmt::format("figure {} was not drawn in full ({}); its data and script are kept: "
-                               "`gnuplot {}.gp` in {} draws it",
-                               name, reason, name, folder.string());
+    files.notice = fmt::format(
+        "figure {} was not drawn in full ({}); its data and script are kept: "
+        "`gnuplot {}.gp` in {} draws it",
+        name, reason, name, folder.string());
   }
   return files;
 }

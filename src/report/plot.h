@@ -1,5 +1,5 @@
-// Line plots for papers: panels of series with bands, drawn by gnuplot as SVG, PNG and PDF, with the
-// data and the script that made them kept beside.
+// Line plots for papers: panels of series with bands, drawn by gnuplot as SVG, PNG and PDF, with
+// the data and the script that made them kept beside.
 #pragma once
 
 #include <filesystem>
@@ -38,7 +38,8 @@ enum class SeriesStyle {
 struct Series {
   Label label = {};  ///< empty: not in the legend
   std::vector<double> x = {}, y = {};
-  std::vector<double> low = {}, high = {};  ///< optional translucent band, as mean ± one standard deviation
+  std::vector<double> low = {},
+                      high = {};  ///< optional translucent band, as mean ± one standard deviation
   SeriesStyle style = SeriesStyle::line;
   std::optional<int> color = {};  ///< index into the palette; by default the place in the panel
 };
@@ -71,8 +72,8 @@ struct Figure {
   std::string caption = {};  ///< kept as a comment in the data and the script
   std::vector<Panel> panels = {};
   Palette palette = Palette::categorical;
-  int columns = 0;                 ///< panels a row; 0: up to three
-  double width = 0, height = 0;    ///< inches; 0: a text width (5.5) or a column (3.4), and to match
+  int columns = 0;               ///< panels a row; 0: up to three
+  double width = 0, height = 0;  ///< inches; 0: a text width (5.5) or a column (3.4), and to match
 };
 
 struct FigureFiles {
@@ -86,8 +87,8 @@ struct FigureFiles {
 /// figure gives the same bytes. Without gnuplot, or where it fails, data and script stay and the
 /// notice says why; files of an earlier run stay as they were.
 /// @throws InputError for a name with other characters than letters, digits, '-', '_' and '.', for
-/// x, y, low and high of different lengths, or for an axis with minimum ≥ maximum; SaveError if data
-/// or script cannot be written.
+/// x, y, low and high of different lengths, or for an axis with minimum ≥ maximum; SaveError if
+/// data or script cannot be written.
 FigureFiles write_figure(const std::filesystem::path& folder, const std::string& name,
                          const Figure& figure);
 

@@ -88,9 +88,9 @@ Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& 
   scale.low = axis.minimum.value_or(value_at(low));
   scale.high = axis.maximum.value_or(value_at(high));
   if (!scale.shows(scale.low) || !scale.shows(scale.high) || scale.low >= scale.high) {
-    throw InputError(fmt::format("figure: {} axis from {} to {}: expected minimum < maximum{}", name,
-                                 scale.low, scale.high,
-                                 axis.logarithmic ? ", both positive (the axis is logarithmic)" : ""));
+    throw InputError(fmt::format(
+        "figure: {} axis from {} to {}: expected minimum < maximum{}", name, scale.low, scale.high,
+        axis.logarithmic ? ", both positive (the axis is logarithmic)" : ""));
   }
   set_ticks(scale, most_ticks);
   return scale;

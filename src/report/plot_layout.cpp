@@ -3,239 +3,117 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <string_view>
-#include <utility>
+
+#include <fmt/format.h>
+
+#include "entk/base/error.h"
 
 namespace entk::plot {
 
 namespace {
 
-// Width of a character in Helvetica, roughly.
-double char_em(char c) {
-  if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) return 0;  // the rest of a character
-  if (std::string_view(" .,:;'|!ijlft()[]/-").find(c) != std::string_view::npos) return 0.31;
-  if (std::string_view("mwMW%@").find(c) != std::string_view::npos) return 0.85;
-  return c >= 'A' && c <= 'Z' ? 0.7 : 0.56;
-}
+constexpr double right_margin = 0.9 * em;
 
-constexpr double line_em = 1.35;   // height of a line of text
-constexpr double sample_em = 1.8;  // a legend's piece of line
-constexpr double gap_em = 0.5;     // between that and its text
+// Inches around the frames, the widest of each column and row.
+struct Margins {
+  std::vector<double> left, bottom, top;
+};
 
-std::vector<const Series*> legend_entries(const Panel& panel) {
-  std::vector<const Series*> entries;
-  for (const auto& series : panel.series) {
-    if (!series.label.text.empty()) entries.push_back(&series);
+Margins make_margins(const Figure& figure, const Layout& layout, std::size_t columns,
+                     std::size_t rows) {
+  Margins margins{std::vector<double>(columns), std::vector<double>(rows),
+                  std::vector<double>(rows)};
+  const auto widen = [](double& margin, double least) { margin = std::max(margin, least); };
+  for (std::size_t p = 0; p < figure.panels.size(); ++p) {
+    const Panel& panel = figure.panels[p];
+    widen(margins.left[p % columns],
+          y_label_distance(layout.y[p]) + em * (panel.y.label.text.empty() ? -0.5 : 0.95));
+    widen(margins.bottom[p / columns],
+          panel.x.label.text.empty() ? 1.8 * em : x_label_distance + 0.75 * em);
+    widen(margins.top[p / columns], em * (panel.title.text.empty() ? 0.7 : 1.7));
   }
-  return entries;
+  return margins;
 }
 
-double widest_entry_em(const Panel& panel) {
-  double widest = 0;
-  for (const auto* series : legend_entries(panel)) widest = std::max(widest, label_em(series->label));
-  return widest + sample_em + gap_em;
-}
-
-// Would one legend serve both panels?
-bool same_entries(const Panel& a, const Panel& b) {
-  const auto first = legend_entries(a), second = legend_entries(b);
-  if (first.size() != second.size()) return false;
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    const bool same = first[i]->label.text == second[i]->label.text &&
-                      first[i]->label.rich == second[i]->label.rich &&
-                      first[i]->style == second[i]->style &&
-                      color_index(a, first[i] - a.series.data()) ==
-                          color_index(b, second[i] - b.series.data());
-    if (!same) return false;
-  }
-  return !first.empty();
-}
-
-// How much of the data lies where a legend of this width and height (parts of the panel) would be.
-int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, double width,
-             double height) {
-  const auto part = [](const Scale& scale, double v) {
-    return scale.logarithmic ? std::log(v / scale.low) / std::log(scale.high / scale.low)
-                             : (v - scale.low) / (scale.high - scale.low);
-  };
-  const bool left = corner == Legend::top_left || corner == Legend::bottom_left;
-  const bool bottom = corner == Legend::bottom_left || corner == Legend::bottom_right;
-  const auto inside = [&](double px, double py) {
-    return (left ? px < width : px > 1 - width) && (bottom ? py < height : py > 1 - height);
-  };
-  int count = 0;
-  for (const auto& series : panel.series) {
-    for (const auto* values : {&series.y, &series.low, &series.high}) {
-      for (std::size_t i = 0; i < values->size(); ++i) {
-        if (!x.shows(series.x[i]) || !y.shows((*values)[i])) continue;
-        const double px = part(x, series.x[i]), py = part(y, (*values)[i]);
-        const bool joined = i > 0 && series.style != SeriesStyle::points &&
-                            x.shows(series.x[i - 1]) && y.shows((*values)[i - 1]);
-        const double qx = joined ? part(x, series.x[i - 1]) : px;
-        const double qy = joined ? part(y, (*values)[i - 1]) : py;
-        for (double t : {0.0, 0.25, 0.5, 0.75}) {
-          count += inside(px + t * (qx - px), py + t * (qy - py));
-        }
-      }
+// One strip below if all panels agree or a single panel has no free corner. Returns its height.
+double place_legends(const Figure& figure, double frame_width, double frame_height,
+                     Layout& layout) {
+  const std::size_t count = figure.panels.size();
+  const bool shared =
+      count > 1 && std::all_of(figure.panels.begin(), figure.panels.end(), [&](auto& p) {
+        return p.legend == Legend::automatic && same_entries(figure.panels[0], p);
+      });
+  double height = 0;
+  for (std::size_t p = 0; p < count; ++p) {
+    const Panel& panel = figure.panels[p];
+    Legend legend = has_entries(panel) ? panel.legend : Legend::none;
+    if (legend == Legend::automatic) {
+      const auto [corner, empty] =
+          free_corner(panel, layout.x[p], layout.y[p], frame_width, frame_height);
+      legend = shared || (count == 1 && !empty) ? Legend::below : corner;
     }
+    const bool placed = std::any_of(
+        layout.strip.begin(), layout.strip.end(),
+        [&](const auto& entry) { return same_entries(figure.panels[entry.panel], panel); });
+    if (legend == Legend::below && !placed) {
+      height = place_strip(panel, p, layout.width, height, layout.strip);
+    }
+    layout.legends.push_back(legend == Legend::below ? Legend::none : legend);
   }
-  return count;
-}
-
-// The emptiest corner, and whether nothing at all is there.
-std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Scale& y,
-                                    double plot_width, double plot_height) {
-  const double rows = static_cast<double>(legend_entries(panel).size());
-  const double width = (widest_entry_em(panel) + 1) * em / plot_width;
-  const double height = (rows * line_em + 0.8) * em / plot_height;
-  Legend best = Legend::top_right;
-  int least = -1;
-  for (const Legend corner : {Legend::top_right, Legend::top_left, Legend::bottom_left,
-                              Legend::bottom_right}) {
-    const int count = crowding(panel, x, y, corner, width, height);
-    if (least < 0 || count < least) best = corner, least = count;
-  }
-  return {best, least == 0 && width < 0.8 && height < 0.8};
+  return layout.strip.empty() ? 0 : height + 0.4 * em;
 }
 
 }  // namespace
 
-double label_em(const Label& label) {
-  double width = 0;
-  bool small = false;  // after _ or ^
-  for (std::size_t i = 0; i < label.text.size(); ++i) {
-    const char c = label.text[i];
-    if (label.rich && label.text.compare(i, 2, "{/") == 0) {
-      i = std::min(label.text.find(' ', i), label.text.size());  // {/:Italic …
-    } else if (label.rich && (c == '_' || c == '^')) {
-      small = true;
-    } else if (!label.rich || (c != '{' && c != '}' && c != '\\')) {
-      width += char_em(c) * (small ? 0.8 : 1.0);
-      small = false;
-    }
-  }
-  return width;
+double y_label_distance(const Scale& scale) {
+  return em * (1.75 + scale.label_em());
 }
-
-double y_label_distance(const Scale& scale) { return em * (1.75 + scale.label_em()); }
-
-int color_index(const Panel& panel, std::size_t series) {
-  if (panel.series[series].color) return *panel.series[series].color;
-  return static_cast<int>(std::count_if(
-      panel.series.begin(), panel.series.begin() + static_cast<std::ptrdiff_t>(series),
-      [](const Series& s) { return s.style != SeriesStyle::reference; }));
-}
-
-namespace {
-
-// Adds a panel's entries: one row in the middle of the page if it fits, else a grid of equal columns.
-// `top` is the height in inches of what is there already; y is left in inches from the strip's top.
-// Returns the new height.
-double place_strip(const Panel& panel, std::size_t p, double page, double top,
-                   std::vector<LegendEntry>& strip) {
-  constexpr double between = 1.6 * em;
-  const auto entries = legend_entries(panel);
-  std::vector<double> widths;
-  for (const auto* entry : entries) {
-    widths.push_back(em * (sample_em + gap_em + label_em(entry->label)) + between);
-  }
-  const std::size_t count = entries.size();
-  std::size_t columns = count;
-  if (std::accumulate(widths.begin(), widths.end(), -between) > page) {
-    const double widest = *std::max_element(widths.begin(), widths.end());
-    const auto fit = static_cast<std::size_t>(std::max(1.0, (page + between) / widest));
-    const std::size_t rows = (count + fit - 1) / fit;
-    columns = (count + rows - 1) / rows;
-    widths.assign(columns, widest);
-  }
-  const double left = (page - std::accumulate(widths.begin(), widths.end(), -between)) / 2;
-  double x = left;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i % columns == 0) x = left;
-    const auto row = static_cast<double>(i / columns);
-    strip.push_back({p, static_cast<std::size_t>(entries[i] - panel.series.data()), x / page,
-                     (x + sample_em * em) / page, (x + (sample_em + gap_em) * em) / page,
-                     top + em * line_em * (row + 0.5)});
-    x += widths[i % columns];
-  }
-  return top + em * line_em * static_cast<double>((count + columns - 1) / columns);
-}
-
-}  // namespace
 
 Layout make_layout(const Figure& figure) {
   const std::size_t count = figure.panels.size();
-  const auto columns = static_cast<std::size_t>(
-      figure.columns > 0 ? std::min<std::size_t>(figure.columns, count) : std::min<std::size_t>(count, 3));
+  const std::size_t columns = std::min<std::size_t>(figure.columns > 0 ? figure.columns : 3, count);
   const std::size_t rows = (count + columns - 1) / columns;
   Layout layout;
   layout.width = figure.width > 0 ? figure.width : columns == 1 ? 3.4 : 5.5;
 
-  // Margins around each panel's frame, in inches; the widest of each column and row decides.
+  // Ticks depend on the frames' size and the margins on the ticks: ticks are made for a rough size.
   const double rough_width = 0.8 * layout.width / static_cast<double>(columns);
-  const double rough_height = figure.height > 0 ? 0.6 * figure.height / static_cast<double>(rows)
-                                                : 0.8 * rough_width;
-  std::vector<double> left(columns, 0), bottom(rows, 0), top(rows, 0);
-  for (std::size_t p = 0; p < count; ++p) {
-    const Panel& panel = figure.panels[p];
+  const double rough_height =
+      figure.height > 0 ? 0.6 * figure.height / static_cast<double>(rows) : 0.8 * rough_width;
+  for (const Panel& panel : figure.panels) {
     layout.x.push_back(scale_x(panel, rough_width));
     layout.y.push_back(scale_y(panel, rough_height));
-    double& l = left[p % columns];
-    l = std::max(l, y_label_distance(layout.y[p]) + em * (panel.y.label.text.empty() ? -0.5 : 0.95));
-    double& b = bottom[p / columns];
-    b = std::max(b, panel.x.label.text.empty() ? 1.8 * em : x_label_distance + 0.75 * em);
-    double& t = top[p / columns];
-    t = std::max(t, em * (panel.title.text.empty() ? 0.7 : 1.7));
   }
-  double frame_width = layout.width - static_cast<double>(columns) * right_margin;
-  for (const double l : left) frame_width -= l;
-  frame_width /= static_cast<double>(columns);
-
-  // Legends: one strip below if all panels agree or a single panel has no free corner.
+  const Margins margins = make_margins(figure, layout, columns, rows);
+  const double beside = std::accumulate(margins.left.begin(), margins.left.end(),
+                                        static_cast<double>(columns) * right_margin);
+  const double frame_width = (layout.width - beside) / static_cast<double>(columns);
+  if (frame_width < 0.3) {
+    throw InputError(fmt::format("figure: {} in. are too narrow for {} panels side by side",
+                                 layout.width, columns));
+  }
   double frame_height = std::clamp(0.78 * frame_width, 1.0, 2.6);
-  double strip_height = 0;
-  bool shared = count > 1;
-  for (const auto& panel : figure.panels) {
-    shared = shared && panel.legend == Legend::automatic && same_entries(figure.panels[0], panel);
-  }
-  for (std::size_t p = 0; p < count; ++p) {
-    const Panel& panel = figure.panels[p];
-    Legend legend = legend_entries(panel).empty() ? Legend::none : panel.legend;
-    if (legend == Legend::automatic && !shared) {
-      const auto [corner, empty] =
-          free_corner(panel, layout.x[p], layout.y[p], frame_width, frame_height);
-      legend = empty || count > 1 ? corner : Legend::below;
-    }
-    const bool below = legend == Legend::below || (legend == Legend::automatic && shared);
-    const bool placed = std::any_of(layout.strip.begin(), layout.strip.end(), [&](const auto& entry) {
-      return same_entries(figure.panels[entry.panel], panel);
-    });
-    if (below && !placed) {
-      strip_height = place_strip(panel, p, layout.width, strip_height, layout.strip);
-    }
-    layout.legends.push_back(below ? Legend::none : legend);
-  }
-  if (!layout.strip.empty()) strip_height += 0.4 * em;
+  const double strip_height = place_legends(figure, frame_width, frame_height, layout);
   const double title = figure.title.text.empty() ? 0 : title_height;
-  double margins = title + strip_height;
-  for (std::size_t r = 0; r < rows; ++r) margins += bottom[r] + top[r];
+  double above_below = title + strip_height;
+  for (std::size_t r = 0; r < rows; ++r) above_below += margins.bottom[r] + margins.top[r];
   if (figure.height > 0) {
-    frame_height = std::max(0.3, (figure.height - margins) / static_cast<double>(rows));
+    frame_height = std::max(0.3, (figure.height - above_below) / static_cast<double>(rows));
   }
-  layout.height = margins + static_cast<double>(rows) * frame_height;
+  layout.height = above_below + static_cast<double>(rows) * frame_height;
   for (auto& entry : layout.strip) entry.y = (strip_height - entry.y) / layout.height;
 
   double y = layout.height - title;
   for (std::size_t r = 0; r < rows; ++r) {
     double x = 0;
-    y -= top[r];
+    y -= margins.top[r];
     for (std::size_t c = 0; c < columns && r * columns + c < count; ++c) {
-      x += left[c];
+      x += margins.left[c];
       layout.boxes.push_back({x / layout.width, (x + frame_width) / layout.width,
                               (y - frame_height) / layout.height, y / layout.height});
       x += frame_width + right_margin;
     }
-    y -= frame_height + bottom[r];
+    y -= frame_height + margins.bottom[r];
   }
   return layout;
 }

@@ -7,26 +7,15 @@
 #include <fmt/ranges.h>
 
 #include "entk/report/plot_layout.h"
-#include "entk/report/table.h"
-#include "entk/report/text.h"
+#include "entk/report/plot_text.h"
 
 namespace entk::plot {
 
 namespace {
 
-// One line of a comment. A comment that ended with a backslash would swallow the next line.
-std::string comment(const std::string& text) {
-  std::string line = "# " + clean_text(text);
-  return line + (line.back() == '\\' ? " .\n" : "\n");
+bool has_band(const Series& series) {
+  return !series.low.empty();
 }
-
-std::string number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return format_number(value, 0, NumberFormat::shortest);
-}
-
-bool has_band(const Series& series) { return !series.low.empty(); }
 
 int color_count(const Figure& figure) {
   int count = 1;
@@ -64,10 +53,14 @@ int linetype(const Panel& panel, std::size_t s) {
 std::string style(const Panel& panel, std::size_t s) {
   const int type = linetype(panel, s);
   switch (panel.series[s].style) {
-    case SeriesStyle::points: return fmt::format("with points lt {}", type);
-    case SeriesStyle::line_points: return fmt::format("with linespoints lt {} lw 1.2", type);
-    case SeriesStyle::reference: return fmt::format("with lines lt {} lw 1 dt (6,4)", type);
-    case SeriesStyle::line: break;
+    case SeriesStyle::points:
+      return fmt::format("with points lt {}", type);
+    case SeriesStyle::line_points:
+      return fmt::format("with linespoints lt {} lw 1.2", type);
+    case SeriesStyle::reference:
+      return fmt::format("with lines lt {} lw 1 dt (6,4)", type);
+    case SeriesStyle::line:
+      break;
   }
   return fmt::format("with lines lt {}", type);
 }
@@ -100,24 +93,30 @@ std::string axis_commands(char name, const Scale& scale) {
   if (scale.step > 0) {
     // Unlabelled ticks: 2 … 9 times a power of ten, or the decades between two labels.
     const int minor = scale.step > 10 ? static_cast<int>(std::lround(std::log10(scale.step))) : 10;
-    return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {1}{2}; set m{0}tics {3}\n", name,
-                             number(scale.step), place, minor);
+    return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {1}{2}; set m{0}tics {3}\n",
+                             name, number(scale.step), place, minor);
   }
   std::vector<std::string> ticks;
   for (const double tick : scale.ticks) {
     ticks.push_back(fmt::format("'{}' {}", tick_text(tick), number(tick)));
   }
   for (const double tick : scale.minor_ticks) ticks.push_back(fmt::format("'' {} 1", number(tick)));
-  return out + fmt::format("  set {0}tics ({1}){2}; unset m{0}tics\n", name, fmt::join(ticks, ", "), place);
+  return out + fmt::format("  set {0}tics ({1}){2}; unset m{0}tics\n", name, fmt::join(ticks, ", "),
+                           place);
 }
 
 std::string legend_command(Legend legend) {
   switch (legend) {
-    case Legend::top_left: return "  set key top left Left reverse\n";
-    case Legend::top_right: return "  set key top right Right noreverse\n";
-    case Legend::bottom_left: return "  set key bottom left Left reverse\n";
-    case Legend::bottom_right: return "  set key bottom right Right noreverse\n";
-    default: return "  unset key\n";
+    case Legend::top_left:
+      return "  set key top left Left reverse\n";
+    case Legend::top_right:
+      return "  set key top right Right noreverse\n";
+    case Legend::bottom_left:
+      return "  set key bottom left Left reverse\n";
+    case Legend::bottom_right:
+      return "  set key bottom right Right noreverse\n";
+    default:
+      return "  unset key\n";
   }
 }
 
@@ -134,7 +133,8 @@ std::string label_commands(const Panel& panel, const Layout& layout, std::size_t
   const double center_x = (box.left + box.right) / 2, center_y = (box.bottom + box.top) / 2;
   const auto label = [](const Label& text, double x, double y, const char* turn) {
     if (text.text.empty()) return std::string();
-    return fmt::format("  set label {} at screen {:.4f},{:.4f} center{}\n", quoted(text), x, y, turn);
+    return fmt::format("  set label {} at screen {:.4f},{:.4f} center{}\n", quoted(text), x, y,
+                       turn);
   };
   return label(panel.title, center_x, box.top + title_distance / layout.height, "") +
          label(panel.x.label, center_x, box.bottom - x_label_distance / layout.height, "") +
@@ -147,9 +147,10 @@ std::string panel_commands(const std::string& name, const Figure& figure, const 
   const Panel& panel = figure.panels[p];
   std::string out = "  set autoscale; unset logscale; set tics out nomirror scale 0.4,0.2\n" +
                     box_command(layout.boxes[p]) + legend_command(layout.legends[p]) +
-                    label_commands(panel, layout, p) +
-                    axis_commands('x', layout.x[p]) + axis_commands('y', layout.y[p]);
-  const bool clip = panel.y.logarithmic && std::any_of(panel.series.begin(), panel.series.end(), has_band);
+                    label_commands(panel, layout, p) + axis_commands('x', layout.x[p]) +
+                    axis_commands('y', layout.y[p]);
+  const bool clip =
+      panel.y.logarithmic && std::any_of(panel.series.begin(), panel.series.end(), has_band);
   if (clip) out += fmt::format("  least = {}\n", number(layout.y[p].low));
   std::vector<std::string> clauses;
   for (std::size_t s = 0; s < panel.series.size(); ++s) {
@@ -157,8 +158,8 @@ std::string panel_commands(const std::string& name, const Figure& figure, const 
     if (!has_band(series)) continue;
     for (const auto& [first, last] : band_pieces(series, layout.x[p], layout.y[p])) {
       const bool whole = first == 0 && last + 1 == series.x.size();
-      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {} notitle", name,
-                                    first_index + s,
+      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {} notitle",
+                                    name, first_index + s,
                                     whole ? "" : fmt::format(" every ::{}::{}", first, last),
                                     clip ? "1:(max($3, least)):4" : "1:3:4", linetype(panel, s)));
     }
@@ -184,12 +185,13 @@ std::string page_commands(const Figure& figure, const Layout& layout) {
     const Panel& panel = figure.panels[entry.panel];
     const Series& series = panel.series[entry.series];
     const int type = linetype(panel, entry.series);
-    const bool marker = series.style == SeriesStyle::points || series.style == SeriesStyle::line_points;
+    const bool marker =
+        series.style == SeriesStyle::points || series.style == SeriesStyle::line_points;
     if (series.style != SeriesStyle::points) {
       const bool reference = series.style == SeriesStyle::reference;
-      out += fmt::format("  set arrow from screen {0:.4f},{2:.4f} to screen {1:.4f},{2:.4f} nohead lt {3}{4}\n",
-                         entry.sample_left, entry.sample_right, entry.y, type,
-                         reference ? " lw 1 dt (6,4)" : "");
+      out += fmt::format(
+          "  set arrow from screen {0:.4f},{2:.4f} to screen {1:.4f},{2:.4f} nohead lt {3}{4}\n",
+          entry.sample_left, entry.sample_right, entry.y, type, reference ? " lw 1 dt (6,4)" : "");
     }
     if (marker) {
       out += fmt::format("  set label '' at screen {:.4f},{:.4f} point lt {}\n",
@@ -203,57 +205,19 @@ std::string page_commands(const Figure& figure, const Layout& layout) {
 
 }  // namespace
 
-std::string quoted(const Label& label) {
-  const std::string text = clean_text(label.text);
-  std::string out = "'";
-  bool font = false;  // in {/:Italic …}, before the space
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (!label.rich && std::string_view("\\{}_^@&~").find(c) != std::string_view::npos) out += '\\';
-    // gnuplot 5.4 misreads a doubled quote right after another quote.
-    if (c == '\'' && out.back() == '\'') out += "{}";
-    font = label.rich && (font || text.compare(i, 2, "{/") == 0);
-    // Some SVG viewers drop a space beside markup; a no-break space stays.
-    out += c == '\'' ? "''" : c == ' ' && !font ? "\u00A0" : std::string(1, c);
-    font = font && c != ' ';
-  }
-  return out + "'";
-}
-
-std::string data_text(const std::string& name, const Figure& figure) {
-  std::string out = comment(figure.title.text.empty() ? name : name + ": " + figure.title.text);
-  if (!figure.caption.empty()) out += comment(figure.caption);
-  std::size_t index = 0;
-  for (std::size_t p = 0; p < figure.panels.size(); ++p) {
-    const Panel& panel = figure.panels[p];
-    for (const Series& series : panel.series) {
-      if (index > 0) out += "\n\n";
-      out += comment(fmt::format("index {}: panel {} ({}), {}", index, p + 1, panel.title.text,
-                                 series.label.text));
-      ++index;
-      out += comment(fmt::format("x ({})  y ({}){}", panel.x.label.text, panel.y.label.text,
-                                 has_band(series) ? "  low  high" : ""));
-      for (std::size_t i = 0; i < series.x.size(); ++i) {
-        out += fmt::format("{} {}", number(series.x[i]), number(series.y[i]));
-        if (has_band(series)) out += fmt::format(" {} {}", number(series.low[i]), number(series.high[i]));
-        out += "\n";
-      }
-      if (series.x.empty()) out += "nan nan\n";  // gnuplot would not count an empty index
-    }
-  }
-  return out;
-}
-
 std::string script_text(const std::string& name, const Figure& figure) {
   const Layout layout = make_layout(figure);
   constexpr double svg_dots = 96, png_dots = 192;
-  std::string out = comment(fmt::format("gnuplot {0}.gp: makes {0}.svg, {0}.png, {0}.pdf from {0}.dat", name));
+  std::string out =
+      comment(fmt::format("gnuplot {0}.gp: makes {0}.svg, {0}.png, {0}.pdf from {0}.dat", name));
   if (!figure.caption.empty()) out += comment(figure.caption);
   out += fmt::format(
       "reset\nset encoding utf8\nset minussign\nmax(a, b) = a < b ? b : a\n"
       "array terminal[3] = [ \\\n"
-      "  \"set terminal svg size {},{} font 'sans-serif,{:.3f}' enhanced background '#ffffff' rounded\", \\\n"
-      "  \"set terminal pngcairo size {},{} font 'Helvetica,{}' enhanced background '#ffffff' rounded "
+      "  \"set terminal svg size {},{} font 'sans-serif,{:.3f}' enhanced background '#ffffff' "
+      "rounded\", \\\n"
+      "  \"set terminal pngcairo size {},{} font 'Helvetica,{}' enhanced background '#ffffff' "
+      "rounded "
       "fontscale 2 linewidth 2 dashlength 2 pointscale 2\", \\\n"
       "  \"set terminal pdfcairo size {:.4f}in,{:.4f}in font 'Helvetica,{}' enhanced background "
       "'#ffffff' rounded fontscale 0.75 linewidth 1.33 dashlength 1.4 "

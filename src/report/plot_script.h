@@ -13,7 +13,4 @@ std::string data_text(const std::string& name, const Figure& figure);
 /// The script that draws name.svg, name.png and name.pdf from name.dat.
 std::string script_text(const std::string& name, const Figure& figure);
 
-/// A label in gnuplot's enhanced text, as a quoted string.
-std::string quoted(const Label& label);
-
 }  // namespace entk::plot

@@ -41,8 +41,8 @@ struct Pipe {
 };
 
 // 0, or the error number with which the program could not be started.
-int spawn(const std::vector<std::string>& arguments, const std::filesystem::path& folder, int output,
-          pid_t& pid) {
+int spawn(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+          int output, pid_t& pid) {
   std::vector<char*> argv;
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -63,8 +63,8 @@ int spawn(const std::vector<std::string>& arguments, const std::filesystem::path
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                            POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   const int error = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
@@ -74,7 +74,8 @@ int spawn(const std::vector<std::string>& arguments, const std::filesystem::path
 // Reads until the other end closes (true) or the deadline passes (false).
 bool read_until(int descriptor, Clock::time_point deadline, std::string& output) {
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return false;
     pollfd ready{descriptor, POLLIN, 0};
     const int count = ::poll(&ready, 1, static_cast<int>(std::min<long long>(left.count(), 1000)));
@@ -116,8 +117,8 @@ ProcessResult run_program(const std::vector<std::string>& arguments,
 
   const auto deadline = Clock::now() + limit;
   int status = 0;
-  const bool ended = read_until(pipe.read_end, deadline, result.output) &&
-                     wait_until(pid, deadline, status);
+  const bool ended =
+      read_until(pipe.read_end, deadline, result.output) && wait_until(pid, deadline, status);
   if (!ended) {
     result.timed_out = true;
     ::kill(-pid, SIGKILL);

@@ -9,10 +9,10 @@
 namespace entk {
 
 struct ProcessResult {
-  bool found = true;      ///< false: no such program on PATH
+  bool found = true;  ///< false: no such program on PATH
   bool timed_out = false;
-  int status = 0;         ///< exit status, or 128 + the signal that ended it
-  std::string output;     ///< stdout and stderr together, the first 64 KiB
+  int status = 0;      ///< exit status, or 128 + the signal that ended it
+  std::string output;  ///< stdout and stderr together, the first 64 KiB
 };
 
 /// Runs arguments[0], searched on PATH, in `folder` with no input, in a process group of its own

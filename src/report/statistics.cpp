@@ -30,13 +30,16 @@ double standard_deviation(const std::vector<double>& values) {
   return std::sqrt(sum / static_cast<double>(values.size() - 1));
 }
 
-double median(const std::vector<double>& values) { return quantile(values, 0.5); }
+double median(const std::vector<double>& values) {
+  return quantile(values, 0.5);
+}
 
 double quantile(std::vector<double> values, double p) {
   if (!(p >= 0.0 && p <= 1.0)) {
     throw InputError(fmt::format("quantile: p must be in [0, 1], got {}", p));
   }
-  const bool has_nan = std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
+  const bool has_nan =
+      std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
   if (values.empty() || has_nan) return nan;
   std::sort(values.begin(), values.end());
   const double position = p * static_cast<double>(values.size() - 1);
@@ -70,7 +73,9 @@ MeanBand mean_and_band(const std::vector<std::vector<double>>& runs) {
   return band;
 }
 
-double PowerLaw::operator()(double x) const { return std::exp(intercept + slope * std::log(x)); }
+double PowerLaw::operator()(double x) const {
+  return std::exp(intercept + slope * std::log(x));
+}
 
 PowerLaw power_law_fit(const std::vector<double>& x, const std::vector<double>& y) {
   const std::size_t n = x.size();
@@ -82,13 +87,15 @@ PowerLaw power_law_fit(const std::vector<double>& x, const std::vector<double>& 
   for (std::size_t i = 0; i < n; ++i) {
     if (!(x[i] > 0 && y[i] > 0 && std::isfinite(x[i]) && std::isfinite(y[i]))) {
       throw InputError(fmt::format(
-          "power_law_fit: x and y must be positive and finite, got ({}, {}) at index {}", x[i], y[i], i));
+          "power_law_fit: x and y must be positive and finite, got ({}, {}) at index {}", x[i],
+          y[i], i));
     }
     log_x.push_back(std::log(x[i]));
     log_y.push_back(std::log(y[i]));
   }
   const auto [least, greatest] = std::minmax_element(log_x.begin(), log_x.end());
-  if (*least == *greatest) throw InputError("power_law_fit: expected two different x, all are equal");
+  if (*least == *greatest)
+    throw InputError("power_law_fit: expected two different x, all are equal");
   const double mean_x = mean(log_x), mean_y = mean(log_y);
   double xx = 0.0, xy = 0.0;
   for (std::size_t i = 0; i < n; ++i) {

@@ -30,7 +30,8 @@ MeanBand mean_and_band(const std::vector<std::vector<double>>& runs);
 /// y = exp(intercept) x^slope.
 struct PowerLaw {
   double slope, intercept;
-  double slope_error;  ///< standard error of the slope, √(Σr²/((n−2) Σ(log x − mean)²)); NaN for n = 2
+  double
+      slope_error;  ///< standard error of the slope, √(Σr²/((n−2) Σ(log x − mean)²)); NaN for n = 2
   double operator()(double x) const;
 };
 

@@ -39,7 +39,8 @@ std::vector<Attribute> parse_attributes(std::string_view text) {
     text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
     if (text.empty()) return attributes;
     const auto equals = text.find('=');
-    if (equals == std::string_view::npos || equals + 2 >= text.size()) refuse("an attribute without a value");
+    if (equals == std::string_view::npos || equals + 2 >= text.size())
+      refuse("an attribute without a value");
     std::string_view name = text.substr(0, equals);
     name = name.substr(0, name.find_first_of(blanks));
     text.remove_prefix(equals + 1);
@@ -97,11 +98,32 @@ std::vector<Token> tokens_of(std::string_view svg) {
 }
 
 bool is_allowed(const std::string& element) {
-  static constexpr std::string_view allowed[] = {
-      "svg",      "g",       "defs",     "path",    "rect",  "circle",         "ellipse",
-      "line",     "polyline", "polygon", "text",    "tspan", "use",            "filter",
-      "feFlood",  "feComposite", "clipPath", "pattern", "stop", "linearGradient", "radialGradient",
-      "symbol",   "marker",  "mask",     "title",   "desc"};
+  static constexpr std::string_view allowed[] = {"svg",
+                                                 "g",
+                                                 "defs",
+                                                 "path",
+                                                 "rect",
+                                                 "circle",
+                                                 "ellipse",
+                                                 "line",
+                                                 "polyline",
+                                                 "polygon",
+                                                 "text",
+                                                 "tspan",
+                                                 "use",
+                                                 "filter",
+                                                 "feFlood",
+                                                 "feComposite",
+                                                 "clipPath",
+                                                 "pattern",
+                                                 "stop",
+                                                 "linearGradient",
+                                                 "radialGradient",
+                                                 "symbol",
+                                                 "marker",
+                                                 "mask",
+                                                 "title",
+                                                 "desc"};
   return std::find(std::begin(allowed), std::end(allowed), element) != std::end(allowed);
 }
 
@@ -114,7 +136,8 @@ void visit_references(Attribute& attribute, Visit visit) {
     value = "#" + visit(value.substr(1));
     return;
   }
-  for (std::size_t at = value.find("url("); at != std::string::npos; at = value.find("url(", at + 4)) {
+  for (std::size_t at = value.find("url("); at != std::string::npos;
+       at = value.find("url(", at + 4)) {
     const auto end = value.find(')', at);
     if (end == std::string::npos || value[at + 4] != '#') refuse("a reference in " + value);
     value.replace(at + 5, end - at - 5, visit(value.substr(at + 5, end - at - 5)));
@@ -125,8 +148,9 @@ void check(const Token& token) {
   if (token.name.empty()) return;
   if (!is_allowed(token.name)) refuse("<" + token.name + ">");
   for (const auto& [name, value] : token.attributes) {
-    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789:-") == std::string::npos;
+    const bool plain = name.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                           "0123456789:-") == std::string::npos;
     if (!plain || name.substr(0, 2) == "on" || name.substr(0, 2) == "ON" || name == "src") {
       refuse("the attribute " + name);
     }

@@ -21,12 +21,17 @@ void check(const Table& table) {
   }
 }
 
-const std::string* as_string(const Cell& cell) { return std::get_if<std::string>(&cell.content); }
-const Uncertain* as_uncertain(const Cell& cell) { return std::get_if<Uncertain>(&cell.content); }
+const std::string* as_string(const Cell& cell) {
+  return std::get_if<std::string>(&cell.content);
+}
+const Uncertain* as_uncertain(const Cell& cell) {
+  return std::get_if<Uncertain>(&cell.content);
+}
 
 std::string shown(const Cell& cell, const Column& column) {
   if (const auto* text = as_string(cell)) return clean_text(*text);
-  if (const auto* pair = as_uncertain(cell)) return format_number(*pair, column.digits, column.format);
+  if (const auto* pair = as_uncertain(cell))
+    return format_number(*pair, column.digits, column.format);
   return format_number(std::get<double>(cell.content), column.digits, column.format);
 }
 
@@ -50,7 +55,8 @@ Grid make_grid(const Table& table, Escape escape) {
   for (const auto& column : table.columns) header.push_back(escape(clean_text(column.name)));
   for (const auto& row : table.rows) {
     auto& line = grid.lines.emplace_back();
-    for (std::size_t c = 0; c < row.size(); ++c) line.push_back(escape(shown(row[c], table.columns[c])));
+    for (std::size_t c = 0; c < row.size(); ++c)
+      line.push_back(escape(shown(row[c], table.columns[c])));
   }
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     grid.right.push_back(has_numbers(table, c));

@@ -40,8 +40,8 @@ struct Cell {
   Cell(std::string text) : content(std::move(text)) {}
   Cell(Uncertain number) : content(number) {}
   template <typename T>
-    requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-  Cell(T number) : content(static_cast<double>(number)) {}
+  requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) Cell(T number)
+      : content(static_cast<double>(number)) {}
 };
 
 struct Table {

@@ -20,8 +20,8 @@ std::size_t sequence_length(std::string_view text) {
     point = point << 6 | (byte(i) & 0x3Fu);
   }
   const std::uint32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-  const bool forbidden = point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF) ||
-                         point == 0xFFFE || point == 0xFFFF;
+  const bool forbidden = point < least || point > 0x10FFFF ||
+                         (point >= 0xD800 && point <= 0xDFFF) || point == 0xFFFE || point == 0xFFFF;
   return forbidden ? 0 : length;
 }
 
@@ -57,12 +57,23 @@ std::string escape_html(std::string_view text) {
   std::string escaped;
   for (const char c : clean_text(text, /*keep_lines=*/true)) {
     switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      case '\'': escaped += "&#39;"; break;
-      default: escaped += c;
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      case '\'':
+        escaped += "&#39;";
+        break;
+      default:
+        escaped += c;
     }
   }
   return escaped;

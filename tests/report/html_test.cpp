@@ -62,7 +62,8 @@ if 'http' in text: print('http')
 )py";
   const TemporaryFolder folder;
   write_text(folder / "page.html", page);
-  const auto run = run_program({ENTK_PYTHON, "-c", script, (folder / "page.html").string()}, folder.path(), 60s);
+  const auto run =
+      run_program({ENTK_PYTHON, "-c", script, (folder / "page.html").string()}, folder.path(), 60s);
   return run.output + (run.status == 0 ? "" : "status " + std::to_string(run.status));
 }
 
@@ -85,7 +86,9 @@ HtmlPage full_page() {
   return page;
 }
 
-TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) { EXPECT_EQ(complaints(full_page().str()), ""); }
+TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) {
+  EXPECT_EQ(complaints(full_page().str()), "");
+}
 
 TEST(Html, TheCheckSeesWhatItIsFor) {
   EXPECT_NE(complaints("<p><b></p>"), "");
@@ -130,7 +133,8 @@ TEST(Html, AFigureThatWasNotDrawnSaysWhy) {
 }
 
 TEST(Html, RealFiguresStandBesideEachOther) {
-  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH";
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found)
+    GTEST_SKIP() << "gnuplot is not on PATH";
   const TemporaryFolder folder;
   Panel panel{.series = {{.label = "a", .x = {1, 2}, .y = {1, 2}, .low = {0, 1}, .high = {2, 3}},
                          {.label = "b", .x = {1, 2}, .y = {2, 1}, .style = SeriesStyle::points}}};
@@ -147,24 +151,27 @@ TEST(Html, RealFiguresStandBesideEachOther) {
 
 TEST(Svg, IdsAndReferencesArePrefixedTogether) {
   const std::string svg = inline_svg(picture, "f1-", "what it shows");
-  for (const char* part : {"<circle id=\"f1-dot\"", "href=\"#f1-dot\" id=\"f1-two\"", "url(#f1-box)",
-                           "<filter id=\"f1-box\"", "<clipPath id=\"f1-clip\"", "clip-path=\"url(#f1-clip)\"",
-                           "1 &lt; 2 &amp; 3", "<g/>"}) {
+  for (const char* part : {"<circle id=\"f1-dot\"", "href=\"#f1-dot\" id=\"f1-two\"",
+                           "url(#f1-box)", "<filter id=\"f1-box\"", "<clipPath id=\"f1-clip\"",
+                           "clip-path=\"url(#f1-clip)\"", "1 &lt; 2 &amp; 3", "<g/>"}) {
     EXPECT_NE(svg.find(part), std::string::npos) << part << "\n" << svg;
   }
-  for (const char* part : {"xmlns", "<title>", "a > b", "comment", "unused", "DOCTYPE", "xlink", "height=\"200\""}) {
+  for (const char* part :
+       {"xmlns", "<title>", "a > b", "comment", "unused", "DOCTYPE", "xlink", "height=\"200\""}) {
     EXPECT_EQ(svg.find(part), std::string::npos) << part;
   }
 }
 
 TEST(Svg, WhatCouldRunOrLoadSomethingIsRefused) {
-  for (const char* inside : {
-           "<script>alert(1)</script>", "<g onload=\"x()\"/>", "<a href=\"#x\"><text>x</text></a>",
-           "<image href=\"x.png\"/>", "<use href=\"other.svg#x\"/>", "<use xlink:href=\"javascript:x\"/>",
-           "<style>@import 'x'</style>", "<foreignObject></foreignObject>", "<g style=\"fill:url(x)\"/>",
-           "<g style=\"fill:\\75rl(x)\"/>", "<![CDATA[x]]>", "<!ENTITY x 'y'>", "<g src='x'/>", "<g a=b/>", "<g a/>",
-           "<g x='", "<!-- x"}) {
-    EXPECT_THROW(inline_svg("<svg>" + std::string(inside) + "</svg>", "f-", ""), InputError) << inside;
+  for (const char* inside :
+       {"<script>alert(1)</script>", "<g onload=\"x()\"/>", "<a href=\"#x\"><text>x</text></a>",
+        "<image href=\"x.png\"/>", "<use href=\"other.svg#x\"/>",
+        "<use xlink:href=\"javascript:x\"/>", "<style>@import 'x'</style>",
+        "<foreignObject></foreignObject>", "<g style=\"fill:url(x)\"/>",
+        "<g style=\"fill:\\75rl(x)\"/>", "<![CDATA[x]]>", "<!ENTITY x 'y'>", "<g src='x'/>",
+        "<g a=b/>", "<g a/>", "<g x='", "<!-- x"}) {
+    EXPECT_THROW(inline_svg("<svg>" + std::string(inside) + "</svg>", "f-", ""), InputError)
+        << inside;
   }
   EXPECT_THROW(inline_svg("", "f-", ""), InputError);
   EXPECT_THROW(inline_svg("<svg><g></g>", "f-", ""), InputError);
@@ -172,9 +179,9 @@ TEST(Svg, WhatCouldRunOrLoadSomethingIsRefused) {
 }
 
 TEST(Text, BytesThatAreNoTextBecomeReplacementCharacters) {
-  EXPECT_EQ(clean_text("a\xC0\x80z"), "a\uFFFD\uFFFDz");           // overlong
-  EXPECT_EQ(clean_text("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");     // surrogate
-  EXPECT_EQ(clean_text("\xF0\x9F\x98"), "\uFFFD\uFFFD\uFFFD");     // cut short
+  EXPECT_EQ(clean_text("a\xC0\x80z"), "a\uFFFD\uFFFDz");        // overlong
+  EXPECT_EQ(clean_text("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // surrogate
+  EXPECT_EQ(clean_text("\xF0\x9F\x98"), "\uFFFD\uFFFD\uFFFD");  // cut short
   EXPECT_EQ(clean_text("λ日\U0001F600"), "λ日\U0001F600");
   EXPECT_EQ(clean_text("a\tb\nc\x7F\u0085"), "a b c  ");
   EXPECT_EQ(clean_text("a\tb\nc", true), "a\tb\nc");

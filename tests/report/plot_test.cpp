@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <set>
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
@@ -19,8 +21,9 @@ using testing::read_text;
 using testing::TemporaryFolder;
 using testing::write_text;
 
-#define ENTK_NEEDS_GNUPLOT() \
-  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH"
+#define ENTK_NEEDS_GNUPLOT()                                  \
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) \
+  GTEST_SKIP() << "gnuplot is not on PATH"
 
 /// The search path of programs, for one scope.
 class SearchPath {
@@ -126,10 +129,22 @@ TEST(Figure, TheScriptRunByHandMakesThemAgain) {
 
 TEST(Figure, HostileTextIsShownAsItIs) {
   ENTK_NEEDS_GNUPLOT();
-  const std::vector<std::string> hostile = {
-      "{a_b^c@d&e~f\\g}", "it's \"quoted\"", "`touch pwned`", "$(touch pwned) @macro", "}}}", "{{{",
-      "\\", "'", "a\\nb %s %d %", "# not a comment", "; system('touch pwned')", "<b>&amp;</b>",
-      "\\U+03BB", "λ — 日本", "''; quit", "a'''b''"};
+  const std::vector<std::string> hostile = {"{a_b^c@d&e~f\\g}",
+                                            "it's \"quoted\"",
+                                            "`touch pwned`",
+                                            "$(touch pwned) @macro",
+                                            "}}}",
+                                            "{{{",
+                                            "\\",
+                                            "'",
+                                            "a\\nb %s %d %",
+                                            "# not a comment",
+                                            "; system('touch pwned')",
+                                            "<b>&amp;</b>",
+                                            "\\U+03BB",
+                                            "λ — 日本",
+                                            "''; quit",
+                                            "a'''b''"};
   Panel panel{.title = hostile[0], .x = {.label = hostile[1]}, .y = {.label = hostile[2]}};
   for (const auto& text : hostile) {
     panel.series.push_back({.label = text, .x = {1, 2}, .y = {1, 2}});
@@ -177,14 +192,17 @@ TEST(Figure, UnbalancedMarkupStillDraws) {
 TEST(Figure, OddDataStillDraws) {
   ENTK_NEEDS_GNUPLOT();
   const TemporaryFolder folder;
-  std::vector<Series> odd = {
-      {},
-      {.label = "nan", .x = {1, 2}, .y = {NAN, NAN}},
-      {.label = "inf", .x = {1, INFINITY, 3}, .y = {INFINITY, 1, -INFINITY}},
-      {.label = "one", .x = {1}, .y = {1}},
-      {.label = "negative", .x = {-1, -2}, .y = {-1, -2}},
-      {.label = "tiny", .x = {5e-324, 1e-300}, .y = {1e-310, 1e308}},
-      {.label = "band", .x = {1, 2, 3}, .y = {1, 2, 3}, .low = {NAN, -1, 0}, .high = {1, 3, INFINITY}}};
+  std::vector<Series> odd = {{},
+                             {.label = "nan", .x = {1, 2}, .y = {NAN, NAN}},
+                             {.label = "inf", .x = {1, INFINITY, 3}, .y = {INFINITY, 1, -INFINITY}},
+                             {.label = "one", .x = {1}, .y = {1}},
+                             {.label = "negative", .x = {-1, -2}, .y = {-1, -2}},
+                             {.label = "tiny", .x = {5e-324, 1e-300}, .y = {1e-310, 1e308}},
+                             {.label = "band",
+                              .x = {1, 2, 3},
+                              .y = {1, 2, 3},
+                              .low = {NAN, -1, 0},
+                              .high = {1, 3, INFINITY}}};
   for (const bool logarithmic : {false, true}) {
     for (std::size_t i = 0; i < odd.size(); ++i) {
       Figure figure = one_series(odd[i], logarithmic);
@@ -199,7 +217,8 @@ TEST(Figure, OddDataStillDraws) {
 
 TEST(Figure, DataHoldsEveryValueAsGiven) {
   const Figure figure = one_series(
-      {.label = "s", .x = {0.1, 2}, .y = {1.0 / 3.0, NAN}, .low = {-INFINITY, 1}, .high = {1, 2}}, true);
+      {.label = "s", .x = {0.1, 2}, .y = {1.0 / 3.0, NAN}, .low = {-INFINITY, 1}, .high = {1, 2}},
+      true);
   EXPECT_EQ(plot::data_text("fig", figure),
             "# fig\n# index 0: panel 1 (), s\n# x ()  y ()  low  high\n"
             "0.1 0.3333333333333333 -inf 1\n2 nan 1 2\n");
@@ -245,7 +264,8 @@ TEST(Figure, ALegendKeepsClearOfTheData) {
     series.x.push_back(i);
     series.y.push_back(i == 0 ? 0 : 40);
   }
-  EXPECT_NE(plot::script_text("fig", one_series(series)).find("set key bottom right"), std::string::npos);
+  EXPECT_NE(plot::script_text("fig", one_series(series)).find("set key bottom right"),
+            std::string::npos);
 }
 
 TEST(Figure, WithoutGnuplotDataAndScriptStay) {
@@ -295,8 +315,15 @@ TEST(Figure, BadInputIsNamed) {
   }
   EXPECT_THROW(write_figure(folder.path(), "fig", {}), InputError);
   EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1, 2}, .y = {1}})), InputError);
-  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .low = {1}})), InputError);
-  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .color = -1})), InputError);
+  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .low = {1}})),
+               InputError);
+  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .color = -1})),
+               InputError);
+  Figure figure = three_panels();
+  figure.width = NAN;
+  EXPECT_THROW(write_figure(folder.path(), "fig", figure), InputError);
+  figure.width = 1.0;
+  EXPECT_THROW(write_figure(folder.path(), "fig", figure), InputError);
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 

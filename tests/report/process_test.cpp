@@ -12,7 +12,8 @@ using testing::TemporaryFolder;
 
 TEST(Process, KeepsWhatItSaysAndItsStatus) {
   const TemporaryFolder folder;
-  const auto run = run_program({"sh", "-c", "echo out; echo err >&2; pwd; exit 7"}, folder.path(), 60s);
+  const auto run =
+      run_program({"sh", "-c", "echo out; echo err >&2; pwd; exit 7"}, folder.path(), 60s);
   EXPECT_TRUE(run.found);
   EXPECT_FALSE(run.timed_out);
   EXPECT_EQ(run.status, 7);

@@ -95,7 +95,9 @@ TEST(PowerLaw, StandardErrorIsThatOfRepeatedDraws) {
   EXPECT_NEAR(mean(errors) / std::pow(standard_deviation(slopes), 2), 1.0, 0.1);
 }
 
-TEST(PowerLaw, TwoPointsHaveNoError) { EXPECT_TRUE(std::isnan(power_law_fit({1, 2}, {1, 4}).slope_error)); }
+TEST(PowerLaw, TwoPointsHaveNoError) {
+  EXPECT_TRUE(std::isnan(power_law_fit({1, 2}, {1, 4}).slope_error));
+}
 
 TEST(PowerLaw, WhatHasNoLogarithmIsRefused) {
   EXPECT_THROW(power_law_fit({1, 2}, {1}), InputError);
