@@ -93,7 +93,7 @@ std::string to_string(Verdict verdict) {
   return "not run";
 }
 
-HtmlPage::HtmlPage(std::string title) : title_(escape_html(clean_text(title))) {}
+HtmlPage::HtmlPage(const std::string& title) : title_(escape_html(clean_text(title))) {}
 
 void HtmlPage::heading(int level, const std::string& text) {
   if (level < 2 || level > 4) {

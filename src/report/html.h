@@ -21,7 +21,7 @@ std::string to_string(Verdict verdict);
 /// Everything given is text and is escaped; line breaks stay only in code().
 class HtmlPage {
  public:
-  explicit HtmlPage(std::string title);
+  explicit HtmlPage(const std::string& title);
 
   /// Level 2, 3 or 4 (1 is the title). Levels 2 and 3 make the table of contents.
   /// @throws InputError for another level.

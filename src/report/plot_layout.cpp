@@ -66,7 +66,7 @@ double place_legends(const Figure& figure, double frame_width, double frame_heig
 }  // namespace
 
 double y_label_distance(const Scale& scale) {
-  return em * (1.75 + scale.label_em());
+  return em * (1.6 + scale.label_em());
 }
 
 Layout make_layout(const Figure& figure) {

@@ -75,7 +75,8 @@ int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, 
                             x.shows(series.x[i - 1]) && y.shows((*values)[i - 1]);
         const double qx = joined ? part(x, series.x[i - 1]) : px;
         const double qy = joined ? part(y, (*values)[i - 1]) : py;
-        for (double t = 0; t < 1; t += 1.0 / 16) {
+        for (int step = 0; step < 16; ++step) {
+          const double t = step / 16.0;
           count += inside(px + t * (qx - px), py + t * (qy - py));
         }
       }
@@ -146,13 +147,14 @@ double place_strip(const Panel& panel, std::size_t p, double page, double top,
   double x = left;
   for (std::size_t i = 0; i < count; ++i) {
     if (i % columns == 0) x = left;
-    const auto row = static_cast<double>(i / columns);
+    const std::size_t row = i / columns;
     strip.push_back({p, static_cast<std::size_t>(entries[i] - panel.series.data()), x / page,
                      (x + sample_em * em) / page, (x + (sample_em + gap_em) * em) / page,
-                     top + em * line_em * (row + 0.5)});
+                     top + em * line_em * (static_cast<double>(row) + 0.5)});
     x += widths[i % columns];
   }
-  return top + em * line_em * static_cast<double>((count + columns - 1) / columns);
+  const std::size_t rows = (count + columns - 1) / columns;
+  return top + em * line_em * static_cast<double>(rows);
 }
 
 }  // namespace entk::plot

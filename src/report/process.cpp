@@ -19,7 +19,7 @@ namespace entk {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::size_t output_cap = 64 * 1024;
+constexpr std::size_t output_cap = 65536;
 
 struct Pipe {
   int read_end = -1, write_end = -1;
