@@ -20,6 +20,10 @@ void set_threads(int count);
 /// the exception of the lowest index among those that ran is rethrown here.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
+/// The same, telling each call which worker it runs on, in [0, threads()): for scratch memory.
+void parallel_for_workers(std::int64_t count,
+                          const std::function<void(std::int64_t index, int worker)>& body);
+
 /// While it lives, parallel_for on this thread is a plain loop: for runs side by side.
 class InlineRegion {
  public:
