@@ -114,7 +114,10 @@ void CsvWriter::row(const std::vector<double>& values) {
                      std::to_string(values.size()));
   }
   std::string line;
-  for (const double value : values) line += (line.empty() ? "" : ",") + shortest(value);
+  for (const double value : values) {
+    if (!line.empty()) line += ',';
+    line += shortest(value);
+  }
   append(line + "\n");
 }
 

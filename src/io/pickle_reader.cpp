@@ -47,8 +47,12 @@ std::string described(const Value& value) {
                                 "a dict", "a list",     "a tuple",          "an OrderedDict",
                                 "a storage", "a tensor", "a function", "a storage type"};
   static_assert(names.size() == std::variant_size_v<Value>);
-  const auto* text = std::get_if<std::string_view>(&value);
-  return std::string(names[value.index()]) + (text != nullptr ? " " + in_quotes(*text) : "");
+  std::string result = names[value.index()];
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    result += ' ';
+    result += in_quotes(*text);
+  }
+  return result;
 }
 
 struct StorageRecord {

@@ -52,6 +52,92 @@ std::string without_prefix(const std::string& message) {
   return message;
 }
 
+/// Builds the value from the parser's events, and refuses what the parser lets pass.
+class Builder : public json::json_sax_t {
+ public:
+  Builder(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+
+  json build() {
+    json::sax_parse(CountingIterator(text_.data(), &line_),
+                    CountingIterator(text_.data() + text_.size(), &line_), this);
+    return std::move(root_);
+  }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(std::int64_t value) override { return add(value); }
+  bool number_unsigned(std::uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string& digits) override {
+    const std::string mantissa = digits.substr(0, digits.find_first_of("eE"));
+    if (value == 0 && mantissa.find_first_of("123456789") != std::string::npos) {
+      refuse(line_, "the number " + digits + " is too small for a double");
+    }
+    return add(value);
+  }
+  bool string(std::string& value) override {
+    json text(json::value_t::string);  // the direct way makes GCC 12 warn about nlohmann's code
+    text.get_ref<std::string&>() = std::move(value);
+    return add(std::move(text));
+  }
+  bool binary(json::binary_t&) override { return false; }  // not in JSON
+
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return open(json::object());
+  }
+  bool key(std::string& key) override {
+    if (!keys_.back().insert(key).second) refuse(line_, "the key " + in_quotes(key) + " occurs twice");
+    key_ = std::move(key);
+    return true;
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    return close();
+  }
+  bool start_array(std::size_t) override { return open(json::array()); }
+  bool end_array() override { return close(); }
+
+  bool parse_error(std::size_t taken, const std::string&, const json::exception& error) override {
+    const auto before = text_.substr(0, taken > 0 ? taken - 1 : 0);
+    refuse(1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')), without_prefix(error.what()));
+    return false;
+  }
+
+ private:
+  void refuse(int line, const std::string& why) const {
+    throw InputError(name_ + ":" + std::to_string(line) + ": " + why);
+  }
+
+  json* place(json value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_array()) return &open_.back()->emplace_back(std::move(value));
+    return &((*open_.back())[key_] = std::move(value));
+  }
+  bool add(json value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(json value) {
+    if (open_.size() == most_json_levels) {
+      refuse(line_, "expected at most " + std::to_string(most_json_levels) + " levels of objects and arrays");
+    }
+    open_.push_back(place(std::move(value)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::string_view text_;
+  const std::string& name_;
+  int line_ = 1;
+  json root_;
+  std::vector<json*> open_;                  // the objects and arrays we are in
+  std::vector<std::set<std::string>> keys_;  // of each object we are in
+  std::string key_;                          // of the value that comes next
+};
+
 class Dumper {
  public:
   std::string dump(const json& value) && {
@@ -64,7 +150,7 @@ class Dumper {
     return value.dump(-1, ' ', false, json::error_handler_t::replace);
   }
 
-  void put(const json& value, int level, const std::string& path) {
+  void put(const json& value, std::size_t level, const std::string& path) {
     if (level > most_json_levels) {
       throw InputError("a JSON value has more than " + std::to_string(most_json_levels) + " levels");
     }
@@ -86,7 +172,7 @@ class Dumper {
     }
   }
 
-  void put_items(const json& value, char open, char close, bool broken, int level, const std::string& path) {
+  void put_items(const json& value, char open, char close, bool broken, std::size_t level, const std::string& path) {
     text_ += open;
     std::size_t index = 0;
     for (auto item = value.begin(); item != value.end(); ++item, ++index) {
@@ -103,9 +189,9 @@ class Dumper {
     text_ += close;
   }
 
-  void start_line(int level) {
+  void start_line(std::size_t level) {
     text_ += '\n';
-    text_.append(2 * static_cast<std::size_t>(level), ' ');
+    text_.append(2 * level, ' ');
   }
 
   std::string text_;
@@ -118,41 +204,7 @@ json parse_json(std::string_view text, const std::string& name) {
     throw InputError(name + ": it has " + std::to_string(text.size()) + " bytes, expected at most " +
                      std::to_string(most_json_bytes));
   }
-  int line = 1;
-  const auto refuse = [&](int where, const std::string& why) {
-    throw InputError(name + ":" + std::to_string(where) + ": " + why);
-  };
-  std::vector<std::set<std::string>> keys;  // of each object that is open
-  const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (depth >= most_json_levels) {
-          refuse(line, "expected at most " + std::to_string(most_json_levels) + " levels of objects and arrays");
-        }
-        if (event == json::parse_event_t::object_start) keys.emplace_back();
-        break;
-      case json::parse_event_t::object_end: keys.pop_back(); break;
-      case json::parse_event_t::key: {
-        const auto& key = parsed.get_ref<const std::string&>();
-        if (!keys.back().insert(key).second) refuse(line, "the key " + in_quotes(key) + " occurs twice");
-        break;
-      }
-      default: break;
-    }
-    return true;
-  };
-  try {
-    return json::parse(CountingIterator(text.data(), &line),
-                       CountingIterator(text.data() + text.size(), &line), check);
-  } catch (const json::parse_error& error) {
-    const auto taken = std::min<std::size_t>(error.byte > 0 ? error.byte - 1 : 0, text.size());
-    const auto before = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(taken), '\n');
-    refuse(static_cast<int>(before) + 1, without_prefix(error.what()));
-  } catch (const json::exception& error) {
-    refuse(line, without_prefix(error.what()));
-  }
-  return {};
+  return Builder(text, name).build();
 }
 
 json load_json(const std::filesystem::path& path) {

@@ -12,7 +12,7 @@
 namespace entk {
 
 constexpr std::size_t most_json_bytes = 1 << 20;
-constexpr int most_json_levels = 64;
+constexpr std::size_t most_json_levels = 64;
 
 /// @throws InputError "name:line: what", for malformed text, a duplicate key, bad UTF-8, NaN or
 /// Infinity, a number beyond a double, more than 1 MiB or 64 levels, and anything after the value.
