@@ -1,0 +1,50 @@
+// A report as one self-contained HTML page: no script, nothing loaded, readable offline, on paper,
+// and in light and dark.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "entk/report/plot.h"
+#include "entk/report/table.h"
+
+namespace entk {
+
+/// What became of a claim.
+enum class Verdict { held, did_not_hold, too_small_to_tell, not_run };
+
+/// "held", "did not hold", "too small to tell", "not run".
+std::string to_string(Verdict verdict);
+
+/// Everything given is text and is escaped; line breaks stay only in code().
+class HtmlPage {
+ public:
+  explicit HtmlPage(std::string title);
+
+  /// Level 2, 3 or 4 (1 is the title). Levels 2 and 3 make the table of contents.
+  /// @throws InputError for another level.
+  void heading(int level, const std::string& text);
+  void paragraph(const std::string& text);
+  /// Scrolls by itself where it is wider than the page.
+  void table(const Table& table);
+  void code(const std::string& text);
+  void verdict(Verdict verdict, const std::string& text);
+  void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);
+
+  /// The figure's SVG with its caption, and the names of its data and script; where it was not
+  /// drawn, the notice. @throws InputError if the file cannot be read or inline_svg refuses it.
+  void figure(const FigureFiles& files, const std::string& caption);
+  /// SVG text; `source`: where its data is.
+  void figure(const std::string& svg, const std::string& caption, const std::string& source);
+
+  /// The page, title and table of contents first.
+  std::string str() const;
+
+ private:
+  std::string title_, contents_, body_;
+  int headings_ = 0, figures_ = 0;
+};
+
+}  // namespace entk

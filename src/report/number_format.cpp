@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "entk/report/table.h"
+
+namespace entk {
+
+namespace {
+
+// Exponent of ten once the value is rounded to this many significant digits: 9.996 has 1 at three.
+int rounded_exponent(double value, int digits) {
+  const std::string text = fmt::format("{:.{}e}", value, digits - 1);
+  return std::stoi(text.substr(text.find('e') + 1));
+}
+
+// Exponents shown without an e.
+bool is_plain(int exponent) {
+  return exponent >= -4 && exponent < 6;
+}
+
+// Whole numbers that are exact are written out: 20000, not 2e+04.
+bool is_short_whole(double value) {
+  return value == std::trunc(value) && std::fabs(value) < 1e9;
+}
+
+// 1.5e-07 as 1.5e-7, 1e+23 as 1e23.
+std::string tidy_exponent(const std::string& text) {
+  const auto e = text.find('e');
+  if (e == std::string::npos) return text;
+  return fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
+}
+
+std::string shortest(double value) {
+  if (is_short_whole(value) && !(value == 0 && std::signbit(value)))
+    return fmt::format("{:.0f}", value);
+  char buffer[32];
+  return tidy_exponent({buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr});
+}
+
+std::string significant(double value, int digits) {
+  if (value == 0.0) return "0";
+  if (is_short_whole(value)) return fmt::format("{:.0f}", value);
+  const int exponent = rounded_exponent(value, digits);
+  if (is_plain(exponent)) return fmt::format("{:.{}f}", value, std::max(0, digits - 1 - exponent));
+  return tidy_exponent(fmt::format("{:.{}e}", value, digits - 1));
+}
+
+}  // namespace
+
+std::string format_number(double value, int digits, NumberFormat format) {
+  if (std::isnan(value)) return "–";
+  if (std::isinf(value)) return value > 0 ? "∞" : "-∞";
+  switch (format) {
+    case NumberFormat::fixed:
+      return fmt::format("{:.{}f}", value, std::max(0, digits));
+    case NumberFormat::shortest:
+      return shortest(value);
+    case NumberFormat::significant:
+      break;
+  }
+  return significant(value, std::max(1, digits));
+}
+
+std::string format_number(Uncertain number, int digits, NumberFormat format) {
+  const auto [value, deviation] = number;
+  const std::string plain = format_number(value, digits, format);
+  if (std::isnan(deviation) || !std::isfinite(value)) return plain;
+  if (deviation == 0.0 || std::isinf(deviation)) {
+    return fmt::format("{} ± {}", plain, format_number(deviation, 2));
+  }
+  constexpr int deviation_digits = 2;
+  const int last = rounded_exponent(deviation, deviation_digits) - (deviation_digits - 1);
+  const int first = rounded_exponent(std::max(std::fabs(value), deviation), deviation_digits);
+  if (first - last > 9) return fmt::format("{} ± {}", plain, format_number(deviation, 2));
+  if (is_plain(first) && last >= -7) {
+    const int decimals = std::max(0, -last);
+    return fmt::format("{:.{}f} ± {:.{}f}", value, decimals, deviation, decimals);
+  }
+  const double scale = std::pow(10.0, first);
+  return fmt::format("({:.{}f} ± {:.{}f})e{}", value / scale, first - last, deviation / scale,
+                     first - last, first);
+}
+
+}  // namespace entk

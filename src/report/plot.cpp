@@ -1,0 +1,189 @@
+#include "entk/report/plot.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "entk/base/error.h"
+#include "entk/report/plot_script.h"
+#include "entk/report/process.h"
+
+namespace entk {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds gnuplot_limit{120};
+
+void write_file(const fs::path& path, const std::string& bytes) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  std::size_t written = 0;
+  bool good = file >= 0;
+  while (good && written < bytes.size()) {
+    const ssize_t size = ::write(file, bytes.data() + written, bytes.size() - written);
+    if (size < 0 && errno == EINTR) continue;
+    good = size > 0;
+    if (good) written += static_cast<std::size_t>(size);
+  }
+  const int error = errno;
+  if (file >= 0 && ::close(file) != 0) good = false;
+  if (!good)
+    throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
+}
+
+std::string contents_of(const fs::path& path) {
+  std::ostringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  return bytes.str();
+}
+
+void check(const std::string& name, const Figure& figure) {
+  const bool good_name = !name.empty() && name[0] != '.' && name[0] != '-' &&
+                         name.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789-_.") == std::string::npos;
+  if (!good_name) {
+    throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name +
+                     "'");
+  }
+  if (figure.panels.empty()) throw InputError("figure " + name + ": expected at least one panel");
+  for (const double inches : {figure.width, figure.height}) {
+    if (!(inches >= 0 && inches <= 50)) {
+      throw InputError(
+          fmt::format("figure {}: width and height must be in 0 … 50 in., got {}", name, inches));
+    }
+  }
+  for (std::size_t p = 0; p < figure.panels.size(); ++p) {
+    for (std::size_t s = 0; s < figure.panels[p].series.size(); ++s) {
+      const Series& series = figure.panels[p].series[s];
+      const std::size_t n = series.x.size();
+      const bool band = !series.low.empty() || !series.high.empty();
+      if (series.y.size() != n || (band && (series.low.size() != n || series.high.size() != n))) {
+        throw InputError(fmt::format(
+            "figure {}: panel {}, series {}: x, y, low and high have {}, {}, {} and {} values; "
+            "expected "
+            "as many y as x, and as many low and high or none",
+            name, p + 1, s + 1, n, series.y.size(), series.low.size(), series.high.size()));
+      }
+      if (series.color && (*series.color < 0 || *series.color > 255)) {
+        throw InputError(
+            fmt::format("figure {}: panel {}, series {}: color must be in 0 … 255, got {}", name,
+                        p + 1, s + 1, *series.color));
+      }
+    }
+  }
+}
+
+// gnuplot on a full disk may end with status 0 and half a file.
+bool is_whole(const std::string& bytes, const std::string& extension) {
+  const auto ends_with = [&](std::string_view end) {
+    const auto last = bytes.find_last_not_of(" \n");
+    return last != std::string::npos && last + 1 >= end.size() &&
+           std::string_view(bytes).substr(last + 1 - end.size(), end.size()) == end;
+  };
+  if (extension == "svg") return ends_with("</svg>");
+  if (extension == "pdf") return ends_with("%%EOF");
+  return ends_with("IEND\xAE\x42\x60\x82");
+}
+
+// cairo writes the time of day into the PDF: a fixed date of the same length keeps the bytes equal
+// from run to run, and the offsets right.
+void fix_date(std::string& pdf) {
+  const std::string key = "/CreationDate (D:";
+  const auto start = pdf.find(key);
+  if (start == std::string::npos) return;
+  const std::string date = "20000101000000";
+  if (start + key.size() + date.size() <= pdf.size())
+    pdf.replace(start + key.size(), date.size(), date);
+}
+
+// Runs the script in a folder of its own, so that what it leaves half made is never taken for a
+// figure; returns why a file is missing.
+std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureFiles& files) {
+  std::string pattern = (folder / ("." + name + ".XXXXXX")).string();
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    return fmt::format("no folder for gnuplot in {}: {}", folder.string(), std::strerror(errno));
+  }
+  struct Scratch {
+    fs::path path;
+    ~Scratch() {
+      std::error_code ignored;
+      fs::remove_all(path, ignored);
+    }
+  } const scratch{pattern};
+  fs::copy_file(files.data, scratch.path / (name + ".dat"));
+  // -d: no user's or system's start-up file
+  const ProcessResult run =
+      run_program({"gnuplot", "-d", "../" + name + ".gp"}, scratch.path, gnuplot_limit);
+  if (!run.found) return "gnuplot is not on PATH";
+  if (run.timed_out) return fmt::format("gnuplot took longer than {} s", gnuplot_limit.count());
+  if (run.status != 0)
+    return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
+  for (auto [extension, path] : {std::pair<std::string, fs::path*>{"svg", &files.svg},
+                                 {"png", &files.png},
+                                 {"pdf", &files.pdf}}) {
+    const std::string file = name + "." + extension;
+    std::string bytes = contents_of(scratch.path / file);
+    if (!is_whole(bytes, extension))
+      return fmt::format("gnuplot left no whole {}: {}", file, run.output);
+    if (extension == "pdf") fix_date(bytes);
+    write_file(folder / file, bytes);
+    *path = folder / file;
+  }
+  return "";
+}
+
+}  // namespace
+
+Label rich_text(std::string markup) {
+  Label label(std::move(markup));
+  label.rich = true;
+  return label;
+}
+
+FigureFiles write_figure(const fs::path& folder, const std::string& name, const Figure& figure) {
+  check(name, figure);
+  const std::string script = plot::script_text(name, figure);
+  FigureFiles files;
+  files.data = folder / (name + ".dat");
+  files.script = folder / (name + ".gp");
+  write_file(files.data, plot::data_text(name, figure));
+  write_file(files.script, script);
+  std::string reason;
+  try {
+    reason = run_gnuplot(folder, name, files);
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  if (!reason.empty()) {
+    files.notice = fmt::format(
+        "figure {} was not drawn in full ({}); its data and script are kept: "
+        "`gnuplot {}.gp` in {} draws it",
+        name, reason, name, folder.string());
+  }
+  return files;
+}
+
+Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label label) {
+  return {.label = std::move(label),
+          .x = {x_low, x_high},
+          .y = {law(x_low), law(x_high)},
+          .style = SeriesStyle::reference};
+}
+
+Series guide_line(double slope, double x, double y, double x_low, double x_high, Label label) {
+  const PowerLaw law{slope, std::log(y) - slope * std::log(x), 0.0};
+  return power_law_line(law, x_low, x_high, std::move(label));
+}
+
+}  // namespace entk

@@ -1,0 +1,100 @@
+// Line plots for papers: panels of series with bands, drawn by gnuplot as SVG, PNG and PDF, with
+// the data and the script that made them kept beside.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "entk/report/palette.h"
+#include "entk/report/statistics.h"
+
+namespace entk {
+
+/// Text in a figure, shown as it is unless made by rich_text.
+struct Label {
+  std::string text;
+  bool rich = false;
+
+  Label() = default;
+  Label(const char* text) : text(text) {}
+  Label(std::string text) : text(std::move(text)) {}
+};
+
+/// gnuplot's enhanced text: R_3, 10^{-3}, {/:Italic λ}, {/:Bold a}, \{ for a brace. A hair space
+/// (U+200A) before ^ keeps an exponent clear of a slanted letter.
+Label rich_text(std::string markup);
+
+enum class SeriesStyle {
+  line,
+  points,
+  line_points,
+  reference,  ///< thin, dashed and grey (or in its `color`): a bound, a guide, a fit
+};
+
+/// A point that is not finite, or not positive on a logarithmic axis, leaves a gap.
+struct Series {
+  Label label = {};  ///< empty: not in the legend
+  std::vector<double> x = {}, y = {};
+  std::vector<double> low = {},
+                      high = {};  ///< optional translucent band, as mean ± one standard deviation
+  SeriesStyle style = SeriesStyle::line;
+  std::optional<int> color = {};  ///< index into the palette; by default the place in the panel
+};
+
+struct Axis {
+  Label label = {};
+  bool logarithmic = false;
+  std::optional<double> minimum = {}, maximum = {};
+};
+
+enum class Legend {
+  automatic,  ///< below and once if all panels show the same series, else in a free corner
+  top_left,
+  top_right,
+  bottom_left,
+  bottom_right,
+  below,
+  none,
+};
+
+struct Panel {
+  Label title = {};
+  Axis x = {}, y = {};
+  std::vector<Series> series = {};
+  Legend legend = Legend::automatic;
+};
+
+struct Figure {
+  Label title = {};
+  std::string caption = {};  ///< kept as a comment in the data and the script
+  std::vector<Panel> panels = {};
+  Palette palette = Palette::categorical;
+  int columns = 0;               ///< panels a row; 0: up to three
+  double width = 0, height = 0;  ///< inches; 0: a text width (5.5) or a column (3.4), and to match
+};
+
+struct FigureFiles {
+  std::filesystem::path data, script;
+  std::filesystem::path svg, png, pdf;  ///< empty where gnuplot did not make them
+  std::string notice;                   ///< why not, empty if all went well
+};
+
+/// Writes name.dat and name.gp into the folder and runs gnuplot on them for name.svg, name.png (192
+/// dots an inch) and name.pdf. `gnuplot name.gp` in that folder makes the three again. The same
+/// figure gives the same bytes. Without gnuplot, or where it fails, data and script stay and the
+/// notice says why; files of an earlier run stay as they were.
+/// @throws InputError for a name with other characters than letters, digits, '-', '_' and '.', for
+/// x, y, low and high of different lengths, or for an axis with minimum ≥ maximum; SaveError if
+/// data or script cannot be written.
+FigureFiles write_figure(const std::filesystem::path& folder, const std::string& name,
+                         const Figure& figure);
+
+/// A dashed line y = exp(intercept) x^slope from x_low to x_high.
+Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label label = {});
+/// The dashed line of this slope through (x, y), from x_low to x_high.
+Series guide_line(double slope, double x, double y, double x_low, double x_high, Label label = {});
+
+}  // namespace entk

@@ -1,0 +1,71 @@
+// Tables of results: one description, rendered as plain text, GitHub Markdown, CSV and HTML.
+#pragma once
+
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace entk {
+
+/// How a column shows its numbers. CSV always has full precision.
+enum class NumberFormat {
+  significant,  ///< `digits` significant digits, as 0.001235 or 1.235e-7; whole numbers as they are
+  fixed,        ///< `digits` digits after the point
+  shortest,     ///< the shortest decimal that reads back as the same double: for parameters
+};
+
+struct Column {
+  std::string name;
+  int digits = 4;
+  NumberFormat format = NumberFormat::significant;
+
+  Column(const char* name, int digits = 4, NumberFormat format = NumberFormat::significant)
+      : name(name), digits(digits), format(format) {}
+  Column(std::string name, int digits = 4, NumberFormat format = NumberFormat::significant)
+      : name(std::move(name)), digits(digits), format(format) {}
+};
+
+/// A value and its standard deviation (or error). A NaN deviation is not shown.
+struct Uncertain {
+  double value;
+  double deviation;
+};
+
+struct Cell {
+  std::variant<std::string, double, Uncertain> content;
+
+  Cell(const char* text) : content(std::string(text)) {}
+  Cell(std::string text) : content(std::move(text)) {}
+  Cell(Uncertain number) : content(number) {}
+  template <typename T>
+  requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) Cell(T number)
+      : content(static_cast<double>(number)) {}
+};
+
+struct Table {
+  std::string title;
+  std::vector<Column> columns;
+  std::vector<std::vector<Cell>> rows;  ///< each with one cell a column
+};
+
+/// A number in at most `digits` significant digits. NaN is "–", infinity "∞".
+std::string format_number(double value, int digits = 4,
+                          NumberFormat format = NumberFormat::significant);
+/// "0.1412 ± 0.0032" or "(1.24 ± 0.03)e-5": two digits of the deviation, the value to match. Where
+/// the deviation is 0, NaN or far below the value, the value as by format_number.
+std::string format_number(Uncertain number, int digits = 4,
+                          NumberFormat format = NumberFormat::significant);
+
+/// Columns with a number are aligned to the right. All four throw InputError if a row's length is
+/// not the number of columns.
+std::string to_text(const Table& table);
+std::string to_markdown(const Table& table);
+/// RFC 4180 with a header line and "\n"; numbers in the shortest form that reads back as the same
+/// double. A column with an uncertain cell becomes two, the second named "… deviation".
+std::string to_csv(const Table& table);
+/// A <table> with everything escaped.
+std::string to_html(const Table& table);
+
+}  // namespace entk

@@ -1,0 +1,21 @@
+// Text from users on its way into files: valid UTF-8, its width, HTML's escapes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace entk {
+
+/// The same text as valid UTF-8 on one line: invalid bytes become U+FFFD, line breaks, tabs and
+/// other control characters become spaces (kept with `keep_lines`: "\n" and "\t").
+std::string clean_text(std::string_view text, bool keep_lines = false);
+
+/// Number of code points of valid UTF-8: the width of a column in a terminal, wide and combining
+/// characters apart.
+std::size_t text_width(std::string_view text);
+
+/// Clean text with & < > " ' escaped, for HTML's contents and attributes.
+std::string escape_html(std::string_view text);
+
+}  // namespace entk

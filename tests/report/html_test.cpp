@@ -1,0 +1,191 @@
+#include "entk/report/html.h"
+
+#include <gtest/gtest.h>
+
+#include "entk/base/error.h"
+#include "entk/report/process.h"
+#include "entk/report/svg_inline.h"
+#include "entk/report/text.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::TemporaryFolder;
+using testing::write_text;
+
+constexpr const char* picture = R"svg(<?xml version="1.0"?>
+<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">
+<svg width="528" height="200" viewBox="0 0 528 200" xmlns="http://www.w3.org/2000/svg"
+ xmlns:xlink="http://www.w3.org/1999/xlink">
+<title>Gnuplot</title><desc>a > b</desc>
+<!-- a comment -->
+<defs><circle id='dot' r="1"/><use xlink:href='#dot' id='two'/><filter id='box'><feFlood/></filter>
+<clipPath id="clip"><rect width="1" height="1"/></clipPath></defs>
+<g id="unused" clip-path="url(#clip)"><use xlink:href='#two' style="filter:url(#box)"/></g>
+<g id="clip"/><text>1 &lt; 2 &amp; 3</text>
+</svg>
+)svg";
+
+/// Reads the page with Python's parser; what it complains about, one line each.
+std::string complaints(const std::string& page) {
+  static constexpr const char* script = R"py(
+import sys, html.parser
+void = {'meta', 'br', 'hr', 'img', 'link', 'input'}
+class Check(html.parser.HTMLParser):
+    stack, ids, links = [], set(), []
+    def start(self, tag, attrs, empty):
+        for name, value in attrs:
+            if name == 'id':
+                if value in self.ids: print('twice: id', value)
+                self.ids.add(value)
+            if name == 'href' or name == 'xlink:href':
+                if value[:1] != '#': print('outside:', value)
+                self.links.append(value[1:])
+            if 'url(' in value: self.links.append(value.split('url(#')[1].split(')')[0])
+            if name == 'src' or name.startswith('on'): print('not allowed:', name)
+        if tag in ('script', 'link', 'iframe', 'object', 'img'): print('not allowed:', tag)
+        if not empty and tag not in void: self.stack.append(tag)
+    def handle_starttag(self, tag, attrs): self.start(tag, attrs, False)
+    def handle_startendtag(self, tag, attrs): self.start(tag, attrs, True)
+    def handle_endtag(self, tag):
+        if not self.stack or self.stack.pop() != tag: print('unbalanced:', tag, self.getpos())
+text = open(sys.argv[1], encoding='utf-8').read()
+check = Check()
+check.feed(text)
+check.close()
+if check.stack: print('open at the end:', check.stack)
+for link in check.links:
+    if link not in check.ids: print('leads nowhere:', link)
+if 'http' in text: print('http')
+)py";
+  const TemporaryFolder folder;
+  write_text(folder / "page.html", page);
+  const auto run =
+      run_program({ENTK_PYTHON, "-c", script, (folder / "page.html").string()}, folder.path(), 60s);
+  return run.output + (run.status == 0 ? "" : "status " + std::to_string(run.status));
+}
+
+HtmlPage full_page() {
+  HtmlPage page("A <title> & \"more\"");
+  page.paragraph("Text with <b>markup</b> & 'quotes'");
+  page.heading(2, "Results <i>");
+  page.verdict(Verdict::held, "it did < 1");
+  page.verdict(Verdict::did_not_hold, "");
+  page.verdict(Verdict::too_small_to_tell, "x");
+  page.verdict(Verdict::not_run, "x");
+  page.heading(3, "Figures");
+  page.figure(picture, "One & \"only\"", "fig.dat");
+  page.figure(picture, "Two", "");
+  page.table({"T<", {"a", "b<"}, {{1, "<td>"}}});
+  page.key_values({{"key <", "value &"}});
+  page.key_values({});
+  page.heading(4, "Small");
+  page.code("for (;;) <x>\n  & 'y'");
+  return page;
+}
+
+TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) {
+  EXPECT_EQ(complaints(full_page().str()), "");
+}
+
+TEST(Html, TheCheckSeesWhatItIsFor) {
+  EXPECT_NE(complaints("<p><b></p>"), "");
+  EXPECT_NE(complaints("<p id=\"a\"></p><p id=\"a\"></p>"), "");
+  EXPECT_NE(complaints("<a href=\"x.html\">x</a>"), "");
+  EXPECT_NE(complaints("<a href=\"#b\">x</a>"), "");
+  EXPECT_NE(complaints("<p>http</p>"), "");
+}
+
+TEST(Html, EverythingGivenIsEscaped) {
+  const std::string page = full_page().str();
+  for (const char* raw : {"<title> &", "<b>", "<i>", "<td>\"", "<x>", "key <", "value & ", "T<<"}) {
+    EXPECT_EQ(page.find(raw), std::string::npos) << raw;
+  }
+  EXPECT_NE(page.find("aria-label=\"One &amp; &quot;only&quot;\""), std::string::npos);
+  EXPECT_NE(page.find("for (;;) &lt;x&gt;\n  &amp; &#39;y&#39;"), std::string::npos);
+}
+
+TEST(Html, VerdictsSayWhatBecameOfTheClaim) {
+  const std::string page = full_page().str();
+  for (const char* words : {"✓ held", "✗ did not hold", "? too small to tell", "– not run"}) {
+    EXPECT_NE(page.find(words), std::string::npos) << words;
+  }
+}
+
+TEST(Html, TheContentsLeadToTheHeadings) {
+  const std::string page = full_page().str();
+  EXPECT_NE(page.find("<li><a href=\"#section-1\">Results &lt;i&gt;</a></li>"), std::string::npos);
+  EXPECT_NE(page.find("<h2 id=\"section-1\">Results &lt;i&gt;</h2>"), std::string::npos);
+  EXPECT_EQ(page.find("href=\"#section-3\""), std::string::npos);  // level 4
+  EXPECT_THROW(HtmlPage("x").heading(1, "x"), InputError);
+}
+
+TEST(Html, AFigureThatWasNotDrawnSaysWhy) {
+  HtmlPage page("x");
+  FigureFiles files;
+  files.notice = "gnuplot is not on PATH";
+  page.figure(files, "Figure 1");
+  EXPECT_NE(page.str().find("<p>Figure 1 — gnuplot is not on PATH</p>"), std::string::npos);
+  files.svg = "/nonexistent.svg";
+  EXPECT_THROW(page.figure(files, "Figure 1"), InputError);
+}
+
+TEST(Html, RealFiguresStandBesideEachOther) {
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found)
+    GTEST_SKIP() << "gnuplot is not on PATH";
+  const TemporaryFolder folder;
+  Panel panel{.series = {{.label = "a", .x = {1, 2}, .y = {1, 2}, .low = {0, 1}, .high = {2, 3}},
+                         {.label = "b", .x = {1, 2}, .y = {2, 1}, .style = SeriesStyle::points}}};
+  const FigureFiles files = write_figure(folder.path(), "fig", {.panels = {panel, panel}});
+  HtmlPage page("x");
+  page.figure(files, "one");
+  page.figure(files, "two");
+  const std::string text = page.str();
+  EXPECT_EQ(complaints(text), "");
+  EXPECT_NE(text.find("href=\"#figure-1-gpPt5\""), std::string::npos);
+  EXPECT_NE(text.find("href=\"#figure-2-gpPt5\""), std::string::npos);
+  EXPECT_NE(text.find("Data and script: fig.dat, fig.gp"), std::string::npos);
+}
+
+TEST(Svg, IdsAndReferencesArePrefixedTogether) {
+  const std::string svg = inline_svg(picture, "f1-", "what it shows");
+  for (const char* part : {"<circle id=\"f1-dot\"", "href=\"#f1-dot\" id=\"f1-two\"",
+                           "url(#f1-box)", "<filter id=\"f1-box\"", "<clipPath id=\"f1-clip\"",
+                           "clip-path=\"url(#f1-clip)\"", "1 &lt; 2 &amp; 3", "<g/>"}) {
+    EXPECT_NE(svg.find(part), std::string::npos) << part << "\n" << svg;
+  }
+  for (const char* part :
+       {"xmlns", "<title>", "a > b", "comment", "unused", "DOCTYPE", "xlink", "height=\"200\""}) {
+    EXPECT_EQ(svg.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(Svg, WhatCouldRunOrLoadSomethingIsRefused) {
+  for (const char* inside :
+       {"<script>alert(1)</script>", "<g onload=\"x()\"/>", "<a href=\"#x\"><text>x</text></a>",
+        "<image href=\"x.png\"/>", "<use href=\"other.svg#x\"/>",
+        "<use xlink:href=\"javascript:x\"/>", "<style>@import 'x'</style>",
+        "<foreignObject></foreignObject>", "<g style=\"fill:url(x)\"/>",
+        "<g style=\"fill:\\75rl(x)\"/>", "<![CDATA[x]]>", "<!ENTITY x 'y'>", "<g src='x'/>",
+        "<g a=b/>", "<g a/>", "<g x='", "<!-- x"}) {
+    EXPECT_THROW(inline_svg("<svg>" + std::string(inside) + "</svg>", "f-", ""), InputError)
+        << inside;
+  }
+  EXPECT_THROW(inline_svg("", "f-", ""), InputError);
+  EXPECT_THROW(inline_svg("<svg><g></g>", "f-", ""), InputError);
+  EXPECT_NO_THROW(inline_svg("<svg><g/></svg>", "f-", ""));
+}
+
+TEST(Text, BytesThatAreNoTextBecomeReplacementCharacters) {
+  EXPECT_EQ(clean_text("a\xC0\x80z"), "a\uFFFD\uFFFDz");        // overlong
+  EXPECT_EQ(clean_text("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");  // surrogate
+  EXPECT_EQ(clean_text("\xF0\x9F\x98"), "\uFFFD\uFFFD\uFFFD");  // cut short
+  EXPECT_EQ(clean_text("λ日\U0001F600"), "λ日\U0001F600");
+  EXPECT_EQ(clean_text("a\tb\nc\x7F\u0085"), "a b c  ");
+  EXPECT_EQ(clean_text("a\tb\nc", true), "a\tb\nc");
+}
+
+}  // namespace
+}  // namespace entk
