@@ -12,9 +12,9 @@
 namespace entk {
 
 struct QuadratureOptions {
-  int nodes = 256;             ///< of Gauss's rule, used where there are no breaks
+  int nodes = 256;                  ///< of Gauss's rule, used where there are no breaks
   std::vector<double> breaks = {};  ///< where g or a derivative jumps, as arguments z = s t of g
-  int per_panel = 32;          ///< nodes of a panel between breaks
+  int per_panel = 32;               ///< nodes of a panel between breaks
 };
 
 /// Coefficients of degrees 0 … L. Norms are what to compare between degrees: values fall off as

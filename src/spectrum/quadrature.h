@@ -16,7 +16,8 @@ struct Quadrature {
 
 /// Gauss's rule, exact for polynomials of degree < 2·count: the nodes by Golub and Welsch from the
 /// Jacobi matrix, polished by a Newton step, the weights ∝ 1/((1−t²) p_count'(t)²) with p_count the
-/// orthonormal polynomial. Symmetric to the last bit. For functions smooth on the whole of [−1, 1]; O(1/count) across a jump.
+/// orthonormal polynomial. Symmetric to the last bit. For functions smooth on the whole of [−1, 1];
+/// O(1/count) across a jump.
 /// @throws InputError unless D ≥ 2 and 1 ≤ count ≤ 2000.
 Quadrature gauss_quadrature(int dimension, int count);
 
