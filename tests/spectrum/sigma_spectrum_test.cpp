@@ -39,7 +39,10 @@ TEST(SigmaSpectrum, OfTheShiftedSigmoidAtDimension100HasItsKnownEigenvalues) {
   EXPECT_LT(s.trace_captured, s.trace);
   EXPECT_EQ((std::vector<int>(s.order.begin(), s.order.begin() + 4)),
             (std::vector<int>{1, 0, 2, 3}));
-  EXPECT_NEAR(s.gaps[0], 1 - s.lambda[0] / s.lambda[1], rounding);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_GE(s.lambda[s.order[i]], s.lambda[s.order[i + 1]]);
+    EXPECT_NEAR(s.gaps[i], 1 - s.lambda[s.order[i + 1]] / s.lambda[s.order[i]], rounding);
+  }
   EXPECT_TRUE(s.warnings.empty());
 }
 
@@ -199,15 +202,15 @@ TEST(SigmaSpectrum, WithAGenericShiftHasTheDegreesInPlaceAndNoWarnings) {
       const auto check = check_degrees(sigmoid_spectrum(1.0, d, 8), k);
       EXPECT_TRUE(check.leading) << d << ' ' << k;
       EXPECT_GT(check.relative_gap, 0.9) << d << ' ' << k;
+      EXPECT_LT(check.relative_gap, 1.0) << d << ' ' << k;
       EXPECT_TRUE(check.warnings.empty()) << check.warnings.front();
     }
   }
 }
 
-// A cubic σ' whose degree 1 is small: λ_0 and λ_2 (from η_1, η_3) fall below others.
+// σ' = z² − 1 + 0.01 z: λ_1 and λ_3 come from η_2, λ_0 and λ_2 from a small η_1.
 TEST(SigmaSpectrum, SaysWhenTheLowDegreesDoNotLead) {
   const int d = 30;
-  // σ' = √B p_2-like: z² − 1 + 0.1 z: λ_1 and λ_3 are led by η_2, λ_0, λ_2 by the small η_1.
   const auto s = sigma_spectrum([](double z) { return z * z - 1 + 0.01 * z; },
                                 [](double z) { return 2 * z + 0.01; }, d, 4);
   EXPECT_GT(s.lambda[3], s.lambda[2]);
@@ -215,6 +218,17 @@ TEST(SigmaSpectrum, SaysWhenTheLowDegreesDoNotLead) {
   EXPECT_FALSE(check.leading);
   EXPECT_LE(check.relative_gap, 0.0);
   EXPECT_TRUE(any_contains(check.warnings, "are not the degrees ≤ 2"));
+}
+
+// σ = z²: η_1 alone is there, and carries λ_0 and λ_2.
+TEST(SigmaSpectrum, SaysThatADegreeIsLostOnlyWhenBothItsCoefficientsVanish) {
+  const auto s = sigma_spectrum([](double z) { return 2 * z; }, [](double) { return 2.0; }, 30, 4);
+  const auto warnings = check_degrees(s, 2).warnings;
+  EXPECT_TRUE(any_contains(warnings, "f_L cannot learn degree 1"));
+  EXPECT_FALSE(any_contains(warnings, "f_L cannot learn degree 0"));
+  EXPECT_FALSE(any_contains(warnings, "f_L cannot learn degree 2"));
+  EXPECT_TRUE(any_contains(warnings, "f_Q cannot fit (β·x)^3"));  // μ_1 = 0
+  EXPECT_FALSE(any_contains(check_degrees(s, 1).warnings, "f_Q"));
 }
 
 TEST(SigmaSpectrum, SaysWhenACoefficientNearlyVanishes) {
