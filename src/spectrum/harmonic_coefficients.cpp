@@ -12,6 +12,13 @@ namespace entk {
 
 namespace {
 
+void check_degree(int max_degree) {
+  if (max_degree < 0 || max_degree > highest_degree) {
+    throw InputError(fmt::format("harmonic coefficients: expected a degree of 0 to {}, got {}",
+                                 highest_degree, max_degree));
+  }
+}
+
 std::vector<double> values_at(const std::function<double(double)>& g, const Quadrature& rule,
                               double scale) {
   std::vector<double> values(rule.nodes.size());
@@ -35,6 +42,7 @@ HarmonicCoefficients harmonic_coefficients(const std::vector<double>& values,
         fmt::format("harmonic coefficients: expected {} values, one for each node, got {}",
                     rule.nodes.size(), values.size()));
   }
+  check_degree(max_degree);
   HarmonicCoefficients result;
   result.dimension = dimension;
   result.norms.assign(max_degree + 1, 0.0);
@@ -62,10 +70,7 @@ HarmonicCoefficients harmonic_coefficients(const std::function<double(double)>& 
   if (!(std::isfinite(scale) && scale > 0)) {
     throw InputError(fmt::format("harmonic coefficients: expected a scale above 0, got {}", scale));
   }
-  if (max_degree < 0) {
-    throw InputError(
-        fmt::format("harmonic coefficients: expected a degree of 0 or more, got {}", max_degree));
-  }
+  check_degree(max_degree);
   if (options.breaks.empty() && options.nodes < max_degree + 2) {
     throw InputError(
         fmt::format("harmonic coefficients: expected at least {} nodes for degree {}, got {}",

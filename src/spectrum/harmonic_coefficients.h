@@ -11,6 +11,9 @@
 
 namespace entk {
 
+/// Degrees beyond this are refused.
+constexpr int highest_degree = 1000;
+
 struct QuadratureOptions {
   int nodes = 256;                  ///< of Gauss's rule, used where there are no breaks
   std::vector<double> breaks = {};  ///< where g or a derivative jumps, as arguments z = s t of g

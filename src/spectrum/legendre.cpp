@@ -115,7 +115,7 @@ double multiplicity(int dimension, int degree) {
   if (const auto exact = exact_multiplicity(dimension, degree)) return static_cast<double>(*exact);
   long double value = (2.0L * degree + dimension - 2.0L) / degree;
   const int k = std::min(degree - 1, dimension - 2);
-  const int n = degree + dimension - 3;
+  const std::int64_t n = std::int64_t{degree} + dimension - 3;
   for (int i = 1; i <= k; ++i) value *= static_cast<long double>(n - k + i) / i;
   return static_cast<double>(value);
 }

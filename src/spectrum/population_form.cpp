@@ -30,8 +30,10 @@ PopulationForm population_form(const std::function<double(double)>& dsigma, int 
   if (dimension < 2) {
     throw InputError(fmt::format("dimension: expected 2 or more (a sphere), got {}", dimension));
   }
-  if (max_degree < 0)
-    throw InputError(fmt::format("max_degree: expected 0 or more, got {}", max_degree));
+  if (max_degree < 0 || max_degree > highest_degree - beyond - 2) {
+    throw InputError(fmt::format("max_degree: expected 0 to {}, got {}",
+                                 highest_degree - beyond - 2, max_degree));
+  }
   const double d = dimension;
   const int top = max_degree + beyond;
   auto finer = options;

@@ -2,9 +2,10 @@
 //
 // For unit w, w' and ρ = w·w',
 //   E_x[σ'(w·x) σ'(w'·x) x xᵀ] = α(ρ) I + β(ρ)(wwᵀ + w'w'ᵀ) + γ(ρ)(ww'ᵀ + w'wᵀ),
-//   α(ρ) = Σ_j B(d+2,j) a_j² P_j^(d+2)(ρ),                      a_j = E_{D=d+2}[σ'(√d t) P_j(t)],
-//   β(ρ) = d/(d+2) Σ_j B(d+4,j) b0_j b2_j P_j^(d+4)(ρ),         bi_j = E_{D=d+4}[σ^(1+i)(√d t)
-//   P_j(t)], γ(ρ) = d/(d+2) Σ_j B(d+4,j) b1_j² P_j^(d+4)(ρ) = α'(ρ).
+//   α(ρ) = Σ_j B(d+2,j) a_j² P_j^(d+2)(ρ),
+//   β(ρ) = d/(d+2) Σ_j B(d+4,j) b0_j b2_j P_j^(d+4)(ρ),
+//   γ(ρ) = d/(d+2) Σ_j B(d+4,j) b1_j² P_j^(d+4)(ρ) = α'(ρ),
+// with a_j = E_{D=d+2}[σ'(√d t) P_j(t)] and bi_j = E_{D=d+4}[σ^(1+i)(√d t) P_j(t)].
 // σ'' and σ''' are not needed: b1_j = (d+2)/√d a_{j+1} and b2_j = (d+2) η_{j+2}, so the form exists
 // for any square-integrable σ'. docs/harmonics.md, section 5.
 //
@@ -23,10 +24,9 @@ namespace entk {
 
 /// What stopping at degree J leaves out.
 struct FormTruncation {
-  double alpha;        ///< bounds |α − α_J| at every ρ (it is the difference at ρ = 1)
-  double beta, gamma;  ///< Σ of the next 16 terms' sizes: at every ρ, for a σ' smooth enough that
-                       ///< these are all
-  double trace;  ///< (tr Σ − tr Σ_J)/tr Σ, exact: about the form's relative error on random W
+  double alpha;        ///< bounds |α − α_J| at every ρ; it is the difference at ρ = 1
+  double beta, gamma;  ///< sizes of the next 16 terms: bounds at every ρ for a smooth σ'
+  double trace;        ///< (tr Σ − tr Σ_J)/tr Σ: about the form's relative error on random W
 };
 
 /// α, β, γ as coefficients of Legendre polynomials, degrees 0 … J.
@@ -36,8 +36,7 @@ struct PopulationForm {
   std::vector<double> beta;   ///< against P_j^(d+4)
   std::vector<double> gamma;  ///< against P_j^(d+4)
   FormTruncation truncation{};
-  double quadrature_error =
-      0.0;  ///< largest change of a norm under refinement, of the L² norm of σ'
+  double quadrature_error = 0.0;  ///< largest change of a norm under refinement, over ‖σ'‖
 };
 
 /// The form of an activation with the given σ', truncated at degree J = max_degree. Exact where σ'
@@ -50,7 +49,8 @@ PopulationForm population_form(const std::function<double(double)>& dsigma, int 
 struct FormValues {
   at::Tensor alpha, beta, gamma;
 };
-/// rho: float64 on the CPU, any shape. Runs on the calling thread. @throws InputError otherwise.
+/// rho: float64 on the CPU, any shape, within [−1, 1]. Runs on the calling thread. @throws
+/// InputError otherwise.
 FormValues evaluate(const PopulationForm& form, const at::Tensor& rho);
 
 /// Which neurons the arguments a, w0 and w below hold.

@@ -73,8 +73,8 @@ Quadrature gauss_quadrature(int dimension, int count) {
       const double step = here.value / here.slope;
       if (std::isfinite(step)) t -= step;
     }
-    // Weights are ∝ 1/((1−t²) p_count'(t)²). Far out at high D the square overflows, the weight being
-    // below 1e-308.
+    // Weights are ∝ 1/((1−t²) p_count'(t)²). Far out at high D the square overflows, the weight
+    // being below 1e-308.
     const double slope = at_node(entries, count, t).slope;
     const double inverse = (1.0 - t) * (1.0 + t) * slope * slope;
     rule.nodes[j] = t, rule.nodes[i] = -t;

@@ -56,8 +56,10 @@ SigmaSpectrum sigma_spectrum(const std::function<double(double)>& dsigma,
   if (dimension < 2) {
     throw InputError(fmt::format("dimension: expected 2 or more (a sphere), got {}", dimension));
   }
-  if (max_degree < 2)
-    throw InputError(fmt::format("max_degree: expected 2 or more, got {}", max_degree));
+  if (max_degree < 2 || max_degree >= highest_degree) {
+    throw InputError(
+        fmt::format("max_degree: expected 2 to {}, got {}", highest_degree - 1, max_degree));
+  }
 
   const double d = dimension, root = std::sqrt(d);
   SigmaSpectrum s;

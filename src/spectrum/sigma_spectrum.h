@@ -4,8 +4,7 @@
 // With η_j = E_t[σ'(√d t) P_j(t)] and η_{−1} = 0, Σ has the eigenvalue
 //   λ_l = d [ l η_{l−1}² + (l+d−2) η_{l+1}² ] / (2l+d−2),   B(d,l) times,  l = 0, 1, …
 // and Σ_l B(d,l) λ_l = d E_t[σ'(√d t)²]. For a homogeneous harmonic polynomial Y of degree l the
-// m×d block 𝓕Y = E_x[φ(x) Y(x)], which spans Σ's eigenspace as m grows, is in closed form at every
-// m
+// m×d block 𝓕Y = E_x[φ(x) Y(x)], which spans Σ's eigenspace as m grows, is at every m
 //   (𝓕Y)_r = m^(−1/2) a_r d^((l+1)/2) { η_{l+1} Y(w0_r) w0_r + κ_l ∇Y(w0_r) },
 //   κ_l = (η_{l−1} − η_{l+1}) / (2l+d−2).
 // docs/harmonics.md, sections 3 and 4.
@@ -51,8 +50,8 @@ struct SigmaSpectrum {
 };
 
 /// The spectrum up to degree `max_degree` ≥ 2 of an activation with the given σ' and σ''.
-/// @throws InputError unless d ≥ 2 and max_degree ≥ 2; NotFiniteError where σ' or σ'' is not
-/// finite.
+/// @throws InputError unless d ≥ 2 and 2 ≤ max_degree < highest_degree; NotFiniteError where σ' or
+/// σ'' is not finite.
 SigmaSpectrum sigma_spectrum(const std::function<double(double)>& dsigma,
                              const std::function<double(double)>& ddsigma, int dimension,
                              int max_degree, const QuadratureOptions& options = {});
@@ -60,7 +59,7 @@ SigmaSpectrum sigma_spectrum(const std::function<double(double)>& dsigma,
 /// What the theory for targets of degrees ≤ k plus (β·x)^(k+1) asks of the coefficients.
 struct DegreeCheck {
   bool leading;  ///< λ_0 … λ_k are all above λ_{k+1} … λ_L: the top n_k directions are degrees ≤ k
-  double relative_gap;  ///< 1 − max_{l>k} λ_l / min_{l≤k} λ_l; ≤ 0 where `leading` is false
+  double relative_gap;  ///< 1 − max_{l>k} λ_l / min_{l≤k} λ_l; at most 0 unless `leading`
   std::vector<std::string> warnings;  ///< vanishing coefficients, with what cannot be learned then
 };
 /// @throws InputError unless 0 ≤ k < max_degree.

@@ -161,8 +161,10 @@ TEST(HarmonicCoefficients, RefuseWhatTheyCannotIntegrate) {
   EXPECT_THROW(harmonic_coefficients(g, 1, 1.0, 2), InputError);
   EXPECT_THROW(harmonic_coefficients(g, 5, 0.0, 2), InputError);
   EXPECT_THROW(harmonic_coefficients(g, 5, 1.0, -1), InputError);
+  EXPECT_THROW(harmonic_coefficients(g, 5, 1.0, highest_degree + 1), InputError);
   EXPECT_THROW(harmonic_coefficients(g, 5, 1.0, 20, {.nodes = 21}), InputError);
   EXPECT_THROW(harmonic_coefficients({1.0}, gauss_quadrature(5, 4), 5, 2), InputError);
+  EXPECT_THROW(harmonic_coefficients({1.0}, gauss_quadrature(5, 1), 5, -2), InputError);
 }
 
 }  // namespace

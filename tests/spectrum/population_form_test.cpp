@@ -1,5 +1,6 @@
 #include "entk/spectrum/population_form.h"
 
+#include <climits>
 #include <cmath>
 #include <numeric>
 
@@ -190,6 +191,7 @@ TEST(PopulationForm, RefusesImpossibleArguments) {
   const auto f = Sigmoid{1.0}.first();
   EXPECT_THROW(population_form(f, 1, 4), InputError);
   EXPECT_THROW(population_form(f, 10, -1), InputError);
+  EXPECT_THROW(population_form(f, 10, INT_MAX), InputError);
   EXPECT_THROW(evaluate(population_form(f, 10, 2), torch::zeros({2}, torch::kFloat32)), InputError);
   EXPECT_THROW(evaluate(population_form(f, 10, 2), torch::Tensor()), InputError);
 }

@@ -1,5 +1,6 @@
 #include "entk/spectrum/sigma_spectrum.h"
 
+#include <climits>
 #include <cmath>
 #include <numeric>
 
@@ -290,6 +291,7 @@ TEST(SigmaSpectrum, RefusesImpossibleArguments) {
   const auto f = Sigmoid{1.0};
   EXPECT_THROW(sigma_spectrum(f.first(), f.second(), 1, 4), InputError);
   EXPECT_THROW(sigma_spectrum(f.first(), f.second(), 10, 1), InputError);
+  EXPECT_THROW(sigma_spectrum(f.first(), f.second(), 10, INT_MAX), InputError);
   const auto s = sigmoid_spectrum(1.0, 10, 4);
   EXPECT_THROW(check_degrees(s, 4), InputError);
   EXPECT_THROW(check_degrees(s, -1), InputError);
