@@ -147,9 +147,12 @@ class Pool {
   std::int64_t error_index_ = 0;
 };
 
+thread_local Pool* own_pool = nullptr;
+thread_local int own_count = 0;
+
 Pool& pool() {
-  static Pool instance;
-  return instance;
+  static Pool shared;
+  return own_pool ? *own_pool : shared;
 }
 
 std::mutex torch_mutex;
@@ -159,6 +162,7 @@ int torch_threads_before = 1;
 }  // namespace
 
 int threads() {
+  if (own_count > 0) return own_count;
   const int count = configured_threads.load(std::memory_order_relaxed);
   return count > 0 ? count : processors();
 }
@@ -180,8 +184,16 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   parallel_for_workers(count, [&body](std::int64_t index, int) { body(index); });
 }
 
-InlineRegion::InlineRegion() : before_(inline_loops) { inline_loops = true; }
-InlineRegion::~InlineRegion() { inline_loops = before_; }
+ThreadBudget::ThreadBudget(int count)
+    : pool_(std::make_shared<Pool>()), before_(own_pool), count_before_(own_count) {
+  own_pool = static_cast<Pool*>(pool_.get());
+  own_count = std::max(1, count);
+}
+
+ThreadBudget::~ThreadBudget() {
+  own_pool = static_cast<Pool*>(before_);
+  own_count = count_before_;
+}
 
 SerialTorch::SerialTorch() {
   std::lock_guard lock(torch_mutex);

@@ -21,14 +21,27 @@ bool has_twins(const at::Tensor& w0, const at::Tensor& a) {
          at::equal(w0.narrow(0, 0, m / 2), w0.narrow(0, m / 2, m / 2));
 }
 
-std::int64_t primitive_bytes(std::int64_t samples, std::int64_t dimension, std::int64_t width, bool twins,
-                             int orders, int element_size, KernelMode mode) {
-  if (mode == KernelMode::reference) return 5 * samples * 256 * element_size;
-  const std::int64_t neurons = twins ? width / 2 : width;
-  std::int64_t entries = 2 * samples * dimension;                // X packed twice
-  entries += (neurons / 32 + 1) * orders * samples;              // sums of tiles
-  if (mode == KernelMode::keep) entries += samples * (orders * neurons + width);
-  return entries * element_size;
+std::int64_t primitive_bytes(const PrimitiveSizes& s, KernelMode mode) {
+  if (mode == KernelMode::reference) return 5 * s.samples * 256 * s.element_size;
+  const std::int64_t neurons = s.twins ? s.width / 2 : s.width;
+  std::int64_t entries = 2 * s.samples * s.dimension;               // X packed twice
+  entries += (neurons / 32 + 1) * s.orders * s.samples;             // sums of tiles
+  if (mode == KernelMode::keep) entries += s.samples * (s.orders * neurons + s.width);
+  return entries * s.element_size;
+}
+
+KernelMode resolved_mode(const PrimitiveSizes& sizes, KernelMode mode, std::int64_t memory_limit) {
+  if (mode != KernelMode::automatic) return mode;
+  return primitive_bytes(sizes, KernelMode::keep) <= memory_limit ? KernelMode::keep : KernelMode::recompute;
+}
+
+const char* mode_name(KernelMode mode) {
+  switch (mode) {
+    case KernelMode::keep: return "keep";
+    case KernelMode::recompute: return "recompute";
+    case KernelMode::reference: return "reference";
+    default: return "automatic";
+  }
 }
 
 std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0,
@@ -49,13 +62,9 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
   if (options.mode == KernelMode::reference || !x.is_cpu()) {
     return kernels::make_aten_primitive(points, start, signs, activation, options.orders);
   }
-  KernelMode mode = options.mode;
-  if (mode == KernelMode::automatic) {
-    const auto bytes =
-        primitive_bytes(x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders,
-                        static_cast<int>(x.element_size()), KernelMode::keep);
-    mode = bytes <= options.memory_limit ? KernelMode::keep : KernelMode::recompute;
-  }
+  const PrimitiveSizes sizes{x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders,
+                             static_cast<int>(x.element_size())};
+  const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
   return kernels::make_cpu_primitive(points, start, signs, activation, options.orders, mode,
                                      options.isa.value_or(kernels::selected_isa()));
 }

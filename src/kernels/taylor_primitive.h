@@ -100,9 +100,17 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
                                                       const ActivationFunctions& activation,
                                                       const PrimitiveOptions& options = {});
 
+/// The sizes that decide how a primitive works.
+struct PrimitiveSizes {
+  std::int64_t samples, dimension, width;
+  bool twins;
+  int orders = 2, element_size = 4;
+};
 /// Bytes that make_primitive and a stepper take beyond x, w0, a and w, for a mode (not automatic).
-std::int64_t primitive_bytes(std::int64_t samples, std::int64_t dimension, std::int64_t width,
-                             bool twins, int orders, int element_size, KernelMode mode);
+std::int64_t primitive_bytes(const PrimitiveSizes& sizes, KernelMode mode);
+/// keep or recompute for automatic, by the limit; any other mode as it is.
+KernelMode resolved_mode(const PrimitiveSizes& sizes, KernelMode mode, std::int64_t memory_limit);
+const char* mode_name(KernelMode mode);
 
 /// Whether the second half of the neurons repeats the first with opposite signs (8)(9).
 bool has_twins(const at::Tensor& w0, const at::Tensor& a);

@@ -23,7 +23,8 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
   }
   checked_product("width times dimension", options.width, options.dimension);
   const std::int64_t m = options.width, drawn = symmetric_start ? m / 2 : m;
-  const auto rows = sphere_points(drawn, options.dimension, 1.0, RandomStream(Purpose::first_layer, options.seed));
+  const auto rows =
+      sphere_points(drawn, options.dimension, 1.0, RandomStream(Purpose::first_layer, options.seed)).to(options.dtype);
   at::Tensor signs = at::ones({m}, at::kDouble);
   if (symmetric_start) {
     w0 = at::cat({rows, rows});
@@ -34,7 +35,6 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
     double* sign = signs.mutable_data_ptr<double>();
     for (std::int64_t r = 0; r < m; ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
   }
-  w0 = w0.to(options.dtype);
   a = signs.to(options.dtype);
   reset();
 }

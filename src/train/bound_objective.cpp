@@ -23,7 +23,7 @@ void check_labels(const Loss& loss, const at::Tensor& y) {
 }  // namespace
 
 BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Samples& train,
-                               const PrimitiveOptions& options)
+                               const PrimitiveOptions& options, const PrimitiveFactory& factory)
     : model_(std::move(model)), objective_(std::move(objective)) {
   const auto& network = *model_->network;
   check_matrix("X", train.x, -1, network.dimension());
@@ -72,7 +72,8 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   }
   auto primitive_options = options;
   primitive_options.orders = model_->options().order;
-  primitive_ = make_primitive(network, sets.size() == 1 ? train.x : at::cat(sets), primitive_options);
+  const auto points = sets.size() == 1 ? train.x : at::cat(sets);
+  primitive_ = factory ? factory(network, points, primitive_options) : make_primitive(network, points, primitive_options);
   initial_ = network.initial_output(train.x);
 }
 

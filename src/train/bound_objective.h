@@ -20,10 +20,15 @@ struct Evaluation {
   at::Tensor extra;                  ///< ∂E/∂W: m×d, or undefined
 };
 
+/// Makes the primitive of a network on points; make_primitive by default.
+using PrimitiveFactory = std::function<std::shared_ptr<const TaylorPrimitive>(
+    const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options)>;
+
 /// @throws InputError where shapes, types, devices or labels do not fit.
 class BoundObjective {
  public:
-  BoundObjective(TaylorModel model, Objective objective, const Samples& train, const PrimitiveOptions& options);
+  BoundObjective(TaylorModel model, Objective objective, const Samples& train, const PrimitiveOptions& options,
+                 const PrimitiveFactory& factory = {});
 
   /// The primitive on the training points and all own points of terms with a nonzero weight.
   const std::shared_ptr<const TaylorPrimitive>& primitive() const { return primitive_; }

@@ -50,7 +50,8 @@ class Run {
   Run(TaylorModel model, const Objective& objective, const TrainerOptions& options, const DataSet& data)
       : options_(options),
         model_(std::move(model)),
-        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit}),
+        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit},
+               options.primitives),
         w_(model_->network->w.detach()),
         latch_(w_.device()) {
     if (data.test.x.defined()) {
@@ -64,9 +65,8 @@ class Run {
   }
 
   TrainResult run() {
-    static const char* const modes[] = {"automatic", "keep", "recompute", "reference"};
     const auto& primitive = *bound_.primitive();
-    result_.kernel = fmt::format("{} {}", modes[static_cast<int>(primitive.mode())], primitive.backend());
+    result_.kernel = fmt::format("{} {}", mode_name(primitive.mode()), primitive.backend());
     for (const auto& name : bound_.slow_terms()) {
       result_.notices.push_back(fmt::format("{} goes through the whole model by ordinary autograd: slower", name));
     }

@@ -15,7 +15,7 @@
 namespace entk {
 
 /// Where a run stands: everything that is not a pure function of its configuration.
-struct RunState {
+struct TrainState {
   std::int64_t step = 0;  ///< steps taken
   at::Tensor w;           ///< m×d
 };
@@ -29,6 +29,8 @@ struct TrainerOptions {
   KernelMode kernel = KernelMode::automatic;
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
   std::int64_t start_step = 0;               ///< steps that W has already taken
+  /// Where primitives come from: a study shares those of runs on the same points.
+  PrimitiveFactory primitives{};
 
   /// Called at every record; false stops the run after it.
   std::function<bool(const Record&, const Timing&)> on_record{};
@@ -36,7 +38,7 @@ struct TrainerOptions {
   std::function<int()> interrupted{};
   /// Called every `checkpoint_seconds` between steps, at the end and where a run is interrupted, never
   /// with a state that is not finite.
-  std::function<void(const RunState&)> on_checkpoint{};
+  std::function<void(const TrainState&)> on_checkpoint{};
   double checkpoint_seconds = 60;
 };
 

@@ -160,7 +160,7 @@ TEST(Trainer, RecordsShowTheQuantitiesAtTheirStep) {
 
 TEST(Trainer, DivergenceStopsTheRunKeepsTheRecordsAndSaysWhatToTry) {
   int saves = 0;
-  const auto fitted = fit({.learning_rate = 500.0, .steps = 1000, .on_checkpoint = [&](const RunState& s) {
+  const auto fitted = fit({.learning_rate = 500.0, .steps = 1000, .on_checkpoint = [&](const TrainState& s) {
                              ++saves;
                              EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
                            },
@@ -196,7 +196,7 @@ TEST(Trainer, ACallbackMayStopAndASignalStopsAtTheEndOfAStep) {
   int asked = 0;
   std::int64_t saved = -1;
   const auto interrupted = fit({.steps = 1000, .interrupted = [&] { return ++asked == 33 ? 15 : 0; },
-                                .on_checkpoint = [&](const RunState& s) { saved = s.step; }});
+                                .on_checkpoint = [&](const TrainState& s) { saved = s.step; }});
   EXPECT_EQ(interrupted.result.outcome, Outcome::interrupted);
   EXPECT_EQ(interrupted.result.signal, 15);
   EXPECT_EQ(saved, 33);
