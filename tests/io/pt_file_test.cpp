@@ -67,11 +67,12 @@ TEST(PtFile, ReadTensorsOwnTheirMemoryContiguously) {
 }
 
 TEST(PtFile, GradientsAndLazyNegationAreLeftBehind) {
-  const auto z = torch::view_as_complex(torch::arange(4.0f).reshape({2, 2}));
+  // One entry: contiguous as it is, so that nothing else would copy it.
+  const auto z = torch::view_as_complex(torch::tensor({{2.0f, 3.0f}}));
   const auto negated = torch::imag(torch::conj(z));
   ASSERT_TRUE(negated.is_neg());
   const auto dict = parsed(serialize_pt({{"n", negated}, {"g", torch::ones({2}).requires_grad_()}}));
-  EXPECT_TRUE(identical(dict.at("n"), torch::tensor({-1.0f, -3.0f})));
+  EXPECT_TRUE(identical(dict.at("n"), torch::tensor({-3.0f})));
   EXPECT_FALSE(dict.at("g").requires_grad());
 }
 

@@ -135,10 +135,11 @@ TEST(RunFolder, FilesStayInTheFolder) {
   const TemporaryFolder folder;
   const auto run = RunFolder::create(folder / "run");
   EXPECT_EQ(run.file("config.json"), folder / "run" / "config.json");
-  for (const std::string name : {"", ".", "..", "../x", "a/b", "/etc/passwd", "a\nb", "\x80"}) {
+  for (const std::string name : {"", ".", "..", "../x", "a/b", "/x", "a\nb", "\x80"}) {
     EXPECT_THROW(run.file(name), InputError) << name;
-    EXPECT_THROW(run.write_text(name, ""), InputError) << name;
   }
+  EXPECT_THROW(run.write_text("../x", ""), InputError);
+  EXPECT_FALSE(std::filesystem::exists(folder / "x"));
   EXPECT_THROW(run.file(std::string("a\0b", 3)), InputError);
   EXPECT_THROW(run.file(std::string(256, 'a')), InputError);
 }

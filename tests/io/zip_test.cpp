@@ -17,6 +17,7 @@ struct Record {
   std::int64_t crc_error = 0, size_error = 0, offset_error = 0;
   std::string extra = "";
   bool descriptor = false;
+  std::string local_name = "";  ///< if another one
 };
 
 template <class T>
@@ -35,7 +36,8 @@ std::string zip_by_hand(const std::vector<Record>& records, int count_error = 0,
     const u16 flags = r.flags | (r.descriptor ? 8 : 0);
     const std::string local_sizes = r.descriptor ? std::string(12, '\0') : raw(crc) + raw(size) + raw(size);
     body += raw(zip::local_header) + raw(u16{20}) + raw(flags) + raw(r.method) + raw(u32{0}) + local_sizes +
-            raw(static_cast<u16>(r.name.size())) + raw(u16{0}) + r.name + r.data;
+            raw(static_cast<u16>(r.name.size())) + raw(u16{0}) +
+            (r.local_name.empty() ? r.name : r.local_name) + r.data;
     if (r.descriptor) body += raw(u32{0x08074b50}) + raw(crc) + raw(size) + raw(size);
     directory += raw(zip::directory_entry) + raw(u16{20}) + raw(u16{20}) + raw(flags) + raw(r.method) +
                  raw(u32{0}) + raw(crc) + raw(told) + raw(told) + raw(static_cast<u16>(r.name.size())) +
@@ -109,6 +111,16 @@ TEST(Zip, CompressedAndEncryptedRecordsAreRefusedWhereTheyAreUsed) {
 TEST(Zip, DuplicateNamesAreRefused) {
   EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x"}, {.name = "a/data.pkl", .data = "y"}})),
                        "two records have the name 'a/data.pkl'"));
+}
+
+TEST(Zip, ARecordWithTwoNamesIsRefused) {
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .local_name = "a/data.txt"}})), "another name"));
+}
+
+TEST(Zip, MoreRecordsThanTheCapAreRefused) {
+  ZipWriter writer;
+  for (int i = 0; i <= 1 << 17; ++i) writer.add("a/" + std::to_string(i), "");
+  EXPECT_TRUE(contains(refusal(std::move(writer).finish()), "claims 131073 records"));
 }
 
 TEST(Zip, OverlappingRecordsAreRefused) {
