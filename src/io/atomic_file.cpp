@@ -56,9 +56,16 @@ class TemporaryFile {
     } while (failed != 0 && errno == EEXIST);
     if (failed == 0) {
       exists_ = true;
-    } else {
-      write(read_file(target_));
+      return;
     }
+    std::string bytes;
+    try {
+      bytes = read_file(target_);
+    } catch (const InputError& error) {
+      throw SaveError("cannot save " + target_.string() +
+                      ": the old file cannot be kept: " + error.what());
+    }
+    write(bytes);
   }
 
   void rename_to(const fs::path& name) {
@@ -117,7 +124,8 @@ std::string read_file(const fs::path& path, std::size_t limit) {
   if (!S_ISREG(status.st_mode)) return refuse("it is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size > limit) {
-    return refuse("it has " + std::to_string(size) + " bytes, expected at most " + std::to_string(limit));
+    return refuse("it has " + std::to_string(size) + " bytes, expected at most " +
+                  std::to_string(limit));
   }
   std::string bytes(size, '\0');
   std::size_t filled = 0;
@@ -132,6 +140,8 @@ std::string read_file(const fs::path& path, std::size_t limit) {
   return bytes;
 }
 
-bool is_temporary_name(const std::string& name) { return name.rfind(temporary_prefix, 0) == 0; }
+bool is_temporary_name(const std::string& name) {
+  return name.rfind(temporary_prefix, 0) == 0;
+}
 
 }  // namespace entk

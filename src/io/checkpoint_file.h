@@ -8,8 +8,9 @@
 
 namespace entk {
 
-/// Writes checkpoint.pt in one step and keeps the old one as checkpoint.previous.pt: at every instant
-/// one of the two can be read. @throws InputError for what a `.pt` file cannot hold, SaveError
+/// Writes checkpoint.pt in one step and keeps the old one as checkpoint.previous.pt: at every
+/// instant one of the two can be read. @throws InputError for what a `.pt` file cannot hold,
+/// SaveError
 void write_checkpoint(const std::filesystem::path& folder, const TensorDict& dict);
 
 struct LoadedCheckpoint {

@@ -28,7 +28,8 @@ torch::Tensor checksum(const TensorDict& dict) {
     text(c10::toString(tensor.scalar_type()));
     number(tensor.dim());
     for (const std::int64_t size : tensor.sizes()) number(size);
-    if (tensor.nbytes() > 0) XXH3_128bits_update(state.get(), tensor.const_data_ptr(), tensor.nbytes());
+    if (tensor.nbytes() > 0)
+      XXH3_128bits_update(state.get(), tensor.const_data_ptr(), tensor.nbytes());
   }
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   auto result = torch::empty({2}, torch::kInt64);

@@ -53,7 +53,8 @@ std::string header_line(const std::vector<std::string>& columns) {
     const bool plain = std::none_of(name.begin(), name.end(), [](char c) {
       return c == ',' || c == '"' || (c >= 0 && c < 0x20);
     });
-    if (name.empty() || !plain) throw InputError("expected a plain column name, got " + in_quotes(name));
+    if (name.empty() || !plain)
+      throw InputError("expected a plain column name, got " + in_quotes(name));
     line += (line.empty() ? "" : ",") + name;
   }
   return line + "\n";
@@ -63,7 +64,8 @@ std::size_t column_index(const std::vector<std::string>& columns, const std::str
   const auto found = std::find(columns.begin(), columns.end(), name);
   if (found == columns.end()) {
     const auto near = nearest_name(name, columns);
-    throw InputError("expected a column " + in_quotes(name) + (near ? ", found " + in_quotes(*near) : ", found none like it"));
+    throw InputError("expected a column " + in_quotes(name) +
+                     (near ? ", found " + in_quotes(*near) : ", found none like it"));
   }
   return static_cast<std::size_t>(found - columns.begin());
 }
@@ -76,13 +78,15 @@ CsvTable parse_csv(const fs::path& path, std::string_view text) {
   for (std::size_t i = 1; i < lines.size(); ++i) {
     const auto cells = split(lines[i], ',');
     if (cells.size() != table.columns.size()) {
-      refuse(path, i + 1, "expected " + std::to_string(table.columns.size()) + " numbers, got " +
-                              std::to_string(cells.size()));
+      refuse(path, i + 1,
+             "expected " + std::to_string(table.columns.size()) + " numbers, got " +
+                 std::to_string(cells.size()));
     }
     std::vector<double> row;
     for (std::size_t c = 0; c < cells.size(); ++c) {
       const auto number = parse_double(cells[c]);
-      if (!number) refuse(path, i + 1, table.columns[c] + ": expected a number, got " + in_quotes(cells[c]));
+      if (!number)
+        refuse(path, i + 1, table.columns[c] + ": expected a number, got " + in_quotes(cells[c]));
       row.push_back(*number);
     }
     table.rows.push_back(std::move(row));
@@ -99,19 +103,21 @@ CsvWriter::CsvWriter(fs::path path, const std::vector<std::string>& columns)
   if (!file_) fail(path_, errno);
   const std::string text = read_file(path_);
   const std::size_t whole = text.rfind('\n') + 1;  // 0 where there is none
-  if (whole != text.size() && ::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0) fail(path_, errno);
+  if (whole != text.size() && ::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0)
+    fail(path_, errno);
   if (whole == 0) {
     append(header);
   } else if (text.substr(0, text.find('\n') + 1) != header) {
-    refuse(path_, 1, "expected the columns " + header.substr(0, header.size() - 1) + ", found " +
-                         in_quotes(text.substr(0, text.find('\n'))));
+    refuse(path_, 1,
+           "expected the columns " + header.substr(0, header.size() - 1) + ", found " +
+               in_quotes(text.substr(0, text.find('\n'))));
   }
 }
 
 void CsvWriter::row(const std::vector<double>& values) {
   if (values.size() != columns_) {
-    throw InputError(path_.string() + ": expected " + std::to_string(columns_) + " numbers a row, got " +
-                     std::to_string(values.size()));
+    throw InputError(path_.string() + ": expected " + std::to_string(columns_) +
+                     " numbers a row, got " + std::to_string(values.size()));
   }
   std::string line;
   for (const double value : values) {
@@ -143,7 +149,9 @@ std::vector<double> CsvTable::column(const std::string& name) const {
   return values;
 }
 
-CsvTable read_csv(const fs::path& path) { return parse_csv(path, read_file(path)); }
+CsvTable read_csv(const fs::path& path) {
+  return parse_csv(path, read_file(path));
+}
 
 void cut_csv_after(const fs::path& path, const std::string& column, double value) {
   const std::string text = read_file(path);

@@ -10,13 +10,14 @@
 
 namespace entk {
 
-/// Appends rows to a file. Each row is one checked write, so a kill leaves at most the last line torn;
-/// a row that does not fit on the disk leaves nothing. Numbers are written by shortest().
+/// Appends rows to a file. Each row is one checked write, so a kill leaves at most the last line
+/// torn; a row that does not fit on the disk leaves nothing. Numbers are written by shortest().
 class CsvWriter {
  public:
-  /// Opens the file and writes the header, or, where one is there, goes on behind its last whole row.
-  /// @throws InputError if the file has other columns, or for a name that holds a comma, a quote or a
-  /// control character; SaveError
+  /// Opens the file and writes the header, or, where one is there, goes on behind its last whole
+  /// row.
+  /// @throws InputError if the file has other columns, or for a name that holds a comma, a quote or
+  /// a control character; SaveError
   CsvWriter(std::filesystem::path path, const std::vector<std::string>& columns);
 
   /// One row, a number a column. @throws SaveError naming file and reason
@@ -44,7 +45,8 @@ struct CsvTable {
 /// @throws InputError "path:line: what"
 CsvTable read_csv(const std::filesystem::path& path);
 
-/// Drops the rows whose `column` is above `value`, and a torn last line; the others keep their bytes.
+/// Drops the rows whose `column` is above `value`, and a torn last line; the others keep their
+/// bytes.
 /// @throws InputError, SaveError
 void cut_csv_after(const std::filesystem::path& path, const std::string& column, double value);
 

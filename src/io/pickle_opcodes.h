@@ -1,4 +1,5 @@
-// The opcodes of pickle protocol 2 that `.pt` files of entk and of torch.save use, by Python's names.
+// The opcodes of pickle protocol 2 that `.pt` files of entk and of torch.save use, by Python's
+// names.
 #pragma once
 
 namespace entk::pickle {

@@ -14,8 +14,8 @@
 
 namespace entk {
 
-/// A view into a storage, as torch.save describes a tensor. Sizes, strides and offset count entries,
-/// are not negative, and stay within the storage.
+/// A view into a storage, as torch.save describes a tensor. Sizes, strides and offset count
+/// entries, are not negative, and stay within the storage.
 struct PickledTensor {
   c10::ScalarType dtype;
   std::string storage;        ///< its record is data/<storage>
@@ -31,8 +31,8 @@ using PickledDict = std::map<std::string, PickledValue>;
 /// More entries than this are refused, by the writer too.
 constexpr std::size_t most_dict_entries = 16384;
 
-/// Reads `pickle`, which holds a dict from strings to tensors, ints, floats and bools; `name` is the
-/// file's, for messages.
+/// Reads `pickle`, which holds a dict from strings to tensors, ints, floats and bools; `name` is
+/// the file's, for messages.
 /// @throws InputError that names the entry where there is one, and says what was found and, where a
 /// call in Python would help, which.
 PickledDict read_pickled_dict(std::string_view pickle, const std::string& name);

@@ -16,7 +16,9 @@ class Writer {
   void opcode(Opcode code) { bytes_ += static_cast<char>(code); }
 
   template <class T>
-  void number(T value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void number(T value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
 
   void text(const std::string& value) {
     opcode(BINUNICODE);
@@ -50,8 +52,8 @@ class Writer {
     }
     const char* type = storage_type_name(entry.dtype);
     if (type == nullptr) {
-      throw InputError("entry " + in_quotes(entry.key) + ": a .pt file of entk cannot hold the type " +
-                       c10::toString(entry.dtype));
+      throw InputError("entry " + in_quotes(entry.key) +
+                       ": a .pt file of entk cannot hold the type " + c10::toString(entry.dtype));
     }
     global("torch._utils", "_rebuild_tensor_v2");
     opcode(MARK);
@@ -66,7 +68,7 @@ class Writer {
     integer(0);  // offset
     integers(entry.sizes);
     integers(strides);
-    opcode(NEWFALSE);  // requires_grad
+    opcode(NEWFALSE);                      // requires_grad
     global("collections", "OrderedDict");  // no backward hooks
     opcode(EMPTY_TUPLE);
     opcode(REDUCE);

@@ -25,7 +25,8 @@ std::string_view bytes_of(const torch::Tensor& tensor) {
 /// A dense, contiguous copy on the CPU, or the tensor itself where it is one.
 torch::Tensor plain(const std::string& key, const torch::Tensor& tensor) {
   const auto refuse = [&](const std::string& found) -> torch::Tensor {
-    throw InputError("entry " + in_quotes(key) + ": expected a dense tensor with values, found " + found);
+    throw InputError("entry " + in_quotes(key) + ": expected a dense tensor with values, found " +
+                     found);
   };
   if (!tensor.defined()) return refuse("an undefined one");
   if (tensor.layout() != torch::kStrided) return refuse("a sparse one");
@@ -37,7 +38,9 @@ torch::Tensor plain(const std::string& key, const torch::Tensor& tensor) {
 /// Copies the entries that sizes and strides select, in row-major order.
 template <std::size_t item>
 void gather(const char* storage, const PickledTensor& tensor, char* out) {
-  struct Dimension { std::int64_t size, stride, index; };
+  struct Dimension {
+    std::int64_t size, stride, index;
+  };
   std::vector<Dimension> outer;
   for (std::size_t i = 0; i < tensor.sizes.size(); ++i) {
     if (tensor.sizes[i] != 1) outer.push_back({tensor.sizes[i], tensor.strides[i], 0});
@@ -79,15 +82,18 @@ class PtReader {
 
   TensorDict read() {
     if (archive_.has("constants.pkl")) {
-      fail("found a TorchScript archive (of jit.save or C++ torch::save), expected a dict of tensors; "
-           "save it in Python with torch.save(dict(model.state_dict()), file)");
+      fail(
+          "found a TorchScript archive (of jit.save or C++ torch::save), expected a dict of "
+          "tensors; "
+          "save it in Python with torch.save(dict(model.state_dict()), file)");
     }
     if (archive_.has("byteorder") && archive_.read("byteorder") != "little") {
       fail("the tensors are not little endian");
     }
     TensorDict result;
     for (const auto& [key, value] : read_pickled_dict(archive_.read("data.pkl"), name_)) {
-      result.emplace(key, std::visit([&, &key = key](const auto& v) { return tensor(key, v); }, value));
+      result.emplace(key,
+                     std::visit([&, &key = key](const auto& v) { return tensor(key, v); }, value));
     }
     return result;
   }
@@ -98,9 +104,15 @@ class PtReader {
 
   [[noreturn]] void fail(const std::string& why) const { throw InputError(name_ + ": " + why); }
 
-  torch::Tensor tensor(const std::string&, std::int64_t value) { return torch::scalar_tensor(value, torch::kInt64); }
-  torch::Tensor tensor(const std::string&, double value) { return torch::scalar_tensor(value, torch::kFloat64); }
-  torch::Tensor tensor(const std::string&, bool value) { return torch::scalar_tensor(value, torch::kBool); }
+  torch::Tensor tensor(const std::string&, std::int64_t value) {
+    return torch::scalar_tensor(value, torch::kInt64);
+  }
+  torch::Tensor tensor(const std::string&, double value) {
+    return torch::scalar_tensor(value, torch::kFloat64);
+  }
+  torch::Tensor tensor(const std::string&, bool value) {
+    return torch::scalar_tensor(value, torch::kBool);
+  }
 
   torch::Tensor tensor(const std::string& key, const PickledTensor& value) {
     const std::size_t item = c10::elementSize(value.dtype);
@@ -111,7 +123,8 @@ class PtReader {
            std::to_string(item));
     }
     if (static_cast<std::size_t>(value.numel) > budget_ / item) {
-      fail("entry " + in_quotes(key) + ": tensors that share storages take far more memory than the file; "
+      fail("entry " + in_quotes(key) +
+           ": tensors that share storages take far more memory than the file; "
            "save clones of them");
     }
     budget_ -= static_cast<std::size_t>(value.numel) * item;
@@ -119,10 +132,17 @@ class PtReader {
     if (value.numel == 0) return result;
     char* out = static_cast<char*>(result.data_ptr());
     switch (item) {
-      case 1: gather<1>(storage.data(), value, out); break;
-      case 2: gather<2>(storage.data(), value, out); break;
-      case 4: gather<4>(storage.data(), value, out); break;
-      default: gather<8>(storage.data(), value, out);
+      case 1:
+        gather<1>(storage.data(), value, out);
+        break;
+      case 2:
+        gather<2>(storage.data(), value, out);
+        break;
+      case 4:
+        gather<4>(storage.data(), value, out);
+        break;
+      default:
+        gather<8>(storage.data(), value, out);
     }
     if (value.dtype == torch::kBool) {
       for (const char c : bytes_of(result)) {
@@ -146,8 +166,10 @@ void verify(TensorDict& dict, const std::string& name, bool required) {
   }
   const torch::Tensor want = checksum(dict);
   const torch::Tensor& got = entry.mapped();
-  if (got.scalar_type() != torch::kInt64 || got.sizes() != want.sizes() || bytes_of(got) != bytes_of(want)) {
-    throw InputError(name + ": the checksum differs: the file is damaged (or an entry was changed in "
+  if (got.scalar_type() != torch::kInt64 || got.sizes() != want.sizes() ||
+      bytes_of(got) != bytes_of(want)) {
+    throw InputError(name +
+                     ": the checksum differs: the file is damaged (or an entry was changed in "
                      "Python; leave the entry 'checksum' out when saving there)");
   }
 }
@@ -161,7 +183,8 @@ std::string serialize_pt(const TensorDict& dict) {
   }
   TensorDict tensors;
   for (const auto& [key, tensor] : dict) {
-    if (key == checksum_key) throw InputError("entry 'checksum': the name is taken by the file's own checksum");
+    if (key == checksum_key)
+      throw InputError("entry 'checksum': the name is taken by the file's own checksum");
     tensors.emplace(key, plain(key, tensor));
   }
   tensors.emplace(checksum_key, checksum(tensors));
@@ -186,10 +209,12 @@ std::string serialize_pt(const TensorDict& dict) {
 
 TensorDict parse_pt(std::string_view bytes, const std::string& name, const PtOptions& options) {
   // The old format begins with a pickled magic number.
-  constexpr std::string_view old_format = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+  constexpr std::string_view old_format =
+      "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
   if (bytes.empty()) throw InputError(name + ": the file is empty");
   if (bytes.substr(0, old_format.size()) == old_format) {
-    throw InputError(name + ": found torch.save's old format, expected the zip format; save it with "
+    throw InputError(name +
+                     ": found torch.save's old format, expected the zip format; save it with "
                      "torch.save(dict(model.state_dict()), file)");
   }
   TensorDict dict = PtReader(bytes, name).read();

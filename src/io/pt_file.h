@@ -1,12 +1,13 @@
-// Dicts of tensors in `.pt` files, which Python reads and writes with plain torch.load and torch.save.
+// Dicts of tensors in `.pt` files, which Python reads and writes with plain torch.load and
+// torch.save.
 //
-// Written files open with torch.load(file) (weights_only, the default) as a plain dict of CPU tensors,
-// and with torch::pickle_load. Their bytes are a function of the dict alone. An entry `checksum` covers
-// all others.
+// Written files open with torch.load(file) (weights_only, the default) as a plain dict of CPU
+// tensors, and with torch::pickle_load. Their bytes are a function of the dict alone. An entry
+// `checksum` covers all others.
 //
-// The reader is entk's own: it runs nothing, looks nothing up by name, and takes no more than 256 MB
-// and twice the file's size of memory, whatever the bytes are. torch::load and jit::load run code that
-// is stored in the file, and torch::pickle_load can be made to crash.
+// The reader is entk's own: it runs nothing, looks nothing up by name, and takes no more than 256
+// MB and twice the file's size of memory, whatever the bytes are. torch::load and jit::load run
+// code that is stored in the file, and torch::pickle_load can be made to crash.
 #pragma once
 
 #include <torch/types.h>
@@ -26,8 +27,8 @@ struct PtOptions {
   bool require_checksum = false;
 };
 
-/// The bytes of a `.pt` file: dense tensors on any device, of type float32, float64, float16, bfloat16,
-/// int8 to int64, uint8 or bool; views are copied. @throws InputError naming the entry.
+/// The bytes of a `.pt` file: dense tensors on any device, of type float32, float64, float16,
+/// bfloat16, int8 to int64, uint8 or bool; views are copied. @throws InputError naming the entry.
 std::string serialize_pt(const TensorDict& dict);
 
 /// The tensors in the bytes of a `.pt` file: contiguous, on the CPU, owning their memory. Python's
@@ -45,8 +46,9 @@ void write_pt(const std::filesystem::path& path, const TensorDict& dict,
 TensorDict read_pt(const std::filesystem::path& path, const PtOptions& options = {});
 
 /// XXH3 (128 bits, as two int64: low, high) over the entries in the order of their names, each as:
-/// length of the name, name, length of the type's name (torch's, as in "Float"), that name, number of
-/// dimensions, sizes, entries; numbers are 64-bit, all little endian. Tensors are contiguous, on the CPU.
+/// length of the name, name, length of the type's name (torch's, as in "Float"), that name, number
+/// of dimensions, sizes, entries; numbers are 64-bit, all little endian. Tensors are contiguous, on
+/// the CPU.
 torch::Tensor checksum(const TensorDict& dict);
 
 }  // namespace entk

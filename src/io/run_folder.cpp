@@ -60,18 +60,22 @@ int make(const fs::path& path) {
 }
 
 [[noreturn]] void refuse_new(const fs::path& path, int error) {
-  if (error == EEXIST) refuse(path, "it exists already; choose another --out, or go on with --resume");
+  if (error == EEXIST)
+    refuse(path, "it exists already; choose another --out, or go on with --resume");
   if (error == ENOENT) refuse(path, "the folder it would be in does not exist");
   refuse(path, "it cannot be made: " + error_text(error));
 }
 
 }  // namespace
 
-std::string to_string(RunState state) { return state_names.at(static_cast<std::size_t>(state)); }
+std::string to_string(RunState state) {
+  return state_names.at(static_cast<std::size_t>(state));
+}
 
 RunState run_state(const std::string& name) {
   const auto found = std::find(state_names.begin(), state_names.end(), name);
-  if (found == state_names.end()) throw InputError("expected the state of a run, got " + in_quotes(name));
+  if (found == state_names.end())
+    throw InputError("expected the state of a run, got " + in_quotes(name));
   return static_cast<RunState>(found - state_names.begin());
 }
 
@@ -85,7 +89,8 @@ RunFolder RunFolder::create_default(const std::string& command) {
   make_folder("runs");
   const std::string name = checked_name(command + "-" + utc_stamp());
   for (int count = 1;; ++count) {
-    const fs::path path = fs::path("runs") / (count == 1 ? name : name + "-" + std::to_string(count));
+    const fs::path path =
+        fs::path("runs") / (count == 1 ? name : name + "-" + std::to_string(count));
     const int error = make(path);
     if (error == 0) return {path, lock(path)};
     if (error != EEXIST) refuse_new(path, error);
@@ -104,7 +109,8 @@ RunFolder RunFolder::open(const fs::path& asked) {
 }
 
 fs::path RunFolder::file(const std::string& name) const {
-  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  const bool printable =
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   if (name.empty() || name.size() > 255 || name == "." || name == ".." || !printable ||
       name.find('/') != std::string::npos) {
     throw InputError("expected a plain file name, got " + in_quotes(name));
@@ -121,8 +127,9 @@ void RunFolder::write_text(const std::string& name, std::string_view text) const
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& message) const {
-  write_json(status_name,
-             {{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}});
+  write_json(
+      status_name,
+      {{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}});
 }
 
 RunStatus read_status(const fs::path& folder) {
@@ -154,12 +161,13 @@ std::string utc_stamp() {
 }
 
 const std::string& checked_name(const std::string& name) {
-  constexpr char allowed[] =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-";
+  constexpr char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-";
   if (name.empty() || name.size() > 200 || name[0] == '.' ||
       name.find_first_not_of(allowed) != std::string::npos) {
-    throw InputError("expected a run's name of letters, digits and . _ = , + -, not beginning with a point, got " +
-                     in_quotes(name));
+    throw InputError(
+        "expected a run's name of letters, digits and . _ = , + -, not beginning with a point, "
+        "got " +
+        in_quotes(name));
   }
   return name;
 }

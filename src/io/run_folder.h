@@ -26,8 +26,8 @@ struct RunStatus {
 std::string to_string(RunState state);
 RunState run_state(const std::string& name);
 
-/// A folder that this process holds. While it lives no other process can hold the folder; the kernel
-/// ends the hold when the process ends, however it ends.
+/// A folder that this process holds. While it lives no other process can hold the folder; the
+/// kernel ends the hold when the process ends, however it ends.
 class RunFolder {
  public:
   /// Makes the folder, which must not exist, inside one that does.
@@ -59,14 +59,15 @@ class RunFolder {
 /// status.json of a run's folder. @throws InputError
 RunStatus read_status(const std::filesystem::path& folder);
 
-/// Makes a folder unless it is there. @throws InputError if it cannot be made, or something else is there.
+/// Makes a folder unless it is there. @throws InputError if it cannot be made, or something else is
+/// there.
 void make_folder(const std::filesystem::path& path);
 
 /// The time in UTC: 20250131T235959Z.
 std::string utc_stamp();
 
-/// The name, if it can be that of a run in a sweep: at most 200 letters, digits, and . _ = , + -, not
-/// beginning with a point. @throws InputError
+/// The name, if it can be that of a run in a sweep: at most 200 letters, digits, and . _ = , + -,
+/// not beginning with a point. @throws InputError
 const std::string& checked_name(const std::string& name);
 
 }  // namespace entk

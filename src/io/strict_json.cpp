@@ -47,7 +47,8 @@ class CountingIterator {
 /// nlohmann's message from "syntax error" or "number overflow" on.
 std::string without_prefix(const std::string& message) {
   for (const char* start : {"syntax error", "number overflow"}) {
-    if (const auto place = message.find(start); place != std::string::npos) return message.substr(place);
+    if (const auto place = message.find(start); place != std::string::npos)
+      return message.substr(place);
   }
   return message;
 }
@@ -86,7 +87,8 @@ class Builder : public json::json_sax_t {
     return open(json::object());
   }
   bool key(std::string& key) override {
-    if (!keys_.back().insert(key).second) refuse(line_, "the key " + in_quotes(key) + " occurs twice");
+    if (!keys_.back().insert(key).second)
+      refuse(line_, "the key " + in_quotes(key) + " occurs twice");
     key_ = std::move(key);
     return true;
   }
@@ -99,7 +101,8 @@ class Builder : public json::json_sax_t {
 
   bool parse_error(std::size_t taken, const std::string&, const json::exception& error) override {
     const auto before = text_.substr(0, taken > 0 ? taken - 1 : 0);
-    refuse(1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')), without_prefix(error.what()));
+    refuse(1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')),
+           without_prefix(error.what()));
     return false;
   }
 
@@ -119,7 +122,8 @@ class Builder : public json::json_sax_t {
   }
   bool open(json value) {
     if (open_.size() == most_json_levels) {
-      refuse(line_, "expected at most " + std::to_string(most_json_levels) + " levels of objects and arrays");
+      refuse(line_, "expected at most " + std::to_string(most_json_levels) +
+                        " levels of objects and arrays");
     }
     open_.push_back(place(std::move(value)));
     return true;
@@ -152,12 +156,14 @@ class Dumper {
 
   void put(const json& value, std::size_t level, const std::string& path) {
     if (level > most_json_levels) {
-      throw InputError("a JSON value has more than " + std::to_string(most_json_levels) + " levels");
+      throw InputError("a JSON value has more than " + std::to_string(most_json_levels) +
+                       " levels");
     }
     if (value.is_object()) {
       put_items(value, '{', '}', !value.empty(), level, path);
     } else if (value.is_array()) {
-      const bool broken = std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_structured(); });
+      const bool broken =
+          std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_structured(); });
       put_items(value, '[', ']', broken, level, path);
     } else if (value.is_number_float()) {
       const double number = value.get<double>();
@@ -172,7 +178,8 @@ class Dumper {
     }
   }
 
-  void put_items(const json& value, char open, char close, bool broken, std::size_t level, const std::string& path) {
+  void put_items(const json& value, char open, char close, bool broken, std::size_t level,
+                 const std::string& path) {
     text_ += open;
     std::size_t index = 0;
     for (auto item = value.begin(); item != value.end(); ++item, ++index) {
@@ -201,8 +208,8 @@ class Dumper {
 
 json parse_json(std::string_view text, const std::string& name) {
   if (text.size() > most_json_bytes) {
-    throw InputError(name + ": it has " + std::to_string(text.size()) + " bytes, expected at most " +
-                     std::to_string(most_json_bytes));
+    throw InputError(name + ": it has " + std::to_string(text.size()) +
+                     " bytes, expected at most " + std::to_string(most_json_bytes));
   }
   return Builder(text, name).build();
 }
@@ -211,6 +218,8 @@ json load_json(const std::filesystem::path& path) {
   return parse_json(read_file(path, most_json_bytes), path.string());
 }
 
-std::string dump_json(const json& value) { return Dumper().dump(value); }
+std::string dump_json(const json& value) {
+  return Dumper().dump(value);
+}
 
 }  // namespace entk

@@ -21,10 +21,11 @@ nlohmann::json parse_json(std::string_view text, const std::string& name);
 /// Reads a file. @throws InputError
 nlohmann::json load_json(const std::filesystem::path& path);
 
-/// The text of a value: two spaces a level, keys sorted, arrays of scalars on one line, the shortest
-/// form of each double that reads back the same (always with a point or an exponent), a newline at the
-/// end. What is not UTF-8 in a string becomes U+FFFD.
-/// @throws NotFiniteError naming the first number that is NaN or infinite; InputError beyond 64 levels.
+/// The text of a value: two spaces a level, keys sorted, arrays of scalars on one line, the
+/// shortest form of each double that reads back the same (always with a point or an exponent), a
+/// newline at the end. What is not UTF-8 in a string becomes U+FFFD.
+/// @throws NotFiniteError naming the first number that is NaN or infinite; InputError beyond 64
+/// levels.
 std::string dump_json(const nlohmann::json& value);
 
 }  // namespace entk

@@ -11,8 +11,8 @@ namespace entk {
 /// an exponent; nan, inf, -inf.
 std::string shortest(double value);
 
-/// All of `text` as a double, in the forms that shortest() writes; nothing if it is not one, or if it
-/// lies outside the range of a double.
+/// All of `text` as a double, in the forms that shortest() writes; nothing if it is not one, or if
+/// it lies outside the range of a double.
 std::optional<double> parse_double(std::string_view text);
 
 /// The text in single quotes, for a message: control characters and bytes that are not ASCII are

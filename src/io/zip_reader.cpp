@@ -29,7 +29,9 @@ ZipReader::ZipReader(std::string_view bytes, std::string name)
   find_data(directory);
 }
 
-void ZipReader::fail(const std::string& why) const { throw InputError(name_ + ": " + why); }
+void ZipReader::fail(const std::string& why) const {
+  throw InputError(name_ + ": " + why);
+}
 
 ZipReader::Directory ZipReader::find_directory() const {
   if (bytes_.size() < 4 || load<u32>(bytes_, 0) != zip::local_header) {
@@ -50,7 +52,8 @@ ZipReader::Directory ZipReader::find_directory() const {
   if (end == size) fail("the end of the zip archive is missing: the file is truncated");
   Directory directory{load<u32>(bytes_, end + 16), load<u32>(bytes_, end + 12),
                       load<u16>(bytes_, end + 10), end};
-  if (end >= zip::locator64_size && load<u32>(bytes_, end - zip::locator64_size) == zip::locator64) {
+  if (end >= zip::locator64_size &&
+      load<u32>(bytes_, end - zip::locator64_size) == zip::locator64) {
     const u64 end64 = load<u64>(bytes_, end - zip::locator64_size + 8);
     if (!inside(end64, zip::directory_end64_size, end - zip::locator64_size) ||
         load<u32>(bytes_, end64) != zip::directory_end64) {
@@ -62,7 +65,8 @@ ZipReader::Directory ZipReader::find_directory() const {
   if (!inside(directory.offset, directory.size, directory.end)) {
     fail("the zip directory lies outside the file");
   }
-  if (directory.count > most_records || directory.count > directory.size / zip::directory_entry_size) {
+  if (directory.count > most_records ||
+      directory.count > directory.size / zip::directory_entry_size) {
     fail("the zip directory claims " + std::to_string(directory.count) + " records");
   }
   return directory;
@@ -96,7 +100,9 @@ std::size_t ZipReader::read_entry(std::size_t place, std::size_t end) {
   if (entries_.empty()) {
     const std::size_t slash = name.find('/');
     if (slash == std::string_view::npos) {
-      fail("expected a .pt file of torch.save, found another zip archive (its records have no folder)");
+      fail(
+          "expected a .pt file of torch.save, found another zip archive (its records have no "
+          "folder)");
     }
     folder_ = std::string(name.substr(0, slash + 1));
   }

@@ -21,15 +21,16 @@ class ZipReader {
 
   /// Whether there is a record folder/record, where folder is that of the first record.
   bool has(std::string_view record) const;
-  /// The data of folder/record. @throws InputError if it is missing, compressed, encrypted, or if its
-  /// CRC-32 differs.
+  /// The data of folder/record. @throws InputError if it is missing, compressed, encrypted, or if
+  /// its CRC-32 differs.
   std::string_view read(std::string_view record);
 
  private:
   struct Entry {
     std::uint16_t flags, method;
     std::uint32_t crc;
-    std::uint64_t size, compressed_size, offset;  ///< the offset first of the header, then of the data
+    std::uint64_t size, compressed_size,
+        offset;  ///< the offset first of the header, then of the data
     bool checked = false;
   };
   struct Directory {

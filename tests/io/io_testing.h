@@ -1,4 +1,5 @@
-// What the tests of io share: messages of exceptions, child processes, Python, archives made by hand.
+// What the tests of io share: messages of exceptions, child processes, Python, archives made by
+// hand.
 #pragma once
 
 #include <sys/wait.h>
@@ -29,8 +30,12 @@ std::string message_of(const std::function<void()>& call) {
   return "nothing thrown";
 }
 
-inline std::string input_error(const std::function<void()>& call) { return message_of<InputError>(call); }
-inline std::string save_error(const std::function<void()>& call) { return message_of<SaveError>(call); }
+inline std::string input_error(const std::function<void()>& call) {
+  return message_of<InputError>(call);
+}
+inline std::string save_error(const std::function<void()>& call) {
+  return message_of<SaveError>(call);
+}
 
 inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
   if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
@@ -61,19 +66,24 @@ inline std::string python(const std::string& program, const std::filesystem::pat
   FILE* pipe = ::popen(command.c_str(), "r");
   std::string output;
   char buffer[4096];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, count);
+  while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, pipe))
+    output.append(buffer, count);
   const int status = ::pclose(pipe);
   return status == 0 ? output : output + "exit " + std::to_string(status);
 }
 
-inline bool have_python() { return std::string(ENTK_PYTHON) != ""; }
+inline bool have_python() {
+  return std::string(ENTK_PYTHON) != "";
+}
 
 /// Pickles by hand.
 struct Pickle {
   std::string bytes = "\x80\x02";
 
   template <class T>
-  static std::string raw(T value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+  static std::string raw(T value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+  }
 
   Pickle& op(pickle::Opcode code, const std::string& argument = "") {
     bytes += static_cast<char>(code);
@@ -93,23 +103,38 @@ struct Pickle {
     return op(pickle::GLOBAL, module + "\n" + name + "\n");
   }
   Pickle& storage(const std::string& type, const std::string& key, std::int64_t size) {
-    return op(pickle::MARK).text("storage").global("torch", type).text(key).text("cpu").integer(size)
-        .op(pickle::TUPLE).op(pickle::BINPERSID);
+    return op(pickle::MARK)
+        .text("storage")
+        .global("torch", type)
+        .text(key)
+        .text("cpu")
+        .integer(size)
+        .op(pickle::TUPLE)
+        .op(pickle::BINPERSID);
   }
   /// A float tensor in storage 0.
-  Pickle& tensor(std::int64_t storage_size, std::int64_t offset, const std::vector<std::int64_t>& sizes,
-                 const std::vector<std::int64_t>& strides) {
-    return global("torch._utils", "_rebuild_tensor_v2").op(pickle::MARK)
-        .storage("FloatStorage", "0", storage_size).integer(offset).integers(sizes).integers(strides)
-        .op(pickle::NEWFALSE).global("collections", "OrderedDict").op(pickle::EMPTY_TUPLE)
-        .op(pickle::REDUCE).op(pickle::TUPLE).op(pickle::REDUCE);
+  Pickle& tensor(std::int64_t storage_size, std::int64_t offset,
+                 const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides) {
+    return global("torch._utils", "_rebuild_tensor_v2")
+        .op(pickle::MARK)
+        .storage("FloatStorage", "0", storage_size)
+        .integer(offset)
+        .integers(sizes)
+        .integers(strides)
+        .op(pickle::NEWFALSE)
+        .global("collections", "OrderedDict")
+        .op(pickle::EMPTY_TUPLE)
+        .op(pickle::REDUCE)
+        .op(pickle::TUPLE)
+        .op(pickle::REDUCE);
   }
   Pickle& begin_dict() { return op(pickle::EMPTY_DICT).op(pickle::MARK); }
   Pickle& end_dict() { return op(pickle::SETITEMS).op(pickle::STOP); }
 };
 
 /// An archive with a pickle and storage 0, whose check sums are right.
-inline std::string archive(const std::string& pickle, const std::string& storage = std::string(24, '\0')) {
+inline std::string archive(const std::string& pickle,
+                           const std::string& storage = std::string(24, '\0')) {
   ZipWriter zip;
   zip.add("archive/data.pkl", pickle);
   zip.add("archive/data/0", storage);
@@ -118,7 +143,8 @@ inline std::string archive(const std::string& pickle, const std::string& storage
 
 /// The same keys, types, shapes and bits.
 inline bool same(const TensorDict& a, const TensorDict& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.first == y.first && identical(x.second, y.second);
          });
 }

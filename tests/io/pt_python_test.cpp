@@ -47,8 +47,9 @@ TEST(PtPython, PlainTorchLoadOpensWrittenFilesAsAPlainDictBitForBit) {
   if (!testing::have_python()) GTEST_SKIP() << "no Python with torch";
   const TemporaryFolder folder;
   TensorDict dict;
-  for (const auto type : {torch::kFloat32, torch::kFloat64, torch::kFloat16, torch::kBFloat16, torch::kInt64,
-                          torch::kInt32, torch::kInt16, torch::kInt8, torch::kUInt8, torch::kBool}) {
+  for (const auto type :
+       {torch::kFloat32, torch::kFloat64, torch::kFloat16, torch::kBFloat16, torch::kInt64,
+        torch::kInt32, torch::kInt16, torch::kInt8, torch::kUInt8, torch::kBool}) {
     dict[c10::toString(type)] = torch::arange(12).sub(5).reshape({3, 4}).to(type);
   }
   dict["scalar"] = torch::scalar_tensor(2.5, torch::kFloat64);
@@ -64,7 +65,8 @@ for mmap in [False, True]:
     assert all(type(t) is torch.Tensor and t.device.type == 'cpu' and not t.requires_grad for t in d.values())
     assert d.pop('checksum').dtype == torch.int64
     print(manifest(d), end='')
-)", folder.path());
+)",
+                             folder.path());
   EXPECT_EQ(output, manifest(dict) + manifest(dict));
 }
 
@@ -88,13 +90,15 @@ files = {
 for name, d in files.items():
     torch.save(d, name + '.pt')
     with open(name + '.txt', 'w') as f: f.write(manifest(d))
-)", folder.path());
+)",
+                             folder.path());
   ASSERT_EQ(output, "");
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     if (entry.path().extension() != ".pt") continue;
     auto list = entry.path();
-    EXPECT_EQ(manifest(read_pt(entry.path())), testing::read_text(list.replace_extension(".txt"))) << entry.path();
+    EXPECT_EQ(manifest(read_pt(entry.path())), testing::read_text(list.replace_extension(".txt")))
+        << entry.path();
     ++count;
   }
   EXPECT_EQ(count, 9);
@@ -123,20 +127,39 @@ for name, value in {'numpy_scalar': numpy.float64(1), 'numpy_array': numpy.ones(
                     'large': 2**64, 'negated': torch.ones(2, dtype=torch.complex64).conj().imag}.items():
     torch.save({'W': W, 'k': value}, name + '.pt')
 torch.save({'W': W, 3: W}, 'int_key.pt')
-)", folder.path());
+)",
+                             folder.path());
   ASSERT_EQ(output, "");
-  const auto refusal = [&](const std::string& name) { return input_error([&] { read_pt(folder / (name + ".pt")); }); };
+  const auto refusal = [&](const std::string& name) {
+    return input_error([&] { read_pt(folder / (name + ".pt")); });
+  };
   const std::string call = "torch.save(dict(model.state_dict()), file)";
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
-      {"ordered", {"OrderedDict", call}}, {"protocol4", {"protocol 4", call}}, {"old", {"old format", call}},
-      {"model", {"Linear", call}}, {"script", {"TorchScript", call}},
-      {"bare", {"bare tensor", "torch.save({'name': tensor}, file)"}}, {"parameter", {"found a tensor"}}, {"list", {"found a list"}},
-      {"numpy_scalar", {"'k'", "float(x)"}}, {"numpy_array", {"'k'", "torch.from_numpy"}}, {"string", {"'k': found a str 'x'"}},
-      {"none", {"'k': found None"}}, {"nested", {"'k': found a dict"}}, {"list_value", {"'k': found a list"}},
-      {"ordered_value", {"OrderedDict"}}, {"complex", {"'k'", "ComplexFloatStorage"}}, {"complex_number", {"'k'", "complex"}},
-      {"sparse", {"'k'", "sparse"}}, {"uint16", {"'k'", "_rebuild_tensor_v3"}}, {"quantized", {"'k'", "_rebuild_qtensor"}},
-      {"size", {"'k'", "Size"}}, {"dtype", {"'k'", "float32"}}, {"large", {"'k'", "64 bits"}},
-      {"negated", {"'k'", "lazy"}}, {"int_key", {"found an int as a key"}}};
+      {"ordered", {"OrderedDict", call}},
+      {"protocol4", {"protocol 4", call}},
+      {"old", {"old format", call}},
+      {"model", {"Linear", call}},
+      {"script", {"TorchScript", call}},
+      {"bare", {"bare tensor", "torch.save({'name': tensor}, file)"}},
+      {"parameter", {"found a tensor"}},
+      {"list", {"found a list"}},
+      {"numpy_scalar", {"'k'", "float(x)"}},
+      {"numpy_array", {"'k'", "torch.from_numpy"}},
+      {"string", {"'k': found a str 'x'"}},
+      {"none", {"'k': found None"}},
+      {"nested", {"'k': found a dict"}},
+      {"list_value", {"'k': found a list"}},
+      {"ordered_value", {"OrderedDict"}},
+      {"complex", {"'k'", "ComplexFloatStorage"}},
+      {"complex_number", {"'k'", "complex"}},
+      {"sparse", {"'k'", "sparse"}},
+      {"uint16", {"'k'", "_rebuild_tensor_v3"}},
+      {"quantized", {"'k'", "_rebuild_qtensor"}},
+      {"size", {"'k'", "Size"}},
+      {"dtype", {"'k'", "float32"}},
+      {"large", {"'k'", "64 bits"}},
+      {"negated", {"'k'", "lazy"}},
+      {"int_key", {"found an int as a key"}}};
   for (const auto& [name, parts] : cases) {
     const std::string message = refusal(name);
     EXPECT_TRUE(contains(message, (folder / (name + ".pt")).string()));
