@@ -14,6 +14,9 @@
 
 #include "entk/base/error.h"
 
+// Of the OpenMP run-time that LibTorch brings, where it has one.
+extern "C" __attribute__((weak)) void omp_set_num_threads(int);
+
 namespace entk {
 
 namespace {
@@ -50,7 +53,7 @@ class Pool {
   }
 
   /// False if another thread is in a loop already.
-  bool run(std::int64_t count, const std::function<void(std::int64_t)>& body, int threads) {
+  bool run(std::int64_t count, const std::function<void(std::int64_t, int)>& body, int threads) {
     std::unique_lock busy(busy_, std::try_to_lock);
     if (!busy) return false;
     const int helpers = static_cast<int>(std::min<std::int64_t>(threads, count)) - 1;
@@ -71,7 +74,7 @@ class Pool {
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
-    take();
+    take(0);
     for (int spin = 0; running_.load(std::memory_order_acquire) != 0; ++spin) {
       if (spin < spins) {
         pause_briefly();
@@ -88,14 +91,14 @@ class Pool {
   // Some 50 µs: longer than the gap between two sweeps of a small step, shorter than anyone notices.
   static constexpr int spins = 2000;
 
-  void take() {
+  void take(int worker) {
     const bool before = inline_loops;
     inline_loops = true;
     for (;;) {
       const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
       if (index >= count_) break;
       try {
-        (*body_)(index);
+        (*body_)(index, worker);
       } catch (...) {
         std::lock_guard lock(mutex_);
         if (index < error_index_) {
@@ -109,6 +112,9 @@ class Pool {
   }
 
   void work(int index, std::uint64_t seen) {
+    // ATen inside a worker stays on it: OpenMP keeps a number of threads for each thread.
+    at::get_num_threads();
+    if (omp_set_num_threads) omp_set_num_threads(1);
     for (;;) {
       for (int spin = 0; spin < spins && generation_.load(std::memory_order_acquire) == seen; ++spin) {
         pause_briefly();
@@ -119,7 +125,7 @@ class Pool {
       }
       seen = generation_.load(std::memory_order_acquire);
       if (stop_) return;
-      if (index < helpers_) take();
+      if (index < helpers_) take(index + 1);
       if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         std::lock_guard lock(mutex_);
         done_.notify_one();
@@ -133,7 +139,7 @@ class Pool {
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<int> running_{0};
   std::atomic<std::int64_t> next_{0};
-  const std::function<void(std::int64_t)>* body_ = nullptr;
+  const std::function<void(std::int64_t, int)>* body_ = nullptr;
   std::int64_t count_ = 0;
   int helpers_ = 0;
   bool stop_ = false;
@@ -141,9 +147,12 @@ class Pool {
   std::int64_t error_index_ = 0;
 };
 
+thread_local Pool* own_pool = nullptr;
+thread_local int own_count = 0;
+
 Pool& pool() {
-  static Pool instance;
-  return instance;
+  static Pool shared;
+  return own_pool ? *own_pool : shared;
 }
 
 std::mutex torch_mutex;
@@ -153,6 +162,7 @@ int torch_threads_before = 1;
 }  // namespace
 
 int threads() {
+  if (own_count > 0) return own_count;
   const int count = configured_threads.load(std::memory_order_relaxed);
   return count > 0 ? count : processors();
 }
@@ -164,14 +174,26 @@ void set_threads(int count) {
   configured_threads.store(count, std::memory_order_relaxed);
 }
 
-void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
+void parallel_for_workers(std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
   const int available = threads();
   if (count > 1 && available > 1 && !inline_loops && pool().run(count, body, available)) return;
-  for (std::int64_t index = 0; index < count; ++index) body(index);
+  for (std::int64_t index = 0; index < count; ++index) body(index, 0);
 }
 
-InlineRegion::InlineRegion() : before_(inline_loops) { inline_loops = true; }
-InlineRegion::~InlineRegion() { inline_loops = before_; }
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  parallel_for_workers(count, [&body](std::int64_t index, int) { body(index); });
+}
+
+ThreadBudget::ThreadBudget(int count)
+    : pool_(std::make_shared<Pool>()), before_(own_pool), count_before_(own_count) {
+  own_pool = static_cast<Pool*>(pool_.get());
+  own_count = std::max(1, count);
+}
+
+ThreadBudget::~ThreadBudget() {
+  own_pool = static_cast<Pool*>(before_);
+  own_count = count_before_;
+}
 
 SerialTorch::SerialTorch() {
   std::lock_guard lock(torch_mutex);

@@ -7,29 +7,38 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 namespace entk {
 
-/// Number of threads that parallel_for uses; the number of processors at first.
+/// Number of threads that parallel_for uses here: the thread's budget if it has one, otherwise the
+/// number of processors, or what set_threads says.
 int threads();
 /// Sets it; 0 means the number of processors this process may use. @throws InputError if negative.
 void set_threads(int count);
 
 /// Calls body(i) once for each i in [0, count), shared out over threads(); returns when all are
-/// done. Inside another parallel_for, or inside an InlineRegion, it is a plain loop. If calls throw,
+/// done. Inside another parallel_for it is a plain loop. If calls throw,
 /// the exception of the lowest index among those that ran is rethrown here.
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
-/// While it lives, parallel_for on this thread is a plain loop: for runs side by side.
-class InlineRegion {
+/// The same, telling each call which worker it runs on, in [0, threads()): for scratch memory.
+void parallel_for_workers(std::int64_t count,
+                          const std::function<void(std::int64_t index, int worker)>& body);
+
+/// While it lives, the thread that made it has threads of its own for its loops, `count` of them in
+/// all: for runs side by side. 1 makes parallel_for a plain loop.
+class ThreadBudget {
  public:
-  InlineRegion();
-  ~InlineRegion();
-  InlineRegion(const InlineRegion&) = delete;
-  InlineRegion& operator=(const InlineRegion&) = delete;
+  explicit ThreadBudget(int count);
+  ~ThreadBudget();
+  ThreadBudget(const ThreadBudget&) = delete;
+  ThreadBudget& operator=(const ThreadBudget&) = delete;
 
  private:
-  bool before_;
+  std::shared_ptr<void> pool_;
+  void* before_;
+  int count_before_;
 };
 
 /// While it lives, ATen runs on one thread.

@@ -47,6 +47,22 @@ TEST(Threads, NestedAndConcurrentLoopsFinish) {
   EXPECT_EQ(calls.load(), 200);
 }
 
+TEST(Threads, ABudgetHoldsForItsThreadAlone) {
+  const ThreadCount setting(4);
+  int inside = 0, budgeted = 0;
+  std::thread other([&] {
+    const ThreadBudget budget(2);
+    inside = threads();
+    std::atomic<int> calls{0};
+    parallel_for(64, [&](std::int64_t) { ++calls; });
+    budgeted = calls.load();
+  });
+  other.join();
+  EXPECT_EQ(inside, 2);
+  EXPECT_EQ(budgeted, 64);
+  EXPECT_EQ(threads(), 4);
+}
+
 TEST(Threads, NegativeCountsAreRefused) { EXPECT_THROW(set_threads(-1), InputError); }
 
 }  // namespace

@@ -1,0 +1,36 @@
+#include "entk/base/sphere.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "entk/base/threads.h"
+
+namespace entk {
+
+at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const RandomStream& stream) {
+  auto points = at::empty({rows, dimension}, at::kDouble);
+  double* values = points.mutable_data_ptr<double>();
+  parallel_for(rows, [&](std::int64_t i) {
+    for (std::int64_t k = i * dimension; k < (i + 1) * dimension; ++k) {
+      values[k] = stream.normal(static_cast<std::uint64_t>(k));
+    }
+  });
+  return points;
+}
+
+at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream) {
+  auto points = gaussian_points(rows, dimension, stream);
+  double* values = points.mutable_data_ptr<double>();
+  // Plain loops: a library's reduction may sum in another order on another processor.
+  parallel_for(rows, [&](std::int64_t i) {
+    double* row = values + i * dimension;
+    double square = 0;
+    for (std::int64_t k = 0; k < dimension; ++k) square += row[k] * row[k];
+    const double length = std::sqrt(square);
+    for (std::int64_t k = 0; k < dimension; ++k) row[k] = radius * (row[k] / length);
+  });
+  return points;
+}
+
+}  // namespace entk

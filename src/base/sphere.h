@@ -1,0 +1,15 @@
+// Random points with the same bits on every machine.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "entk/base/philox.h"
+
+namespace entk {
+
+/// rows×d standard normals, entry (i, k) having index i·d + k; float64 on CPU.
+at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const RandomStream& stream);
+/// The same rows, each scaled to length `radius`: uniform on the sphere.
+at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
+
+}  // namespace entk

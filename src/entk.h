@@ -1,0 +1,11 @@
+// Everything a research script needs.
+#pragma once
+
+#include "entk/base/device.h"
+#include "entk/base/error.h"
+#include "entk/base/threads.h"
+#include "entk/data/dataset.h"
+#include "entk/models/taylor_model.h"
+#include "entk/regularizers/regularizers.h"
+#include "entk/spectrum/sigma_projector.h"
+#include "entk/train/trainer.h"

@@ -1,0 +1,148 @@
+// The configuration of one run, as `entk train` reads it and config.json holds it.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "entk/data/targets.h"
+#include "entk/experiments/schema.h"
+#include "entk/models/network.h"
+#include "entk/train/losses.h"
+#include "entk/train/trainer.h"
+
+namespace entk {
+
+struct ModelConfig {
+  std::int64_t order = 2;
+  bool linear_term = true;
+  std::int64_t width = 10000;
+  std::string initialisation = "symmetric";
+  nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
+  double start_deviation = 0.0;
+};
+
+struct DataConfig {
+  std::string source = "sphere";
+  std::int64_t dimension = 100, samples = 1000, test_samples = 10000, unlabeled_samples = 0;
+  std::string file;
+  nlohmann::json target = {{"name", "figure1"}};
+};
+
+struct ProjectorConfig {
+  std::string source = "features";
+  std::int64_t rank = 0;
+};
+
+struct ScheduleConfig {
+  std::string name = "constant";
+  std::int64_t horizon = 20000;
+};
+
+struct TrainConfig {
+  double learning_rate = 1.0;
+  std::int64_t steps = 20000;
+  double noise_variance = 0.0;
+  ScheduleConfig schedule;
+  std::string kernel = "automatic";
+  double memory_limit_gb = 4.0;
+  double checkpoint_seconds = 60.0;
+};
+
+struct RunConfig {
+  ModelConfig model;
+  DataConfig data;
+  ProjectorConfig projector;
+  std::vector<double> lambda = {0, 0, 0, 0};
+  nlohmann::json loss = "square";
+  TrainConfig train;
+  std::uint64_t seed = 1;
+  std::string dtype = "float32";
+  std::string device = "auto";
+  std::int64_t threads = 0;
+};
+
+template <class V>
+void describe(V& v, ModelConfig& c) {
+  v.value("order", c.order, {.at_least = 1, .at_most = 4}, "terms of the Taylor expansion");
+  v.value("linear_term", c.linear_term, {}, "false: the quadratic NTK alone");
+  v.value("width", c.width, {.at_least = 1, .at_most = 1e9}, "m, the number of neurons");
+  v.value("initialisation", c.initialisation, {.one_of = {"symmetric", "plain"}}, "symmetric or plain");
+  v.raw("activation", c.activation, "sigmoid and tanh (shift), erf, softplus, gelu, silu, relu, polynomial (coefficients)");
+  v.value("start_deviation", c.start_deviation, {.at_least = 0, .at_most = 1e6},
+          "W(0) has entries N(0, start_deviation^2/(m d))");
+}
+
+template <class V>
+void describe(V& v, DataConfig& c) {
+  v.value("source", c.source, {.one_of = {"sphere", "gaussian", "file"}}, "sphere of radius sqrt(d), gaussian, or file");
+  v.value("dimension", c.dimension, {.at_least = 1, .at_most = 1e7}, "d");
+  v.value("samples", c.samples, {.at_least = 1, .at_most = 1e9}, "n, training inputs");
+  v.value("test_samples", c.test_samples, {.at_least = 0, .at_most = 1e9}, "test inputs");
+  v.value("unlabeled_samples", c.unlabeled_samples, {.at_least = 0, .at_most = 1e9}, "N, unlabeled inputs");
+  v.value("file", c.file, {}, "a .pt file with X, y and, if it likes, X_test, y_test, X_unlabeled");
+  v.raw("target", c.target, "figure1, figure1_text, figure2 (exact_scale), low_degree_plus_sparse (degree, alphas, betas, low_degree)");
+}
+
+template <class V>
+void describe(V& v, ProjectorConfig& c) {
+  v.value("source", c.source, {.one_of = {"none", "features", "unlabeled"}}, "none, features or unlabeled");
+  v.value("rank", c.rank, {.at_least = 0, .at_most = 1e7}, "r; 0 stands for n_1 = d + 1");
+}
+
+template <class V>
+void describe(V& v, ScheduleConfig& c) {
+  v.value("name", c.name, {.one_of = {"constant", "cosine", "decay"}}, "constant, cosine or decay");
+  v.value("horizon", c.horizon, {.at_least = 1, .at_most = 4294967295.0}, "steps of the schedule, whatever the run's length");
+}
+
+template <class V>
+void describe(V& v, TrainConfig& c) {
+  v.value("learning_rate", c.learning_rate, {.above = 0, .at_most = 1e12}, "eta of (21)");
+  v.value("steps", c.steps, {.at_least = 0, .at_most = 4294967295.0}, "steps to take in all");
+  v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
+  v.object("schedule", c.schedule);
+  v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
+          "keep tables, recompute them, or the plain form");
+  v.value("memory_limit_gb", c.memory_limit_gb, {.at_least = 0, .at_most = 1e6}, "tables above this are recomputed");
+  v.value("checkpoint_seconds", c.checkpoint_seconds, {.at_least = 0, .at_most = 1e9}, "between checkpoints");
+}
+
+template <class V>
+void describe(V& v, RunConfig& c) {
+  v.object("model", c.model);
+  v.object("data", c.data);
+  v.object("projector", c.projector);
+  v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4; lambda.3 is R3's");
+  v.raw("loss", c.loss, "square, logistic, pseudo_huber or {\"name\": \"pseudo_huber\", \"delta\": 1}");
+  v.object("train", c.train);
+  v.value("seed", c.seed, {}, "of inputs, W0, target and noise, each with numbers of its own");
+  v.value("dtype", c.dtype, {.one_of = {"float32", "float64"}}, "float32 or float64");
+  v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
+  v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
+}
+
+/// Reads a whole configuration strictly and checks it as far as that goes without data: unknown keys,
+/// types, ranges, values that exclude each other. `source` names it in messages. Rank 0 becomes d + 1.
+/// @throws InputError naming source, key, value and what was expected.
+RunConfig read_run_config(const nlohmann::json& json, const std::string& source);
+nlohmann::json to_json(const RunConfig& config);
+/// Every key with its default, for --help.
+std::vector<KeyInfo> run_config_keys();
+
+/// What the names stand for. All throw InputError for a name or parameter that is none.
+Activation read_activation(const JsonReader& reader);
+Target read_target(const JsonReader& reader, std::int64_t dimension, InputLaw law, std::uint64_t seed);
+Loss read_loss(const nlohmann::json& value, const std::string& source);
+std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::string& source);
+at::ScalarType read_dtype(const std::string& name);
+KernelMode read_kernel_mode(const std::string& name);
+InputLaw input_law(const DataConfig& data);
+
+/// As Trainer and Network want them.
+TrainerOptions trainer_options(const RunConfig& config);
+NetworkOptions network_options(const RunConfig& config);
+
+}  // namespace entk

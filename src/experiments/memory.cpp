@@ -1,0 +1,103 @@
+#include "entk/experiments/memory.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+
+namespace entk {
+
+namespace {
+
+std::int64_t read_number(const char* path) {
+  std::ifstream file(path);
+  std::int64_t value = 0;
+  return file >> value ? value : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t available_bytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key, unit; meminfo >> key;) {
+    std::int64_t kilobytes = 0;
+    meminfo >> kilobytes;
+    std::getline(meminfo, unit);
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return std::numeric_limits<std::int64_t>::max();
+}
+
+}  // namespace
+
+std::int64_t resident_bytes_now() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
+  // What each part holds, in the order of the run; sizes of a data file are read with it, not here.
+  const bool own = c.data.source == "file";
+  const std::int64_t element = c.dtype == "float64" ? 8 : 4;
+  const double n = own ? 0 : static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
+  const double tests = own ? 0 : static_cast<double>(c.data.test_samples);
+  const double unlabeled = own ? 0 : static_cast<double>(c.data.unlabeled_samples);
+  const double m = static_cast<double>(c.model.width);
+  const bool twins = c.model.initialisation == "symmetric";
+
+  const double data = (n + tests + unlabeled) * d * static_cast<double>(element);
+  const double drawing = (n + tests + unlabeled) * d * 8;  // float64 first
+  const double weights = m * d * static_cast<double>(element);
+  const bool unlabeled_projector = c.projector.source == "unlabeled";
+  const double points = n + (unlabeled_projector ? unlabeled : 0);
+  const PrimitiveSizes sizes{static_cast<std::int64_t>(points), c.data.dimension, c.model.width, twins,
+                             static_cast<int>(c.model.order), static_cast<int>(element)};
+  const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
+                                  static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+  const double sides = c.projector.source == "none" ? 0 : (unlabeled_projector ? unlabeled : n);
+  // K, its eigenvectors and LAPACK's workspace, and σ' for 512 neurons.
+  const double projector = sides * sides * 8 * 4 + sides * 512 * 8 * 2 + sides * d * 8;
+  const double tables = static_cast<double>(primitive_bytes(sizes, mode));
+  const double test_forward = static_cast<double>(primitive_bytes(
+      {static_cast<std::int64_t>(tests), c.data.dimension, c.model.width, twins, static_cast<int>(c.model.order),
+       static_cast<int>(element)},
+      KernelMode::recompute));
+  // ‖∇L_λ‖ and ‖W‖_F in float64, and W itself serialised.
+  const double recording = weights + std::max(weights * 8 / static_cast<double>(element), 3 * (2 * weights + n * d * 4));
+  const double training = 2 * weights + tables + std::max(test_forward, recording);
+  const double making = drawing + weights * (twins ? 2 : 3);
+  const double peak = data + std::max({making, weights * 2 + projector, training});
+  const double base = static_cast<double>(resident_bytes_now());
+  const double total = device.is_cpu() ? base + peak : base + drawing;
+  return total < 9e18 ? static_cast<std::int64_t>(total) : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t memory_limit_bytes() {
+  const std::int64_t held = resident_bytes_now();
+  std::int64_t limit = available_bytes();
+  if (limit != std::numeric_limits<std::int64_t>::max()) limit += held;
+  limit = std::min(limit, read_number("/sys/fs/cgroup/memory.max"));
+  rlimit address{};
+  if (getrlimit(RLIMIT_AS, &address) == 0 && address.rlim_cur != RLIM_INFINITY) {
+    limit = std::min<std::int64_t>(limit, static_cast<std::int64_t>(address.rlim_cur));
+  }
+  return limit;
+}
+
+void check_memory(const RunConfig& config, c10::Device device) {
+  const auto wanted = estimate_peak_bytes(config, device), limit = memory_limit_bytes();
+  if (wanted <= limit) return;
+  throw InputError(fmt::format(
+      "memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make data.samples ({}), data.test_samples "
+      "({}) or model.width ({}) smaller, or train.memory_limit_gb ({}), above which tables are recomputed",
+      static_cast<double>(wanted) / 1e9, static_cast<double>(limit) / 1e9, config.data.samples,
+      config.data.test_samples, config.model.width, config.train.memory_limit_gb));
+}
+
+}  // namespace entk

@@ -1,0 +1,20 @@
+// Memory that a run will take, estimated before it is taken.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include "entk/experiments/config.h"
+
+namespace entk {
+
+/// Peak bytes of this process during the run, from its sizes and what the process holds now.
+std::int64_t estimate_peak_bytes(const RunConfig& config, c10::Device device);
+/// Bytes that this process holds now.
+std::int64_t resident_bytes_now();
+/// Bytes that this process may still take: the least of the machine's available memory, a control
+/// group's limit and RLIMIT_AS, in addition to what it holds.
+std::int64_t memory_limit_bytes();
+/// @throws InputError where the estimate is above the limit, saying both and what to make smaller.
+void check_memory(const RunConfig& config, c10::Device device);
+
+}  // namespace entk

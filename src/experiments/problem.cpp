@@ -1,0 +1,146 @@
+#include "entk/experiments/problem.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "entk/base/check.h"
+#include "entk/base/sphere.h"
+
+namespace entk {
+
+namespace {
+
+DataSet draw(const RunConfig& c) {
+  const auto law = input_law(c.data);
+  const JsonReader target(c.data.target, "config", "data.target");
+  const DataOptions options{.dimension = c.data.dimension,
+                            .samples = c.data.samples,
+                            .test_samples = c.data.test_samples,
+                            .unlabeled_samples = c.data.unlabeled_samples,
+                            .seed = c.seed};
+  return draw_data(law, options, read_target(target, c.data.dimension, law, c.seed));
+}
+
+/// Sizes that a data file decides.
+void fill_sizes(RunConfig& c, const DataSet& data) {
+  c.data.dimension = data.train.x.size(1);
+  c.data.samples = data.train.x.size(0);
+  c.data.test_samples = data.test.x.defined() ? data.test.x.size(0) : 0;
+  c.data.unlabeled_samples = data.unlabeled.defined() ? data.unlabeled.size(0) : 0;
+  if (c.projector.rank == 0) c.projector.rank = c.data.dimension + 1;
+}
+
+}  // namespace
+
+DataSet load_data(const std::string& file) {
+  const auto tensors = read_pt(file);
+  const auto take = [&](const char* name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  for (const char* name : {"X", "y"}) {
+    if (!take(name).defined()) {
+      throw InputError(fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)",
+                                   file, name));
+    }
+  }
+  try {
+    return own_data({take("X"), take("y")}, {take("X_test"), take("y_test")}, take("X_unlabeled"));
+  } catch (const InputError& e) {
+    throw InputError(file + ": " + e.what());
+  }
+}
+
+Problem make_problem(const RunConfig& config, c10::Device device) {
+  Problem p;
+  p.config = config;
+  const auto dtype = read_dtype(config.dtype);
+  if (config.data.source == "file") {
+    p.data = load_data(config.data.file);
+    fill_sizes(p.config, p.data);
+  } else {
+    p.data = draw(config);
+  }
+  p.data = p.data.to(device, dtype);
+  Network network(network_options(p.config));
+  network->to(device);
+  p.w0 = network->w0;
+  p.a = network->a;
+  p.activation = network->activation();
+  if (config.model.start_deviation > 0) {
+    const double scale = config.model.start_deviation / std::sqrt(static_cast<double>(p.w0.numel()));
+    const RandomStream stream(Purpose::displacement, config.seed);
+    p.start = (scale * gaussian_points(p.w0.size(0), p.w0.size(1), stream)).to(device, dtype);
+  }
+  const auto [lowest, highest] = argument_range(p.data.train.x, p.w0);
+  if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
+    p.notices.push_back(std::move(report.warning));
+  }
+  const auto& source = p.config.projector.source;
+  if (source != "none") {
+    if (source == "unlabeled" && !p.data.unlabeled.defined()) {
+      throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
+    }
+    p.sigma = source == "features" ? SigmaProjector::from_features(network, p.data.train.x, p.config.projector.rank)
+                                   : SigmaProjector::from_unlabeled(network, p.data.unlabeled, p.config.projector.rank);
+    p.notices.insert(p.notices.end(), p.sigma->warnings().begin(), p.sigma->warnings().end());
+  }
+  return p;
+}
+
+TaylorModel make_model(const Problem& p) {
+  const Network network(p.w0, p.a, *p.activation);
+  if (p.start.defined()) {
+    const at::NoGradGuard no_grad;
+    network->w.copy_(p.start);
+  }
+  return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(p.config.model.order),
+                                                 .linear_term = p.config.model.linear_term});
+}
+
+Objective make_objective(const Problem& p, const TaylorModel& model, const std::vector<double>& lambda,
+                         const nlohmann::json& loss) {
+  const Objective objective = read_loss(loss, "config");
+  const auto weights = read_lambda(lambda, "config");
+  if (!p.sigma) return objective + weights[3] * R4();
+  return objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights);
+}
+
+std::string ProblemCache::key(const RunConfig& config) {
+  auto json = to_json(config);
+  return nlohmann::json{json["model"], json["data"], json["projector"], json["seed"], json["dtype"]}.dump();
+}
+
+std::shared_ptr<ProblemCache::Entry> ProblemCache::entry(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  auto& entry = entries_[key];
+  if (!entry) entry = std::make_shared<Entry>();
+  return entry;
+}
+
+std::shared_ptr<const Problem> ProblemCache::problem(const RunConfig& config, c10::Device device) {
+  const auto found = entry(key(config));
+  const std::lock_guard lock(found->mutex);
+  if (!found->problem) found->problem = std::make_shared<const Problem>(make_problem(config, device));
+  return found->problem;
+}
+
+std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string& key, const NetworkImpl& network,
+                                                               const at::Tensor& x, const PrimitiveOptions& options) {
+  const auto found = entry(key);
+  const std::lock_guard lock(found->mutex);
+  for (const auto& [points, primitive] : found->primitives) {
+    if (primitive->orders() == options.orders && points.sizes() == x.sizes() && at::equal(points, x)) return primitive;
+  }
+  found->primitives.emplace_back(x, make_primitive(network, x, options));
+  return found->primitives.back().second;
+}
+
+void ProblemCache::forget(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(key);
+}
+
+}  // namespace entk

@@ -1,0 +1,65 @@
+// What a configuration stands for: data, a start, a projector, an objective.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "entk/experiments/config.h"
+#include "entk/io/pt_file.h"
+#include "entk/regularizers/regularizers.h"
+#include "entk/spectrum/sigma_projector.h"
+#include "entk/train/objective.h"
+
+namespace entk {
+
+/// The part of a run that only its data, model, projector, seed and type decide: runs of a sweep over
+/// λ share one. Immutable.
+struct Problem {
+  RunConfig config;                       ///< with rank and sizes filled in from a data file
+  DataSet data;                           ///< in the run's type, on its device
+  at::Tensor w0, a, start;                ///< of the network; start: W(0), undefined where it is zero
+  std::optional<Activation> activation;
+  std::optional<SigmaProjector> sigma;    ///< none where projector.source is none
+  std::vector<std::string> notices;       ///< Assumption 2, eigenvalue gaps, …
+};
+
+/// @throws InputError where the configuration cannot be met: a file, a rank, NaN in X.
+Problem make_problem(const RunConfig& config, c10::Device device);
+
+/// A new network at the problem's start, and the model around it.
+TaylorModel make_model(const Problem& problem);
+/// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without
+/// a projector, R4 alone.
+Objective make_objective(const Problem& problem, const TaylorModel& model, const std::vector<double>& lambda,
+                         const nlohmann::json& loss);
+
+/// Problems by what decides them, and the primitives made on their points: shared by the runs of a
+/// study, from any thread.
+class ProblemCache {
+ public:
+  std::shared_ptr<const Problem> problem(const RunConfig& config, c10::Device device);
+  std::shared_ptr<const TaylorPrimitive> primitive(const std::string& key, const NetworkImpl& network,
+                                                   const at::Tensor& x, const PrimitiveOptions& options);
+  /// The part of a configuration that decides its problem, as text.
+  static std::string key(const RunConfig& config);
+  /// Forgets what no later run needs.
+  void forget(const std::string& key);
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Problem> problem;
+    std::vector<std::pair<at::Tensor, std::shared_ptr<const TaylorPrimitive>>> primitives;
+    std::mutex mutex;
+  };
+  std::shared_ptr<Entry> entry(const std::string& key);
+
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Entry>> entries_;
+};
+
+/// A user's own data: X, y and, if there, X_test, y_test, X_unlabeled. @throws InputError
+DataSet load_data(const std::string& file);
+
+}  // namespace entk

@@ -1,0 +1,269 @@
+#include "entk/experiments/run.h"
+
+#include <ATen/ATen.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <new>
+
+#include "entk/base/threads.h"
+#include "entk/experiments/config_layers.h"
+#include "entk/experiments/memory.h"
+#include "entk/io/checkpoint_file.h"
+#include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
+#include "entk/kernels/tile_kernels.h"
+
+namespace entk {
+
+namespace {
+
+at::Tensor as_bytes(const std::string& text) {
+  auto bytes = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
+  std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<std::uint8_t>());
+  return bytes;
+}
+
+/// The configuration that decides a run's bits.
+nlohmann::json deciding(nlohmann::json config) {
+  config = without_resolved(std::move(config));
+  for (const char* key : {"threads"}) config.erase(key);
+  for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) config["train"].erase(key);
+  return config;
+}
+
+std::vector<double> metrics_row(const Record& r, bool with_projector) {
+  std::vector<double> terms(4, NAN);
+  if (with_projector) {
+    std::copy(r.terms.begin(), r.terms.end(), terms.begin());
+  } else {
+    terms[3] = r.terms.at(0);
+  }
+  return {static_cast<double>(r.step), r.train_loss, r.test_loss, terms[0], terms[1], terms[2], terms[3],
+          r.regularized_loss, r.norm_w, r.norm_gradient};
+}
+
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
+
+nlohmann::json summary_json(const TrainResult& result, bool with_projector) {
+  const auto row = metrics_row(result.last, with_projector);
+  const auto columns = metrics_columns();
+  nlohmann::json json = {{"kernel", result.kernel}};
+  for (std::size_t i = 1; i < columns.size(); ++i) json[columns[i]] = number(row[i]);
+  json["step"] = result.last.step;
+  return json;
+}
+
+struct Clock {
+  double started = now(), last = started;
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+};
+
+class FolderRun {
+ public:
+  FolderRun(const RunConfig& config, const RunFolder& folder, const std::string& name, ProblemCache& cache,
+            const RunHooks& hooks)
+      : config_(config), folder_(folder), name_(name), cache_(cache), hooks_(hooks), device_(pick_device(config.device)) {}
+
+  RunOutcome take(const std::string& command) {
+    const bool resumed = std::filesystem::exists(folder_.file("checkpoint.pt")) ||
+                         std::filesystem::exists(folder_.file("checkpoint.previous.pt"));
+    if (!resumed) folder_.write_text("command.txt", command + "\n");
+    folder_.write_json("environment.json", environment(config_, device_));
+    check_memory(config_, device_);
+    folder_.set_status(RunState::running, 0);
+    problem_ = cache_.problem(config_, device_);
+    for (const auto& notice : problem_->notices) tell(notice);
+    auto model = make_model(*problem_);
+    auto options = trainer_options(problem_->config);
+    if (resumed) options.start_step = restore(model);
+    const std::string key = ProblemCache::key(config_);
+    options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
+      return cache_.primitive(key, network, x, o);
+    };
+    options.interrupted = hooks_.interrupted;
+    const auto columns = metrics_columns();
+    CsvWriter metrics(folder_.file("metrics.csv"), columns);
+    CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
+    const bool with_projector = problem_->sigma.has_value();
+    options.on_record = [&](const Record& r, const Timing& t) {
+      metrics.row(metrics_row(r, with_projector));
+      timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
+      if (hooks_.progress) {
+        const double left = t.seconds_per_step * static_cast<double>(options.steps - r.step);
+        hooks_.progress(name_, r, options.steps, left);
+      }
+      return true;
+    };
+    options.on_checkpoint = [&](const TrainState& state) {
+      metrics.sync();
+      write_checkpoint(folder_.path(), checkpoint(state));
+    };
+    write_config(*model->network);
+    Trainer trainer(model, make_objective(*problem_, model, config_.lambda, config_.loss), options);
+    const auto result = trainer.fit(problem_->data, device_);
+    for (const auto& notice : result.notices) tell(notice);
+    folder_.write_json("summary.json", summary_json(result, with_projector));
+    return conclude(result);
+  }
+
+ private:
+  void tell(const std::string& notice) {
+    if (hooks_.notice) hooks_.notice(name_, notice);
+  }
+
+  void write_config(const NetworkImpl& network) {
+    auto json = to_json(problem_->config);
+    const auto& c = problem_->config;
+    const PrimitiveSizes sizes{c.data.samples, c.data.dimension, c.model.width, network.symmetric(),
+                               static_cast<int>(c.model.order), c.dtype == "float64" ? 8 : 4};
+    const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
+                                    static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+    json["resolved"] = {{"device", device_.str()},
+                        {"threads", threads()},
+                        {"kernel", mode_name(mode)},
+                        {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
+                        {"symmetric_start", network.symmetric()}};
+    folder_.write_json("config.json", json);
+  }
+
+  TensorDict checkpoint(const TrainState& state) const {
+    const auto& p = *problem_;
+    TensorDict dict{{"W0", p.w0}, {"a", p.a}, {"W", state.w}, {"X", p.data.train.x}, {"y", p.data.train.y},
+                    {"step", at::scalar_tensor(state.step, at::kLong)},
+                    {"config", as_bytes(deciding(to_json(p.config)).dump())}};
+    if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
+    if (p.sigma) {
+      dict["projector_basis"] = p.sigma->basis();
+      dict["projector_eigenvalues"] = p.sigma->eigenvalues();
+    }
+    return dict;
+  }
+
+  /// Puts the checkpoint's W into the model; the step it was at.
+  std::int64_t restore(const TaylorModel& model) {
+    auto [tensors, notice] = read_checkpoint(folder_.path());
+    if (!notice.empty()) tell(notice);
+    const auto fail = [&](const std::string& what) {
+      throw InputError(fmt::format("{}: {}", folder_.file("checkpoint.pt").string(), what));
+    };
+    for (const char* name : {"W0", "a", "W", "X", "y", "step", "config"}) {
+      if (!tensors.count(name)) fail(fmt::format("it has no entry '{}'", name));
+    }
+    const auto& bytes = tensors.at("config");
+    const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
+    const auto paths = differing_paths(parse_json(text, "checkpoint"), deciding(to_json(problem_->config)));
+    // Where the type or the device differs, so does every bit: those are said first.
+    std::vector<std::string> refused;
+    for (const auto& path : paths) {
+      if (path != "device") refused.push_back(path);
+    }
+    if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
+    const auto same = [](const at::Tensor& a, const at::Tensor& b) {
+      return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b.cpu());
+    };
+    if (!same(tensors.at("X"), problem_->data.train.x) || !same(tensors.at("y"), problem_->data.train.y)) {
+      fail("its X or y is not what this configuration gives now: has the data file changed?");
+    }
+    if (!same(tensors.at("W0"), problem_->w0) || !same(tensors.at("a"), problem_->a)) {
+      fail("its W0 or a is not what this configuration gives now");
+    }
+    const std::int64_t step = tensors.at("step").item<std::int64_t>();
+    if (step > config_.train.steps) {
+      fail(fmt::format("it has taken {} steps, more than train.steps = {}", step, config_.train.steps));
+    }
+    const at::NoGradGuard no_grad;
+    model->network->w.copy_(tensors.at("W"));
+    cut_csv_after(folder_.file("metrics.csv"), "step", static_cast<double>(step));
+    cut_csv_after(folder_.file("timing.csv"), "step", static_cast<double>(step));
+    return step;
+  }
+
+  RunOutcome conclude(const TrainResult& result) {
+    RunOutcome outcome;
+    outcome.last = result.last;
+    switch (result.outcome) {
+      case Outcome::diverged:
+        outcome = {ExitCode::diverged, RunState::diverged, result.message, result.last};
+        break;
+      case Outcome::interrupted:
+        outcome = {static_cast<ExitCode>(128 + result.signal), RunState::interrupted,
+                   fmt::format("interrupted at step {}; resume with --resume", result.step), result.last};
+        break;
+      default: outcome.state = RunState::done;
+    }
+    folder_.set_status(outcome.state, result.step, outcome.message);
+    return outcome;
+  }
+
+  const RunConfig& config_;
+  const RunFolder& folder_;
+  std::string name_;
+  ProblemCache& cache_;
+  const RunHooks& hooks_;
+  c10::Device device_;
+  std::shared_ptr<const Problem> problem_;
+};
+
+}  // namespace
+
+std::vector<std::string> metrics_columns() {
+  return {"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4", "regularized_loss", "norm_W", "norm_gradient"};
+}
+
+RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
+                    const std::string& command, ProblemCache& cache, const RunHooks& hooks) {
+  RunOutcome outcome;
+  try {
+    return FolderRun(config, folder, name, cache, hooks).take(command);
+  } catch (const Error& e) {
+    outcome = {e.code(), RunState::failed, e.what(), std::nullopt};
+  } catch (const c10::Error& e) {
+    outcome = {ExitCode::failed, RunState::failed, e.what_without_backtrace(), std::nullopt};
+  } catch (const std::bad_alloc&) {
+    outcome = {ExitCode::failed, RunState::failed, "out of memory", std::nullopt};
+  } catch (const std::exception& e) {
+    outcome = {ExitCode::failed, RunState::failed, e.what(), std::nullopt};
+  }
+  try {
+    folder.set_status(RunState::failed, 0, outcome.message);
+  } catch (const SaveError&) {
+    // The disk that the run failed on is full: what is said in the outcome must do.
+  }
+  return outcome;
+}
+
+void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device) {
+  const auto path = folder.file("config.json");
+  const auto before = load_json(path);
+  auto refused = differing_paths(deciding(before), deciding(to_json(config)));
+  if (other_device) std::erase(refused, "device");
+  if (!refused.empty()) {
+    throw InputError(fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}",
+                                 path.string(), fmt::join(refused, ", "),
+                                 refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
+  }
+}
+
+nlohmann::json environment(const RunConfig& config, c10::Device device) {
+  const auto build = build_info();
+  return {{"entk", build.version},
+          {"git_revision", build.git_revision},
+          {"git_dirty", build.git_dirty},
+          {"torch", build.torch},
+          {"cuda_kernels", build.cuda_kernels},
+          {"device", device.str()},
+          {"cpu", build.cpu_model},
+          {"instruction_set", kernels::isa_name(kernels::selected_isa())},
+          {"threads", threads()},
+          {"dtype", config.dtype},
+          {"seed", config.seed}};
+}
+
+}  // namespace entk

@@ -1,0 +1,46 @@
+// One run in its folder: config.json, environment.json, status.json, metrics.csv, timing.csv,
+// checkpoint.pt, summary.json.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "entk/base/error.h"
+#include "entk/experiments/problem.h"
+#include "entk/io/run_folder.h"
+
+namespace entk {
+
+/// How a run tells what happens, and is told to stop. All may be empty.
+struct RunHooks {
+  std::function<int()> interrupted{};  ///< a signal's number, or 0; asked after every step
+  std::function<void(const std::string& run, const Record&, std::int64_t steps, double seconds_left)> progress{};
+  std::function<void(const std::string& run, const std::string& notice)> notice{};
+};
+
+struct RunOutcome {
+  ExitCode code = ExitCode::ok;
+  RunState state = RunState::done;
+  std::string message;
+  std::optional<Record> last;
+};
+
+/// Columns of metrics.csv after step: train_loss, test_loss, R1 … R4, regularized_loss, norm_W,
+/// norm_gradient.
+std::vector<std::string> metrics_columns();
+
+/// Takes the run as far as it goes; what goes wrong comes back as an outcome, with status.json saying the
+/// same. A folder with a checkpoint is resumed from it: to the same bits as a run never stopped.
+/// `name` is for messages.
+RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
+                    const std::string& command, ProblemCache& cache, const RunHooks& hooks);
+
+/// Refuses a configuration that differs from the folder's own in more than train.steps, threads and
+/// checkpoint intervals; the device too may differ where `other_device` says so. @throws InputError
+/// naming the keys.
+void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device);
+
+/// What ran: versions, device, threads, precision, git revision, seeds.
+nlohmann::json environment(const RunConfig& config, c10::Device device);
+
+}  // namespace entk

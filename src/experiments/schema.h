@@ -1,0 +1,86 @@
+// One description of a configuration serves three readers: the strict parser, the writer of
+// config.json, and the list of keys that --help shows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "entk/io/json_reader.h"
+
+namespace entk {
+
+/// A key of a configuration as --help shows it.
+struct KeyInfo {
+  std::string path;      ///< train.steps
+  std::string standard;  ///< default, as JSON
+  std::string meaning;
+};
+
+/// Fills a configuration from JSON; keys that are not there keep their values.
+class SchemaReader {
+ public:
+  explicit SchemaReader(JsonReader reader) : reader_(std::move(reader)) {}
+
+  template <class T>
+  void value(const char* key, T& field, const Range& range, const char*) {
+    field = reader_.get_or<T>(key, field, range);
+  }
+  void raw(const char* key, nlohmann::json& field, const char*) {
+    if (reader_.has(key)) field = reader_.any(key);
+  }
+  template <class T>
+  void object(const char* key, T& part) {
+    if (!reader_.has(key)) return;
+    SchemaReader inner(reader_.object(key));
+    describe(inner, part);
+  }
+
+ private:
+  JsonReader reader_;
+};
+
+/// The whole configuration as JSON.
+class SchemaWriter {
+ public:
+  template <class T>
+  void value(const char* key, T& field, const Range&, const char*) {
+    json_[key] = field;
+  }
+  void raw(const char* key, nlohmann::json& field, const char*) { json_[key] = field; }
+  template <class T>
+  void object(const char* key, T& part) {
+    SchemaWriter inner;
+    describe(inner, part);
+    json_[key] = std::move(inner.json_);
+  }
+  const nlohmann::json& json() const { return json_; }
+
+ private:
+  nlohmann::json json_ = nlohmann::json::object();
+};
+
+/// The keys with their defaults and meanings.
+class SchemaLister {
+ public:
+  template <class T>
+  void value(const char* key, T& field, const Range&, const char* meaning) {
+    keys_.push_back({prefix_ + key, nlohmann::json(field).dump(), meaning});
+  }
+  void raw(const char* key, nlohmann::json& field, const char* meaning) {
+    keys_.push_back({prefix_ + key, field.dump(), meaning});
+  }
+  template <class T>
+  void object(const char* key, T& part) {
+    const std::string before = prefix_;
+    prefix_ += std::string(key) + ".";
+    describe(*this, part);
+    prefix_ = before;
+  }
+  const std::vector<KeyInfo>& keys() const { return keys_; }
+
+ private:
+  std::string prefix_;
+  std::vector<KeyInfo> keys_;
+};
+
+}  // namespace entk

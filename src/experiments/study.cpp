@@ -1,0 +1,225 @@
+#include "entk/experiments/study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "entk/base/threads.h"
+#include "entk/experiments/memory.h"
+#include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
+
+namespace entk {
+
+namespace {
+
+std::string value_name(const nlohmann::json& value, const std::string& path) {
+  if (value.is_structured()) {
+    throw InputError(fmt::format("sweep of {}: expected numbers, words, true or false, got {}", path, value.dump()));
+  }
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// Every combination of the axes' values, the first axis slowest.
+std::vector<std::vector<nlohmann::json>> combinations(const std::vector<SweepAxis>& axes) {
+  std::vector<std::vector<nlohmann::json>> all{{}};
+  for (const auto& axis : axes) {
+    std::vector<std::vector<nlohmann::json>> longer;
+    for (const auto& part : all) {
+      for (const auto& value : axis.values) {
+        longer.push_back(part);
+        longer.back().push_back(value);
+      }
+    }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+bool is_settled(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "status.json")) return false;
+  const auto state = read_status(folder).state;
+  return state == RunState::done || state == RunState::diverged;
+}
+
+RunOutcome settled_outcome(const std::filesystem::path& folder) {
+  const auto status = read_status(folder);
+  RunOutcome outcome;
+  outcome.state = status.state;
+  outcome.message = status.message;
+  outcome.code = status.state == RunState::diverged ? ExitCode::diverged : ExitCode::ok;
+  return outcome;
+}
+
+RunOutcome take_planned(const PlannedRun& run, const std::filesystem::path& path, const std::string& command,
+                        ProblemCache& cache, const RunHooks& hooks) {
+  try {
+    const bool exists = std::filesystem::exists(path);
+    const auto folder = exists ? RunFolder::open(path) : RunFolder::create(path);
+    if (exists && std::filesystem::exists(folder.file("config.json"))) check_resumable(folder, run.config, false);
+    return take_run(run.config, folder, run.name, command, cache, hooks);
+  } catch (const Error& e) {
+    return {e.code(), RunState::failed, e.what(), std::nullopt};
+  }
+}
+
+/// How many runs fit side by side: as many as threads, while memory lasts.
+int jobs_that_fit(const std::vector<const PlannedRun*>& pending, c10::Device device) {
+  if (!device.is_cpu() || pending.empty()) return 1;
+  int jobs = static_cast<int>(std::min<std::size_t>(pending.size(), threads()));
+  std::int64_t largest = 0;
+  const std::int64_t base = resident_bytes_now();
+  for (const auto* run : pending) largest = std::max(largest, estimate_peak_bytes(run->config, device) - base);
+  while (jobs > 1 && base + jobs * largest > memory_limit_bytes()) --jobs;
+  return jobs;
+}
+
+}  // namespace
+
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source) {
+  if (!json.is_object()) throw InputError(source + ": expected an object");
+  StudyConfig study;
+  study.base = json;
+  if (json.contains("seeds")) {
+    const JsonReader reader(nlohmann::json{{"seeds", json["seeds"]}}, source);
+    for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) {
+      study.seeds.push_back(static_cast<std::uint64_t>(seed));
+    }
+    if (study.seeds.empty()) throw InputError(source + ": seeds: expected at least one");
+    study.base.erase("seeds");
+  }
+  if (json.contains("sweep")) {
+    if (!json["sweep"].is_object()) throw InputError(source + ": sweep: expected an object of lists");
+    for (const auto& [path, values] : json["sweep"].items()) {
+      if (!values.is_array() || values.empty()) {
+        throw InputError(fmt::format("{}: sweep of {}: expected a list of values", source, path));
+      }
+      study.sweep.push_back({path, {values.begin(), values.end()}});
+    }
+    study.base.erase("sweep");
+  }
+  return study;
+}
+
+nlohmann::json to_json(const StudyConfig& study) {
+  auto json = study.base;
+  if (!study.seeds.empty()) json["seeds"] = study.seeds;
+  for (const auto& axis : study.sweep) json["sweep"][axis.path] = axis.values;
+  return json;
+}
+
+std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source) {
+  const auto standard = to_json(read_run_config(study.base, source));
+  std::vector<std::uint64_t> seeds = study.seeds;
+  if (seeds.empty()) seeds = {standard["seed"].get<std::uint64_t>()};
+  std::vector<PlannedRun> plan;
+  for (const auto& values : combinations(study.sweep)) {
+    for (const auto seed : seeds) {
+      auto config = study.base;
+      std::string name;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& path = study.sweep[i].path;
+        // A path into a list or a default needs what the defaults put there.
+        auto full = standard;
+        set_at(full, path, values[i]);
+        const auto top = path.substr(0, path.find('.'));
+        if (full[top].is_array() && !config.contains(top)) config[top] = standard[top];
+        set_at(config, path, values[i]);
+        name += fmt::format("{}={},", path, value_name(values[i], path));
+      }
+      config["seed"] = seed;
+      name += fmt::format("seed={}", seed);
+      plan.push_back({checked_name(name), read_run_config(config, source), values, seed});
+    }
+  }
+  return plan;
+}
+
+std::filesystem::path run_path(const std::filesystem::path& study, const PlannedRun& run) {
+  return study / "runs" / run.name;
+}
+
+StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                        const RunHooks& hooks) {
+  make_folder(folder.path() / "runs");
+  StudyOutcome study;
+  study.runs.resize(plan.size());
+  std::vector<const PlannedRun*> pending;
+  std::map<std::string, std::atomic<int>> users;  // of a problem, so that the last one frees it
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const auto path = run_path(folder.path(), plan[i]);
+    if (is_settled(path)) {
+      study.runs[i] = settled_outcome(path);
+    } else {
+      pending.push_back(&plan[i]);
+      ++users[ProblemCache::key(plan[i].config)];
+    }
+  }
+  // Runs that share a problem stand together, so that its tables are freed early.
+  std::stable_sort(pending.begin(), pending.end(), [](const PlannedRun* a, const PlannedRun* b) {
+    return ProblemCache::key(a->config) < ProblemCache::key(b->config);
+  });
+  ProblemCache cache;
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> stop{false};
+  const auto work = [&] {
+    for (std::size_t i; !stop && (i = next++) < pending.size();) {
+      const auto& run = *pending[i];
+      auto& outcome = study.runs[&run - plan.data()];
+      outcome = take_planned(run, run_path(folder.path(), run), command, cache, hooks);
+      if (outcome.state == RunState::interrupted) stop = true;
+      const auto key = ProblemCache::key(run.config);
+      if (--users.at(key) == 0) cache.forget(key);
+    }
+  };
+  const auto device = pending.empty() ? c10::Device(c10::kCPU) : pick_device(pending[0]->config.device);
+  const int jobs = jobs_that_fit(pending, device), available = threads();
+  std::vector<std::thread> helpers;
+  for (int job = 0; job < jobs; ++job) {
+    helpers.emplace_back([&, job] {
+      // Threads are dealt out evenly, the first runs taking what is left over.
+      const ThreadBudget budget(available / jobs + (job < available % jobs ? 1 : 0));
+      work();
+    });
+  }
+  for (auto& helper : helpers) helper.join();
+  const bool interrupted = stop;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    auto& outcome = study.runs[i];
+    const bool never_ran = !outcome.last && outcome.state == RunState::done && !is_settled(run_path(folder.path(), plan[i]));
+    if (never_ran && interrupted) outcome.state = RunState::interrupted;
+    study.code = std::max(study.code, outcome.code);
+  }
+  return study;
+}
+
+std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study) {
+  std::vector<SweepCurves> all;
+  for (const auto& run : plan) {
+    auto found = std::find_if(all.begin(), all.end(), [&](const SweepCurves& c) { return c.swept == run.swept; });
+    if (found == all.end()) {
+      all.push_back({run.swept, {}, {}, 0});
+      found = all.end() - 1;
+    }
+    const auto folder = run_path(study, run);
+    const auto status = folder / "status.json";
+    if (!std::filesystem::exists(status) || read_status(folder).state != RunState::done) {
+      ++found->missing;
+      continue;
+    }
+    const auto table = read_csv(folder / "metrics.csv");
+    auto steps = table.column("step");
+    if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
+    for (const auto& name : metrics_columns()) found->columns[name].push_back(table.column(name));
+  }
+  for (auto& curves : all) {
+    for (auto& [name, runs] : curves.columns) {
+      for (auto& run : runs) run.resize(curves.steps.size());
+    }
+  }
+  return all;
+}
+
+}  // namespace entk

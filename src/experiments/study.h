@@ -1,0 +1,55 @@
+// Many runs of one configuration: seeds and swept keys, side by side, resumable.
+#pragma once
+
+#include <filesystem>
+#include <map>
+
+#include "entk/experiments/config_layers.h"
+#include "entk/experiments/run.h"
+
+namespace entk {
+
+/// A configuration with "seeds" and "sweep" beside a run's keys.
+struct StudyConfig {
+  nlohmann::json base;                 ///< a run's configuration
+  std::vector<std::uint64_t> seeds;    ///< empty: base's own
+  std::vector<SweepAxis> sweep;
+};
+/// @throws InputError for malformed seeds or sweeps, or if a run's configuration is refused.
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source);
+nlohmann::json to_json(const StudyConfig& study);
+
+struct PlannedRun {
+  std::string name;                               ///< lambda.3=10,seed=1; also its folder's
+  RunConfig config;
+  std::vector<nlohmann::json> swept;              ///< the value on each axis
+  std::uint64_t seed;
+};
+/// Every combination of swept values, then of seeds. @throws InputError where one is refused.
+std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source);
+
+struct StudyOutcome {
+  ExitCode code = ExitCode::ok;                   ///< the worst of its runs'
+  std::vector<RunOutcome> runs;                   ///< in the plan's order
+};
+
+/// Takes all planned runs inside folder/runs/, those that are done already excepted. As many run side by
+/// side as there are threads and memory for; a run's bits do not depend on that. One that diverges or
+/// fails does not stop the others; an interrupt stops all.
+StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                        const RunHooks& hooks);
+
+/// Where a planned run's folder is.
+std::filesystem::path run_path(const std::filesystem::path& study, const PlannedRun& run);
+
+/// The curves of the runs that share swept values, over their seeds: column by column of metrics.csv.
+struct SweepCurves {
+  std::vector<nlohmann::json> swept;
+  std::vector<double> steps;
+  std::map<std::string, std::vector<std::vector<double>>> columns;  ///< one curve a finished seed
+  int missing = 0;                                                  ///< runs that are not done
+};
+/// Cut to the steps that all finished runs of a combination have.
+std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study);
+
+}  // namespace entk

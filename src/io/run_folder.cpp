@@ -1,0 +1,175 @@
+#include "entk/io/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <utility>
+
+#include "entk/base/error.h"
+#include "entk/io/atomic_file.h"
+#include "entk/io/json_reader.h"
+#include "entk/io/strict_json.h"
+#include "entk/io/text.h"
+
+namespace entk {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char lock_name[] = ".lock";
+constexpr char status_name[] = "status.json";
+constexpr std::array state_names = {"running", "done", "failed", "interrupted", "diverged"};
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& why) {
+  throw InputError("folder " + path.string() + ": " + why);
+}
+
+/// Without a slash at the end, which would hide the parent.
+fs::path tidy(const fs::path& path) {
+  if (path.empty() || path.native().find('\0') != std::string::npos) {
+    throw InputError("expected the name of a folder, got " + in_quotes(path.native()));
+  }
+  const fs::path normal = path.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+/// Holds the folder, or throws at once.
+Descriptor lock(const fs::path& path) {
+  Descriptor file = open_file(path / lock_name, O_RDWR | O_CREAT);
+  if (!file) refuse(path, "it cannot be written: " + error_text(errno));
+  int failed = -1;
+  do {
+    failed = ::flock(file.get(), LOCK_EX | LOCK_NB);
+  } while (failed != 0 && errno == EINTR);
+  if (failed != 0 && errno == EWOULDBLOCK) refuse(path, "another process is using it");
+  if (failed != 0) refuse(path, "it cannot be locked: " + error_text(errno));
+  return file;
+}
+
+/// 0, or errno.
+int make(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0777) != 0) return errno;
+  sync_folder(path.parent_path());
+  return 0;
+}
+
+[[noreturn]] void refuse_new(const fs::path& path, int error) {
+  if (error == EEXIST)
+    refuse(path, "it exists already; choose another --out, or go on with --resume");
+  if (error == ENOENT) refuse(path, "the folder it would be in does not exist");
+  refuse(path, "it cannot be made: " + error_text(error));
+}
+
+}  // namespace
+
+std::string to_string(RunState state) {
+  return state_names.at(static_cast<std::size_t>(state));
+}
+
+RunState run_state(const std::string& name) {
+  const auto found = std::find(state_names.begin(), state_names.end(), name);
+  if (found == state_names.end())
+    throw InputError("expected the state of a run, got " + in_quotes(name));
+  return static_cast<RunState>(found - state_names.begin());
+}
+
+RunFolder RunFolder::create(const fs::path& asked) {
+  const fs::path path = tidy(asked);
+  if (const int error = make(path); error != 0) refuse_new(path, error);
+  return {path, lock(path)};
+}
+
+RunFolder RunFolder::create_default(const std::string& command) {
+  make_folder("runs");
+  const std::string name = checked_name(command + "-" + utc_stamp());
+  for (int count = 1;; ++count) {
+    const fs::path path =
+        fs::path("runs") / (count == 1 ? name : name + "-" + std::to_string(count));
+    const int error = make(path);
+    if (error == 0) return {path, lock(path)};
+    if (error != EEXIST) refuse_new(path, error);
+  }
+}
+
+RunFolder RunFolder::open(const fs::path& asked) {
+  const fs::path path = tidy(asked);
+  std::error_code error;
+  if (!fs::is_directory(path, error)) refuse(path, "there is no such folder");
+  Descriptor held = lock(path);
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (is_temporary_name(entry.path().filename().string())) fs::remove(entry.path(), error);
+  }
+  return {path, std::move(held)};
+}
+
+fs::path RunFolder::file(const std::string& name) const {
+  const bool printable =
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  if (name.empty() || name.size() > 255 || name == "." || name == ".." || !printable ||
+      name.find('/') != std::string::npos) {
+    throw InputError("expected a plain file name, got " + in_quotes(name));
+  }
+  return path_ / name;
+}
+
+void RunFolder::write_json(const std::string& name, const nlohmann::json& value) const {
+  write_text(name, dump_json(value));
+}
+
+void RunFolder::write_text(const std::string& name, std::string_view text) const {
+  write_file_atomically(file(name), text);
+}
+
+void RunFolder::set_status(RunState state, std::int64_t step, const std::string& message) const {
+  write_json(
+      status_name,
+      {{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}});
+}
+
+RunStatus read_status(const fs::path& folder) {
+  const fs::path path = folder / status_name;
+  const JsonReader reader(load_json(path), path.string());
+  const std::vector<std::string> names(state_names.begin(), state_names.end());
+  RunStatus status{run_state(reader.get<std::string>("state", {.one_of = names})),
+                   reader.get<std::int64_t>("step"), reader.get<std::string>("message"),
+                   reader.get<std::string>("time")};
+  reader.finish();
+  return status;
+}
+
+void make_folder(const fs::path& asked) {
+  const fs::path path = tidy(asked);
+  std::error_code ignored;
+  const int error = make(path);
+  if (error == 0 || (error == EEXIST && fs::is_directory(path, ignored))) return;
+  if (error == EEXIST) refuse(path, "something that is not a folder has this name");
+  refuse_new(path, error);
+}
+
+std::string utc_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts)};
+}
+
+const std::string& checked_name(const std::string& name) {
+  constexpr char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-";
+  if (name.empty() || name.size() > 200 || name[0] == '.' ||
+      name.find_first_not_of(allowed) != std::string::npos) {
+    throw InputError(
+        "expected a run's name of letters, digits and . _ = , + -, not beginning with a point, "
+        "got " +
+        in_quotes(name));
+  }
+  return name;
+}
+
+}  // namespace entk

@@ -1,0 +1,114 @@
+#include "entk/kernels/network_function.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/threads.h"
+
+namespace entk {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+constexpr std::int64_t neurons_per_tile = 256;
+
+/// Results of f(first, count) for tiles of neurons, in order: on CPU shared out over threads, each
+/// computed on one.
+std::vector<at::Tensor> map_tiles(const at::Tensor& w0,
+                                  const std::function<at::Tensor(std::int64_t, std::int64_t)>& f) {
+  const std::int64_t m = w0.size(0), tiles = (m + neurons_per_tile - 1) / neurons_per_tile;
+  std::vector<at::Tensor> results(tiles);
+  const SerialTorch serial;
+  const auto one = [&](std::int64_t tile) {
+    const at::NoGradGuard no_grad;
+    const std::int64_t first = tile * neurons_per_tile;
+    results[tile] = f(first, std::min(neurons_per_tile, m - first));
+  };
+  if (w0.is_cpu()) {
+    parallel_for(tiles, one);
+  } else {
+    for (std::int64_t tile = 0; tile < tiles; ++tile) one(tile);
+  }
+  return results;
+}
+
+at::Tensor tree_sum(std::vector<at::Tensor> parts) {
+  for (std::size_t stride = 1; stride < parts.size(); stride *= 2) {
+    for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
+  }
+  return parts[0];
+}
+
+/// Carries σ through an autograd node.
+struct Sigma : torch::CustomClassHolder {
+  explicit Sigma(ActivationFunctions f) : functions(std::move(f)) {}
+  ActivationFunctions functions;
+};
+
+void keep(AutogradContext* ctx, const ActivationFunctions& sigma) {
+  ctx->saved_data["sigma"] = c10::IValue::make_capsule(c10::make_intrusive<Sigma>(sigma));
+}
+const ActivationFunctions& kept(AutogradContext* ctx) {
+  return c10::static_intrusive_pointer_cast<Sigma>(ctx->saved_data["sigma"].toCapsule())->functions;
+}
+
+/// σ^(order)(z); its derivative is σ^(order+1)(z), so any order is differentiable.
+struct Elementwise : Function<Elementwise> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const ActivationFunctions& sigma,
+                            std::int64_t order) {
+    ctx->save_for_backward({z});
+    ctx->saved_data["order"] = order;
+    keep(ctx, sigma);
+    return sigma.derivative(z, static_cast<int>(order));
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
+    const auto z = ctx->get_saved_variables()[0];
+    const std::int64_t order = ctx->saved_data["order"].toInt();
+    return {cotangents[0] * Elementwise::apply(z, kept(ctx), order + 1), at::Tensor(), at::Tensor()};
+  }
+};
+
+struct NetworkOutput : Function<NetworkOutput> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w0,
+                            const at::Tensor& scale, const at::Tensor& w, const ActivationFunctions& sigma) {
+    ctx->save_for_backward({x, w0, scale, w});
+    keep(ctx, sigma);
+    return tree_sum(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
+      const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
+      return sigma.derivative(x.mm(rows.t()), 0).mv(scale.narrow(0, first, count));
+    }));
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &x = saved[0], &w0 = saved[1], &scale = saved[2], &w = saved[3], &g = cotangents[0];
+    const auto& sigma = kept(ctx);
+    if (at::GradMode::is_enabled() || ctx->needs_input_grad(0)) {
+      const auto rows = w0 + w;
+      const auto slopes = g.unsqueeze(1) * scale * Elementwise::apply(x.mm(rows.t()), sigma, 1);  // n×m
+      return {slopes.mm(rows), at::Tensor(), at::Tensor(), slopes.t().mm(x), at::Tensor()};
+    }
+    const auto gradient = at::cat(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
+      const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
+      const auto slopes = sigma.derivative(x.mm(rows.t()), 1) * scale.narrow(0, first, count);
+      return (slopes * g.unsqueeze(1)).t().mm(x);
+    }));
+    return {at::Tensor(), at::Tensor(), at::Tensor(), gradient, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
+                          const at::Tensor& a, const at::Tensor& w) {
+  const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));
+  return NetworkOutput::apply(x, w0, scale, w, activation);
+}
+
+}  // namespace entk

@@ -1,0 +1,14 @@
+// The network (1) itself as a differentiable function, with nothing n×m kept for its gradient.
+#pragma once
+
+#include "entk/kernels/taylor_primitive.h"
+
+namespace entk {
+
+/// f(x;W) = m^(-1/2) Σ_r a_r σ(w0_r·x + w_r·x): length n. x: n×d, w0 and w: m×d, a: m.
+/// The gradient in w goes tile by tile; gradients in x, and second derivatives, take ordinary
+/// autograd on n×m arrays.
+at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
+                          const at::Tensor& a, const at::Tensor& w);
+
+}  // namespace entk

@@ -1,0 +1,14 @@
+// Gaussian noise of the update (21), addressed by step and entry.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "entk/kernels/tile_kernels.h"
+
+namespace entk::kernels {
+
+/// deviation · N(0,1) for every entry of an m×d tensor, entry (r, k) having index r·d + k: the same
+/// counters on every device. Returns a tensor of w's shape, type and device.
+at::Tensor noise_like(const at::Tensor& w, const NoiseCode& code);
+
+}  // namespace entk::kernels

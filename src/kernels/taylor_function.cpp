@@ -1,0 +1,100 @@
+#include "entk/kernels/taylor_function.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/custom_class.h>
+
+#include "entk/kernels/reference.h"
+
+namespace entk {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+using Primitive = std::shared_ptr<const TaylorPrimitive>;
+
+/// Carries the primitive through an autograd node.
+struct Holder : torch::CustomClassHolder {
+  explicit Holder(Primitive p) : primitive(std::move(p)) {}
+  Primitive primitive;
+};
+
+void keep(AutogradContext* ctx, const Primitive& primitive) {
+  ctx->saved_data["primitive"] = c10::IValue::make_capsule(c10::make_intrusive<Holder>(primitive));
+}
+Primitive kept(AutogradContext* ctx) {
+  return c10::static_intrusive_pointer_cast<Holder>(ctx->saved_data["primitive"].toCapsule())->primitive;
+}
+
+/// Rows of `g` with all but the second set to zero.
+at::Tensor second_row_alone(const at::Tensor& g) {
+  return at::stack({at::zeros_like(g[0]), g[1]});
+}
+
+struct Terms : Function<Terms> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, Primitive primitive) {
+    keep(ctx, primitive);
+    ctx->save_for_backward({w});
+    return primitive->terms(w);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& cotangents);
+};
+
+struct PullBack : Function<PullBack> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g,
+                            Primitive primitive) {
+    keep(ctx, primitive);
+    ctx->save_for_backward({w, g});
+    return primitive->pull_back(w, g);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& cotangents);
+};
+
+/// (f_L(X;V), rowsum(S2∘Z∘(XVᵀ))).
+struct TermsAlong : Function<TermsAlong> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v,
+                            Primitive primitive) {
+    keep(ctx, primitive);
+    ctx->save_for_backward({w, v});
+    return primitive->terms_along(w, v);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
+    const auto saved = ctx->get_saved_variables();
+    const auto primitive = kept(ctx);
+    return {PullBack::apply(saved[1], second_row_alone(cotangents[0]), primitive),
+            PullBack::apply(saved[0], cotangents[0], primitive), at::Tensor()};
+  }
+};
+
+variable_list Terms::backward(AutogradContext* ctx, const variable_list& cotangents) {
+  return {PullBack::apply(ctx->get_saved_variables()[0], cotangents[0], kept(ctx)), at::Tensor()};
+}
+
+variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cotangents) {
+  const auto saved = ctx->get_saved_variables();
+  const auto &w = saved[0], &g = saved[1], &v = cotangents[0];
+  const auto primitive = kept(ctx);
+  if (primitive->orders() == 1) {
+    return {at::zeros_like(w), Terms::apply(v, primitive), at::Tensor()};
+  }
+  if (primitive->orders() == 2) {
+    return {PullBack::apply(v, second_row_alone(g), primitive), TermsAlong::apply(w, v, primitive),
+            at::Tensor()};
+  }
+  const at::AutoGradMode enable(true);
+  // g may depend on w: views of both keep the two partial derivatives apart.
+  const auto w_alone = w.view_as(w), g_alone = g.view_as(g);
+  const auto value = (primitive->reference_pull_back(w_alone, g_alone) * v).sum();
+  const auto grads = torch::autograd::grad({value}, {w_alone, g_alone}, {}, true, true);
+  return {grads[0], grads[1], at::Tensor()};
+}
+
+}  // namespace
+
+at::Tensor taylor_terms(Primitive primitive, const at::Tensor& w) {
+  return Terms::apply(w, std::move(primitive));
+}
+
+}  // namespace entk

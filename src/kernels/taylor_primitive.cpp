@@ -1,0 +1,72 @@
+#include "entk/kernels/taylor_primitive.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "entk/base/check.h"
+#include "entk/kernels/aten_primitive.h"
+#include "entk/kernels/cpu_primitive.h"
+#include "entk/kernels/reference.h"
+
+namespace entk {
+
+at::Tensor TaylorPrimitive::reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const {
+  return entk::reference_pull_back(x_, w0_, a_, activation_, w, cotangents);
+}
+
+bool has_twins(const at::Tensor& w0, const at::Tensor& a) {
+  const auto m = a.size(0);
+  if (m % 2 != 0) return false;
+  return at::equal(a.narrow(0, 0, m / 2), -a.narrow(0, m / 2, m / 2)) &&
+         at::equal(w0.narrow(0, 0, m / 2), w0.narrow(0, m / 2, m / 2));
+}
+
+std::int64_t primitive_bytes(const PrimitiveSizes& s, KernelMode mode) {
+  if (mode == KernelMode::reference) return 5 * s.samples * 256 * s.element_size;
+  const std::int64_t neurons = s.twins ? s.width / 2 : s.width;
+  std::int64_t entries = 2 * s.samples * s.dimension;               // X packed twice
+  entries += (neurons / 32 + 1) * s.orders * s.samples;             // sums of tiles
+  if (mode == KernelMode::keep) entries += s.samples * (s.orders * neurons + s.width);
+  return entries * s.element_size;
+}
+
+KernelMode resolved_mode(const PrimitiveSizes& sizes, KernelMode mode, std::int64_t memory_limit) {
+  if (mode != KernelMode::automatic) return mode;
+  return primitive_bytes(sizes, KernelMode::keep) <= memory_limit ? KernelMode::keep : KernelMode::recompute;
+}
+
+const char* mode_name(KernelMode mode) {
+  switch (mode) {
+    case KernelMode::keep: return "keep";
+    case KernelMode::recompute: return "recompute";
+    case KernelMode::reference: return "reference";
+    default: return "automatic";
+  }
+}
+
+std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0,
+                                                      const at::Tensor& a,
+                                                      const ActivationFunctions& activation,
+                                                      const PrimitiveOptions& options) {
+  check_matrix("x", x, -1, -1);
+  check_matrix("w0", w0, -1, x.size(1));
+  check_vector("a", a, w0.size(0));
+  check_floating("x", x);
+  check_like("w0", w0, "x", x);
+  check_like("a", a, "x", x);
+  if (options.orders < 1 || options.orders > kernels::max_orders) {
+    throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
+  }
+  if (!activation.derivative) throw InputError("activation: it has no derivatives");
+  const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
+  if (options.mode == KernelMode::reference || !x.is_cpu()) {
+    return kernels::make_aten_primitive(points, start, signs, activation, options.orders);
+  }
+  const PrimitiveSizes sizes{x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders,
+                             static_cast<int>(x.element_size())};
+  const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
+  return kernels::make_cpu_primitive(points, start, signs, activation, options.orders, mode,
+                                     options.isa.value_or(kernels::selected_isa()));
+}
+
+}  // namespace entk

@@ -1,0 +1,228 @@
+#include "entk/models/activation.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/error.h"
+#include "entk/base/threads.h"
+
+namespace entk {
+
+namespace {
+
+using Polynomial = std::vector<double>;  // from degree 0
+
+at::Tensor evaluate(const Polynomial& p, const at::Tensor& x) {
+  if (p.empty()) return at::zeros_like(x);
+  auto value = at::full_like(x, p.back());
+  for (std::size_t j = p.size() - 1; j-- > 0;) value = value * x + p[j];
+  return value;
+}
+
+Polynomial differentiate(const Polynomial& p) {
+  Polynomial d;
+  for (std::size_t j = 1; j < p.size(); ++j) d.push_back(static_cast<double>(j) * p[j]);
+  return d;
+}
+
+Polynomial add_scaled(Polynomial p, const Polynomial& q, double factor, int shift = 0) {
+  if (p.size() < q.size() + shift) p.resize(q.size() + shift, 0.0);
+  for (std::size_t j = 0; j < q.size(); ++j) p[j + shift] += factor * q[j];
+  return p;
+}
+
+/// sigmoid^(k)(z) = s c R_k(c − s), s = sigmoid(z), c = 1 − s = sigmoid(−z): no cancellation.
+/// R_1 = 1, R_{k+1}(t) = t R_k − (1 − t²)/2 R_k'.
+at::Tensor sigmoid_derivative(const at::Tensor& z, int order) {
+  const auto s = at::sigmoid(z);
+  if (order == 0) return s;
+  const auto c = at::sigmoid(-z);
+  Polynomial r{1.0};
+  for (int k = 1; k < order; ++k) {
+    const auto slope = differentiate(r);
+    auto next = add_scaled({}, r, 1.0, 1);
+    next = add_scaled(next, slope, -0.5);
+    r = add_scaled(next, slope, 0.5, 2);
+  }
+  return s * c * evaluate(r, c - s);
+}
+
+/// d^k/dz^k e^(−b z²) = H_k(z) e^(−b z²), H_0 = 1, H_{k+1} = H_k' − 2b z H_k.
+at::Tensor gaussian_derivative(const at::Tensor& z, int order, double b) {
+  Polynomial h{1.0};
+  for (int k = 0; k < order; ++k) h = add_scaled(differentiate(h), h, -2.0 * b, 1);
+  return evaluate(h, z) * at::exp(-b * z * z);
+}
+
+Activation built_in(std::string name, std::function<at::Tensor(const at::Tensor&, int)> derivative,
+                    std::optional<kernels::KernelActivation> kind, double shift = 0.0,
+                    Polynomial coefficients = {}) {
+  ActivationFunctions functions;
+  functions.derivative = std::move(derivative);
+  functions.kind = kind;
+  functions.shift = shift;
+  functions.coefficients = std::move(coefficients);
+  return Activation(std::move(name), std::move(functions));
+}
+
+std::string shifted_name(const char* name, double shift) {
+  if (shift == 0.0) return fmt::format("{}(z)", name);
+  return fmt::format("{}(z {} {})", name, shift < 0 ? '+' : '-', std::fabs(shift));
+}
+
+void check_shift(const char* name, double shift) {
+  if (!std::isfinite(shift)) {
+    throw InputError(fmt::format("activation {}: shift: expected a finite number, got {}", name, shift));
+  }
+}
+
+}  // namespace
+
+Activation sigmoid(double shift) {
+  check_shift("sigmoid", shift);
+  return built_in(shifted_name("sigmoid", shift),
+                  [shift](const at::Tensor& z, int order) { return sigmoid_derivative(z - shift, order); },
+                  kernels::KernelActivation::sigmoid, shift);
+}
+
+Activation tanh(double shift) {
+  check_shift("tanh", shift);
+  // tanh(z) = 2 sigmoid(2z) − 1.
+  return built_in(shifted_name("tanh", shift),
+                  [shift](const at::Tensor& z, int order) {
+                    if (order == 0) return at::tanh(z - shift);
+                    return std::pow(2.0, order + 1) * sigmoid_derivative(2.0 * (z - shift), order);
+                  },
+                  kernels::KernelActivation::tanh, shift);
+}
+
+Activation erf() {
+  return built_in("erf(z)",
+                  [](const at::Tensor& z, int order) {
+                    if (order == 0) return at::erf(z);
+                    return (2.0 / std::sqrt(M_PI)) * gaussian_derivative(z, order - 1, 1.0);
+                  },
+                  kernels::KernelActivation::erf);
+}
+
+Activation softplus() {
+  return built_in("softplus(z)",
+                  [](const at::Tensor& z, int order) {
+                    // log(1 + e^z) = max(z, 0) + log(1 + e^(−|z|)).
+                    if (order == 0) return at::clamp_min(z, 0) + at::log1p(at::exp(-z.abs()));
+                    return sigmoid_derivative(z, order - 1);
+                  },
+                  kernels::KernelActivation::softplus);
+}
+
+Activation gelu() {
+  // (zΦ)^(k) = zΦ^(k) + kΦ^(k−1), Φ' = e^(−z²/2)/√(2π).
+  return built_in("gelu(z)",
+                  [](const at::Tensor& z, int order) {
+                    const auto phi = [&](int k) {
+                      if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
+                      return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
+                    };
+                    return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
+                  },
+                  std::nullopt);
+}
+
+Activation silu() {
+  return built_in("silu(z)",
+                  [](const at::Tensor& z, int order) {
+                    if (order == 0) return z * at::sigmoid(z);
+                    return z * sigmoid_derivative(z, order) + order * sigmoid_derivative(z, order - 1);
+                  },
+                  kernels::KernelActivation::silu);
+}
+
+Activation relu() {
+  return built_in("relu(z)",
+                  [](const at::Tensor& z, int order) {
+                    if (order == 0) return at::relu(z);
+                    const auto nothing = z - z;  // keeps NaN
+                    return order == 1 ? at::gt(z, 0).to(z.scalar_type()) + nothing : nothing;
+                  },
+                  kernels::KernelActivation::relu);
+}
+
+Activation polynomial(std::vector<double> coefficients) {
+  if (coefficients.empty()) throw InputError("activation polynomial: coefficients: expected at least one");
+  std::string name = "polynomial(";
+  for (std::size_t j = 0; j < coefficients.size(); ++j) {
+    if (!std::isfinite(coefficients[j])) {
+      throw InputError(fmt::format("activation polynomial: coefficients[{}]: expected a finite number, got {}",
+                                   j, coefficients[j]));
+    }
+    name += fmt::format("{}{}", j ? ", " : "", coefficients[j]);
+  }
+  return built_in(name + ")",
+                  [coefficients](const at::Tensor& z, int order) {
+                    Polynomial p = coefficients;
+                    for (int k = 0; k < order; ++k) p = differentiate(p);
+                    return evaluate(p, z);
+                  },
+                  kernels::KernelActivation::polynomial, 0.0, coefficients);
+}
+
+Activation activation(std::string name, Activation::Function sigma,
+                      std::vector<Activation::Function> derivatives) {
+  if (!sigma) throw InputError(fmt::format("activation {}: σ is missing", name));
+  std::vector<Activation::Function> known{std::move(sigma)};
+  for (auto& f : derivatives) {
+    if (!f) throw InputError(fmt::format("activation {}: derivative {} is empty", name, known.size()));
+    known.push_back(std::move(f));
+  }
+  const auto derivative = [known](const at::Tensor& z, int order) {
+    const int given = std::min<int>(order, static_cast<int>(known.size()) - 1);
+    if (given == order) return known[order](z);
+    const at::AutoGradMode enable(true);
+    const auto argument = z.detach().requires_grad_(true);
+    auto value = known[given](argument);
+    for (int k = given; k < order; ++k) {
+      // A derivative that no longer depends on z is constant in it: the next one is zero.
+      if (!value.requires_grad()) return at::zeros_like(z);
+      auto next = torch::autograd::grad({value.sum()}, {argument}, {}, true, true, true)[0];
+      if (!next.defined()) return at::zeros_like(z);
+      value = next;
+    }
+    return value.detach();
+  };
+  ActivationFunctions functions;
+  functions.derivative = derivative;
+  return Activation(std::move(name), std::move(functions));
+}
+
+AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest) {
+  const SerialTorch serial;
+  const auto z = at::linspace(lowest, highest, 20001, at::kDouble);
+  const auto sup = [&](int order) { return sigma.derivative(z, order).abs().max().item<double>(); };
+  AssumptionTwo report{lowest, highest, sup(0), sup(1), sup(2), false, ""};
+  report.holds = report.sup_value < 1 && report.sup_first < 1 && report.sup_second < 1;
+  if (!report.holds) {
+    report.warning = fmt::format(
+        "Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; over the arguments seen, [{:.3g}, {:.3g}], {} reaches "
+        "{:.3g}, {:.3g}, {:.3g}",
+        lowest, highest, sigma.name(), report.sup_value, report.sup_first, report.sup_second);
+  }
+  return report;
+}
+
+std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0) {
+  const SerialTorch serial;
+  double lowest = INFINITY, highest = -INFINITY;
+  constexpr std::int64_t tile = 512;
+  for (std::int64_t from = 0; from < w0.size(0); from += tile) {
+    const auto z = x.mm(w0.narrow(0, from, std::min(tile, w0.size(0) - from)).t());
+    lowest = std::min(lowest, z.min().item<double>());
+    highest = std::max(highest, z.max().item<double>());
+  }
+  return {lowest, highest};
+}
+
+}  // namespace entk

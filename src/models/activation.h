@@ -1,0 +1,70 @@
+// Activations σ with their derivatives, and Assumption 2.
+//
+// A new activation gives σ and, if it has them, σ', σ'', …; autograd supplies what is missing.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "entk/kernels/taylor_primitive.h"
+
+namespace entk {
+
+/// An elementwise σ: R → R. Values; copies are cheap.
+class Activation {
+ public:
+  using Function = std::function<at::Tensor(const at::Tensor&)>;
+
+  /// `name` with what defines it in parentheses, as in "sigmoid(z - 1)".
+  Activation(std::string name, ActivationFunctions functions)
+      : name_(std::move(name)), functions_(std::move(functions)) {}
+
+  const std::string& name() const { return name_; }
+  /// σ^(order) at every entry of z; order ≥ 0.
+  at::Tensor derivative(const at::Tensor& z, int order) const { return functions_.derivative(z, order); }
+  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }
+  const ActivationFunctions& functions() const { return functions_; }
+
+ private:
+  std::string name_;
+  ActivationFunctions functions_;
+};
+
+/// σ(z) = 1/(1 + e^(shift − z)), the paper's activation with shift b.
+Activation sigmoid(double shift = 0.0);
+/// σ(z) = tanh(z − shift).
+Activation tanh(double shift = 0.0);
+/// σ(z) = erf(z).
+Activation erf();
+/// σ(z) = log(1 + e^z).
+Activation softplus();
+/// σ(z) = z Φ(z), the erf form.
+Activation gelu();
+/// σ(z) = z/(1 + e^(−z)).
+Activation silu();
+/// σ(z) = max(z, 0); σ'(0) = 0 and σ'' = 0 everywhere.
+Activation relu();
+/// σ(z) = Σ_j coefficients[j] z^j. @throws InputError where there is none, or one is not finite.
+Activation polynomial(std::vector<double> coefficients);
+
+/// A user's own: σ and as many of σ', σ'', … as there are. All must act on each entry alone.
+Activation activation(std::string name, Activation::Function sigma,
+                      std::vector<Activation::Function> derivatives = {});
+
+/// Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; here over an interval of arguments, on a fine grid.
+struct AssumptionTwo {
+  double lowest, highest;                  ///< arguments seen
+  double sup_value, sup_first, sup_second;
+  bool holds;
+  /// Empty where it holds, otherwise what fails, for a warning.
+  std::string warning;
+};
+AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest);
+
+/// Least and greatest argument w0_r·x over all rows of x (n×d) and w0 (m×d).
+std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0);
+
+}  // namespace entk

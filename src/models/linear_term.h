@@ -1,0 +1,23 @@
+// The linear term f_L (3)(12): the NTK model.
+#pragma once
+
+#include "entk/models/expansion_at.h"
+
+namespace entk {
+
+/// f_L(x;W) = m^(-1/2) Σ_r a_r σ'(w0_r·x) w_r·x as a module whose one parameter is the network's W.
+class LinearTermImpl : public torch::nn::Cloneable<LinearTermImpl> {
+ public:
+  explicit LinearTermImpl(Network of);
+  /// x: n×d; length n.
+  at::Tensor forward(const at::Tensor& x);
+  void reset() override;
+
+  Network network;
+
+ private:
+  ExpansionCache cache_;
+};
+TORCH_MODULE(LinearTerm);
+
+}  // namespace entk

@@ -1,0 +1,81 @@
+#include "entk/models/network.h"
+
+#include <fmt/format.h>
+
+#include "entk/base/check.h"
+#include "entk/base/sphere.h"
+#include "entk/kernels/network_function.h"
+
+namespace entk {
+
+NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.activation) {
+  if (options.dimension < 1) {
+    throw InputError(fmt::format("dimension: expected at least 1, got {}", options.dimension));
+  }
+  const bool symmetric_start = options.initialisation == Initialisation::symmetric;
+  if (options.width < 1 || (symmetric_start && options.width % 2 != 0)) {
+    throw InputError(fmt::format("width: expected {}, got {}",
+                                 symmetric_start ? "an even number, for the symmetric start" : "at least 1",
+                                 options.width));
+  }
+  if (options.dtype != at::kFloat && options.dtype != at::kDouble) {
+    throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(options.dtype)));
+  }
+  checked_product("width times dimension", options.width, options.dimension);
+  const std::int64_t m = options.width, drawn = symmetric_start ? m / 2 : m;
+  const auto rows =
+      sphere_points(drawn, options.dimension, 1.0, RandomStream(Purpose::first_layer, options.seed)).to(options.dtype);
+  at::Tensor signs = at::ones({m}, at::kDouble);
+  if (symmetric_start) {
+    w0 = at::cat({rows, rows});
+    signs.narrow(0, m / 2, m / 2).fill_(-1);
+  } else {
+    w0 = rows;
+    const RandomStream stream(Purpose::second_layer, options.seed);
+    double* sign = signs.mutable_data_ptr<double>();
+    for (std::int64_t r = 0; r < m; ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
+  }
+  a = signs.to(options.dtype);
+  reset();
+}
+
+NetworkImpl::NetworkImpl(const at::Tensor& start, const at::Tensor& signs, Activation activation)
+    : activation_(std::move(activation)) {
+  check_matrix("W0", start, -1, -1);
+  check_vector("a", signs, start.size(0));
+  check_floating("W0", start);
+  check_like("a", signs, "W0", start);
+  w0 = start.detach().clone(at::MemoryFormat::Contiguous);
+  a = signs.detach().clone(at::MemoryFormat::Contiguous);
+  reset();
+}
+
+void NetworkImpl::reset() {
+  // Also called by clone(), which then copies its values over these.
+  w = register_parameter("W", at::zeros_like(w0));
+  w0 = register_buffer("W0", w0);
+  a = register_buffer("a", a);
+}
+
+at::Tensor NetworkImpl::forward(const at::Tensor& x) {
+  check_matrix("x", x, -1, dimension());
+  check_like("x", x, "W", w);
+  return network_output(activation_.functions(), x, w0, a, w);
+}
+
+at::Tensor NetworkImpl::initial_output(const at::Tensor& x) const {
+  if (symmetric()) return at::zeros({x.size(0)}, w0.options());
+  const at::NoGradGuard no_grad;
+  return network_output(activation_.functions(), x, w0, a, at::zeros_like(w0));
+}
+
+bool NetworkImpl::symmetric() const { return has_twins(w0, a); }
+
+std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
+                                                      const PrimitiveOptions& options) {
+  check_matrix("x", x, -1, network.dimension());
+  return make_primitive(x.to(network.w0.options()), network.w0, network.a, network.activation().functions(),
+                        options);
+}
+
+}  // namespace entk

@@ -1,0 +1,64 @@
+// The two-layer network (1) and its start (8)(9).
+//
+//   f(x;W) = m^(-1/2) Σ_r a_r σ(w0_r·x + w_r·x)
+//
+// W0, W: m×d, one row a neuron (the paper writes the transpose); a: m. W alone is trained.
+#pragma once
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/pimpl.h>
+
+#include "entk/models/activation.h"
+
+namespace entk {
+
+enum class Initialisation {
+  symmetric,  ///< a = (+1…, −1…), W0's second half repeats its first: f(·;0) = 0 (8)(9)
+  plain,      ///< independent rows of W0 and independent signs a_r
+};
+
+struct NetworkOptions {
+  std::int64_t dimension;
+  std::int64_t width;
+  Activation activation = sigmoid(1.0);
+  Initialisation initialisation = Initialisation::symmetric;
+  std::uint64_t seed = 1;
+  at::ScalarType dtype = at::kFloat;
+};
+
+/// f(x;W) as a module: parameter `W` (zero at first), buffers `W0` (rows uniform on the unit sphere)
+/// and `a`.
+class NetworkImpl : public torch::nn::Cloneable<NetworkImpl> {
+ public:
+  /// @throws InputError for sizes below 1, or an odd width with the symmetric start.
+  explicit NetworkImpl(const NetworkOptions& options);
+  /// A start of one's own: w0: m×d, a: m. @throws InputError
+  NetworkImpl(const at::Tensor& w0, const at::Tensor& a, Activation activation);
+
+  /// f(x;W) for x: n×d; length n.
+  at::Tensor forward(const at::Tensor& x);
+  /// f(x;0): length n; zeros, without work, for a symmetric start.
+  at::Tensor initial_output(const at::Tensor& x) const;
+
+  void reset() override;
+
+  std::int64_t dimension() const { return w0.size(1); }
+  std::int64_t width() const { return w0.size(0); }
+  const Activation& activation() const { return activation_; }
+  /// Whether the second half repeats the first with opposite signs.
+  bool symmetric() const;
+
+  at::Tensor w;   ///< m×d, the displacement from the start
+  at::Tensor w0;  ///< m×d
+  at::Tensor a;   ///< m
+
+ private:
+  Activation activation_;
+};
+TORCH_MODULE(Network);
+
+/// The primitive on x for this network's start; x takes the network's type and device.
+std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
+                                                      const PrimitiveOptions& options = {});
+
+}  // namespace entk

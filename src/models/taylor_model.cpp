@@ -1,0 +1,68 @@
+#include "entk/models/taylor_model.h"
+
+#include <fmt/format.h>
+
+#include "entk/base/error.h"
+#include "entk/kernels/taylor_function.h"
+
+namespace entk {
+
+namespace {
+
+/// A network with the same start, for clones: W follows by the module's own copying.
+Network same_start(const Network& network) {
+  return Network(network->w0, network->a, network->activation());
+}
+
+}  // namespace
+
+LinearTermImpl::LinearTermImpl(Network of) : network(register_module("network", std::move(of))) {}
+void LinearTermImpl::reset() {
+  network = register_module("network", same_start(network));
+  cache_ = {};
+}
+at::Tensor LinearTermImpl::forward(const at::Tensor& x) {
+  return taylor_terms(cache_.at(*network, x, 1).primitive, network->w)[0];
+}
+
+QuadraticTermImpl::QuadraticTermImpl(Network of) : network(register_module("network", std::move(of))) {}
+void QuadraticTermImpl::reset() {
+  network = register_module("network", same_start(network));
+  cache_ = {};
+}
+at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) {
+  return taylor_terms(cache_.at(*network, x, 2).primitive, network->w)[1];
+}
+
+TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
+    : network(register_module("network", std::move(of))), linear(network), quadratic(network), options_(options) {
+  const int least = options.linear_term ? 1 : 2;
+  if (options.order < least || options.order > kernels::max_orders) {
+    throw InputError(fmt::format("order: expected {} to {}, got {}", least, kernels::max_orders, options.order));
+  }
+}
+
+void TaylorModelImpl::reset() {
+  network = register_module("network", same_start(network));
+  linear = LinearTerm(network);
+  quadratic = QuadraticTerm(network);
+  cache_ = {};
+}
+
+at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
+  return taylor_terms(cache_.at(*network, x, options_.order).primitive, network->w).narrow(0, 0, options_.order);
+}
+
+at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
+  const int first = options_.linear_term ? 0 : 1;
+  auto sum = initial + terms[first];
+  for (int p = first + 1; p < options_.order; ++p) sum = sum + terms[p];
+  return sum;
+}
+
+at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {
+  const auto& expansion = cache_.at(*network, x, options_.order);
+  return output(taylor_terms(expansion.primitive, network->w), expansion.initial);
+}
+
+}  // namespace entk

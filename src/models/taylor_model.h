@@ -1,0 +1,42 @@
+// The model that the paper trains: f(·;0) + f_L + f_Q (7)(11), and its shorter and longer relatives.
+#pragma once
+
+#include "entk/models/linear_term.h"
+#include "entk/models/quadratic_term.h"
+
+namespace entk {
+
+struct TaylorModelOptions {
+  int order = 2;             ///< terms 1 … order, up to 4
+  bool linear_term = true;   ///< without f_L: the QuadNTK alone
+};
+
+/// f(x;0) + Σ_{p ≤ order} t_p(x;W), t_1 = f_L, t_2 = f_Q. One parameter: the network's W, registered
+/// once; `linear` and `quadratic` are unregistered views of the same network.
+class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
+ public:
+  /// @throws InputError unless 1 ≤ order ≤ 4, and order ≥ 2 without the linear term.
+  explicit TaylorModelImpl(Network of, const TaylorModelOptions& options = {});
+
+  /// x: n×d; length n.
+  at::Tensor forward(const at::Tensor& x);
+  /// (t_1 … t_order): order×n.
+  at::Tensor terms(const at::Tensor& x);
+  /// The model's output from its terms and f(x;0).
+  at::Tensor output(const at::Tensor& terms, const at::Tensor& initial) const;
+
+  void reset() override;
+
+  const TaylorModelOptions& options() const { return options_; }
+
+  Network network;
+  LinearTerm linear{nullptr};
+  QuadraticTerm quadratic{nullptr};
+
+ private:
+  TaylorModelOptions options_;
+  ExpansionCache cache_;
+};
+TORCH_MODULE(TaylorModel);
+
+}  // namespace entk

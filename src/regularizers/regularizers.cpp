@@ -1,0 +1,63 @@
+#include "entk/regularizers/regularizers.h"
+
+#include <ATen/ATen.h>
+
+#include "entk/base/check.h"
+
+namespace entk {
+
+namespace {
+
+at::Tensor mean_square(const at::Tensor& v) { return v.square().mean(); }
+
+}  // namespace
+
+Term R1(const SigmaProjector& sigma) {
+  return {"R1", TermReads::vectors,
+          [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); }, 1.0,
+          sigma.points()};
+}
+
+Term R2(const SigmaProjector& sigma) {
+  return {"R2", TermReads::vectors,
+          [sigma](const TermInputs& in) {
+            const auto u = in.own_terms[0];
+            return sigma.coefficients(u).square().sum() / static_cast<double>(u.size(0));
+          },
+          1.0, sigma.points()};
+}
+
+Term R3(const SigmaProjector& sigma) {
+  if (sigma.source() != SigmaSource::features) {
+    throw InputError("R3: a projector from unlabeled points needs the network and the training inputs: "
+                     "R3(sigma, network, x)");
+  }
+  return {"R3", TermReads::vectors,
+          [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); }, 1.0,
+          sigma.points(), /*own_are_training=*/true};
+}
+
+Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
+  if (sigma.source() == SigmaSource::features && at::equal(sigma.points(), x.to(sigma.points().options()))) {
+    return R3(sigma);
+  }
+  const auto table = sigma.transfer(network, x);  // n×r
+  return {"R3", TermReads::vectors,
+          [sigma, table](const TermInputs& in) {
+            return mean_square(in.terms[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+          },
+          1.0, sigma.points()};
+}
+
+Term R4() {
+  return {"R4", TermReads::displacement,
+          [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); }, 1.0, {}, false,
+          "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later"};
+}
+
+std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,
+                                     const std::array<double, 4>& lambda) {
+  return {lambda[0] * R1(sigma), lambda[1] * R2(sigma), lambda[2] * R3(sigma, network, x), lambda[3] * R4()};
+}
+
+}  // namespace entk

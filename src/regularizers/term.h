@@ -1,0 +1,62 @@
+// A term of the regularized loss L_λ (20): a small differentiable expression of the vectors
+// (f_L, f_Q, …) at some points, or of W.
+//
+// A term says what it reads. One that reads vectors costs next to nothing: the trainer differentiates
+// it on the detached vectors and pulls back once for all terms (kernels/taylor_primitive.h). One that
+// reads W is differentiated by autograd in W. Anything else goes through the whole model: slower,
+// never wrong, and the run says so.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "entk/models/taylor_model.h"
+
+namespace entk {
+
+/// What a term may look at. Vectors carry gradients.
+struct TermInputs {
+  at::Tensor terms;      ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
+  at::Tensor output;     ///< the model's output there: length n
+  at::Tensor targets;    ///< y: length n
+  at::Tensor own_terms;  ///< (t_1 … t_P) at the term's own points: P×N, undefined where it has none
+  at::Tensor w;          ///< W: m×d, for terms that read it
+  TaylorModelImpl* model = nullptr;  ///< for terms that go through the whole model
+
+  const at::Tensor f_linear() const { return terms[0]; }
+  const at::Tensor f_quadratic() const { return terms[1]; }
+};
+
+enum class TermReads {
+  vectors,       ///< of TermInputs, the vectors alone
+  displacement,  ///< W, and the vectors too if it likes
+  model,         ///< the model itself
+};
+
+struct Term {
+  std::string name;
+  TermReads reads = TermReads::vectors;
+  /// A scalar.
+  std::function<at::Tensor(const TermInputs&)> value;
+  double weight = 1.0;
+  at::Tensor own_points{};           ///< N×d, or undefined; shared with the training points if equal
+  bool own_are_training = false;     ///< own_points must be the training points: an error otherwise
+  std::string note{};                ///< what a user should know of its scale
+};
+
+inline Term operator*(double weight, Term term) {
+  term.weight *= weight;
+  return term;
+}
+
+/// A user's own regularizer of W (m×d): a lambda that returns a scalar.
+Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor& w)> value);
+/// A user's own regularizer of the vectors at the training points.
+Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInputs&)> value);
+/// A user's own regularizer of anything else, through ordinary autograd on the whole model.
+Term model_regularizer(std::string name, std::function<at::Tensor(TaylorModelImpl& model)> value);
+
+}  // namespace entk

@@ -1,0 +1,123 @@
+#include "entk/spectrum/sigma_projector.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+#include "entk/spectrum/feature_kernel.h"
+#include "entk/spectrum/top_eigenpairs.h"
+
+namespace entk {
+
+namespace {
+
+constexpr double smallest_gap = 1e-6;
+
+Eigenpairs kernel_eigenpairs(const NetworkImpl& network, const at::Tensor& x, std::int64_t count,
+                             const ProjectorOptions& options) {
+  const std::int64_t n = x.size(0);
+  if (checked_product("points", n, 8 * n) <= options.kernel_limit) {
+    return top_eigenpairs(feature_kernel(network, x), count);
+  }
+  constexpr std::int64_t rows = 2048;
+  const auto product = [&](const at::Tensor& v) {
+    auto out = at::empty_like(v);
+    for (std::int64_t from = 0; from < n; from += rows) {
+      const auto block = feature_kernel(network, x.narrow(0, from, std::min(rows, n - from)), x);
+      out.narrow(0, from, block.size(0)).copy_(tiled_product(block, v));
+    }
+    return out;
+  };
+  return top_eigenpairs(product, n, count, network.w0.options().dtype(at::kDouble));
+}
+
+}  // namespace
+
+SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& network, const at::Tensor& x,
+                                    std::int64_t rank, const ProjectorOptions& options) {
+  const char* name = source == SigmaSource::features ? "X" : "X_unlabeled";
+  check_matrix(name, x, -1, network.dimension());
+  check_finite(name, x);
+  const std::int64_t n = x.size(0);
+  if (rank < 1 || rank > n) {
+    throw InputError(fmt::format("projector.rank: expected 1 to {}, the number of points, got {}", n, rank));
+  }
+  const at::NoGradGuard no_grad;
+  const std::int64_t wanted = std::min(n, rank + 1);
+  const auto pairs = kernel_eigenpairs(network, x, wanted, options);
+  const auto values = pairs.values.cpu();
+  const double* lambda = values.const_data_ptr<double>();
+  // Below this, an eigenvalue of K is rounding: its vector is arbitrary.
+  const double floor = static_cast<double>(n) * 2.2e-16 * lambda[0];
+  if (!(lambda[rank - 1] > floor)) {
+    std::int64_t numerical = 0;
+    while (numerical < wanted && lambda[numerical] > floor) ++numerical;
+    throw InputError(fmt::format(
+        "projector.rank: {} is above the numerical rank {} of the features at these {} points", rank, numerical, n));
+  }
+  auto state = std::make_shared<State>();
+  state->source = source;
+  state->points = x.to(network.w0.options()).detach();
+  state->basis = pairs.vectors.narrow(1, 0, rank).to(network.w0.scalar_type()).contiguous();
+  state->eigenvalues = values / static_cast<double>(n);
+  SigmaProjector projector(state);
+  if (projector.relative_gap() < smallest_gap) {
+    state->warnings.push_back(fmt::format(
+        "projector: the relative eigenvalue gap at rank {} is {:.1e}, below {:.0e}: the subspace is arbitrary there",
+        rank, projector.relative_gap(), smallest_gap));
+  }
+  return projector;
+}
+
+SigmaProjector SigmaProjector::from_features(const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
+                                             const ProjectorOptions& options) {
+  return make(SigmaSource::features, network, x, rank, options);
+}
+
+SigmaProjector SigmaProjector::from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled,
+                                              std::int64_t rank, const ProjectorOptions& options) {
+  return make(SigmaSource::unlabeled, network, x_unlabeled, rank, options);
+}
+
+SigmaProjector SigmaProjector::restored(SigmaSource source, at::Tensor points, at::Tensor basis,
+                                        at::Tensor eigenvalues) {
+  check_matrix("projector points", points, -1, -1);
+  check_matrix("projector basis", basis, points.size(0), -1);
+  auto state = std::make_shared<State>();
+  state->source = source;
+  state->points = std::move(points);
+  state->basis = std::move(basis);
+  state->eigenvalues = std::move(eigenvalues);
+  return SigmaProjector(state);
+}
+
+double SigmaProjector::relative_gap() const {
+  const auto& values = state_->eigenvalues;
+  if (values.size(0) <= rank()) return 1.0;
+  const double at_cut = values[rank() - 1].item<double>(), next = values[rank()].item<double>();
+  return (at_cut - next) / at_cut;
+}
+
+at::Tensor SigmaProjector::coefficients(const at::Tensor& u) const { return basis().t().mv(u); }
+at::Tensor SigmaProjector::low(const at::Tensor& u) const { return basis().mv(coefficients(u)); }
+at::Tensor SigmaProjector::high(const at::Tensor& u) const { return u - low(u); }
+
+at::Tensor SigmaProjector::transfer(const NetworkImpl& network, const at::Tensor& x) const {
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  const double n = static_cast<double>(points().size(0));
+  const auto inverse = 1.0 / (eigenvalues().narrow(0, 0, rank()) * n);
+  const auto scaled = basis().to(at::kDouble) * inverse.to(basis().device());
+  constexpr std::int64_t rows = 2048;
+  auto out = at::empty({x.size(0), rank()}, basis().options());
+  for (std::int64_t from = 0; from < x.size(0); from += rows) {
+    const auto part = x.narrow(0, from, std::min(rows, x.size(0) - from));
+    out.narrow(0, from, part.size(0)).copy_(tiled_product(feature_kernel(network, part, points()), scaled));
+  }
+  return out;
+}
+
+}  // namespace entk

@@ -1,0 +1,180 @@
+#include "entk/train/bound_objective.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+
+namespace entk {
+
+namespace {
+
+void check_labels(const Loss& loss, const at::Tensor& y) {
+  if (!loss.classification) return;
+  const auto wrong = at::ne(y.abs(), 1);
+  if (!wrong.any().item<bool>()) return;
+  const auto first = wrong.to(at::kInt).argmax().item<std::int64_t>();
+  throw InputError(fmt::format("y: the {} loss needs labels −1 and +1; entry [{}] is {}", loss.name, first,
+                               y[first].item<double>()));
+}
+
+}  // namespace
+
+BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Samples& train,
+                               const PrimitiveOptions& options, const PrimitiveFactory& factory)
+    : model_(std::move(model)), objective_(std::move(objective)) {
+  const auto& network = *model_->network;
+  check_matrix("X", train.x, -1, network.dimension());
+  check_like("X", train.x, "W", network.w);
+  check_vector("y", train.y, train.x.size(0));
+  check_like("y", train.y, "X", train.x);
+  check_finite("X", train.x);
+  check_finite("y", train.y);
+  check_finite("W0", network.w0);
+  check_finite("a", network.a);
+  check_finite("W", network.w.detach());
+  check_labels(objective_.loss, train.y);
+  samples_ = train.x.size(0);
+  targets_ = train.y;
+
+  // Point sets in the primitive: the training points, then each different set of own points once.
+  std::vector<at::Tensor> sets{train.x};
+  std::vector<std::int64_t> offsets{0};
+  std::int64_t total = samples_;
+  own_.resize(objective_.terms.size());
+  for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
+    const Term& term = objective_.terms[i];
+    if (!std::isfinite(term.weight)) {
+      throw InputError(fmt::format("weight of {}: expected a finite number, got {}", term.name, term.weight));
+    }
+    if (!term.own_points.defined()) continue;
+    check_matrix("points of " + term.name, term.own_points, -1, network.dimension());
+    const auto points = term.own_points.to(train.x.options());
+    const auto equal = [&](const at::Tensor& set) { return set.sizes() == points.sizes() && at::equal(set, points); };
+    if (term.own_are_training && !equal(train.x)) {
+      throw InputError(fmt::format("{}: its projector was made from other points than the training inputs", term.name));
+    }
+    std::size_t set = 0;
+    while (set < sets.size() && !equal(sets[set])) ++set;
+    if (set == sets.size()) {
+      if (term.weight == 0) {
+        own_[i] = OwnPoints{0, points.size(0),
+                            make_primitive(network, points, {.orders = model_->options().order, .mode = KernelMode::recompute})};
+        continue;
+      }
+      sets.push_back(points);
+      offsets.push_back(total);
+      total += points.size(0);
+    }
+    own_[i] = OwnPoints{offsets[set], sets[set].size(0), nullptr};
+  }
+  auto primitive_options = options;
+  primitive_options.orders = model_->options().order;
+  const auto points = sets.size() == 1 ? train.x : at::cat(sets);
+  primitive_ = factory ? factory(network, points, primitive_options) : make_primitive(network, points, primitive_options);
+  initial_ = network.initial_output(train.x);
+}
+
+TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms) const {
+  TermInputs in;
+  in.terms = all_terms.narrow(1, 0, samples_);
+  in.output = model_->output(in.terms, initial_);
+  in.targets = targets_;
+  return in;
+}
+
+at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at::Tensor& all_terms,
+                                      const at::Tensor& w) const {
+  const Term& term = objective_.terms[index];
+  if (const auto& own = own_[index]) {
+    in.own_terms = own->separate ? own->separate->terms(w) : all_terms.narrow(1, own->first, own->count);
+  }
+  in.w = w;
+  in.model = model_.ptr().get();
+  auto value = term.value(in);
+  if (value.numel() != 1) {
+    throw InputError(fmt::format("{}: expected a scalar, got {} numbers", term.name, value.numel()));
+  }
+  return value.reshape({});
+}
+
+Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w) const {
+  const SerialTorch serial;
+  const at::AutoGradMode enable(true);
+  Evaluation result;
+  // Leaves: the vectors and, where a term reads it, W.
+  const auto vectors = terms.detach().requires_grad_(true);
+  at::Tensor displacement;
+  const auto in = inputs_from(vectors);
+  result.loss = objective_.loss.mean(in.output, in.targets);
+  auto total = result.loss;
+  result.terms.resize(objective_.terms.size());
+  for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
+    const Term& term = objective_.terms[i];
+    if (term.weight == 0) continue;
+    at::Tensor value;
+    if (term.reads == TermReads::model) {
+      value = term_value(i, in, vectors, w);  // differentiated in the model's own W
+      const auto grad = torch::autograd::grad({value}, {model_->network->w}, {}, std::nullopt, false, true)[0];
+      if (grad.defined()) result.extra = result.extra.defined() ? result.extra + term.weight * grad : term.weight * grad;
+      value = value.detach();
+    } else {
+      if (term.reads == TermReads::displacement && !displacement.defined()) {
+        displacement = w.detach().requires_grad_(true);
+      }
+      value = term_value(i, in, vectors, term.reads == TermReads::displacement ? displacement : w.detach());
+    }
+    result.terms[i] = value.detach();
+    total = total + term.weight * value;
+  }
+  std::vector<at::Tensor> leaves{vectors};
+  if (displacement.defined()) leaves.push_back(displacement);
+  const auto grads = torch::autograd::grad({total}, leaves, {}, std::nullopt, false, true);
+  result.cotangents = grads[0].defined() ? grads[0] : at::zeros_like(terms);
+  if (displacement.defined() && grads[1].defined()) {
+    result.extra = result.extra.defined() ? result.extra + grads[1] : grads[1];
+  }
+  result.loss = result.loss.detach();
+  result.regularized = total.detach();
+  return result;
+}
+
+Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w) const {
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  Evaluation result;
+  const auto in = inputs_from(terms);
+  result.loss = objective_.loss.mean(in.output, in.targets);
+  result.regularized = result.loss;
+  for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
+    result.terms.push_back(term_value(i, in, terms, w.detach()));
+    const double weight = objective_.terms[i].weight;
+    if (weight != 0) result.regularized = result.regularized + weight * result.terms.back();
+  }
+  return result;
+}
+
+at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evaluation) const {
+  auto gradient = primitive_->pull_back(w.detach(), evaluation.cotangents);
+  if (evaluation.extra.defined()) gradient += evaluation.extra;
+  return gradient;
+}
+
+double BoundObjective::loss_at(const ExpansionAt& expansion, const at::Tensor& targets, const at::Tensor& w) const {
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  const auto output = model_->output(expansion.primitive->terms(w.detach()), expansion.initial);
+  return objective_.loss.mean(output, targets).item<double>();
+}
+
+std::vector<std::string> BoundObjective::slow_terms() const {
+  std::vector<std::string> names;
+  for (const auto& term : objective_.terms) {
+    if (term.reads == TermReads::model && term.weight != 0) names.push_back(term.name);
+  }
+  return names;
+}
+
+}  // namespace entk

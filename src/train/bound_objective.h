@@ -1,0 +1,67 @@
+// An objective bound to a model and a training sample: values and gradients of L_λ.
+//
+// J(W) = D(u) + E(W), u = (t_1 … t_P) at the training points and at the terms' own points, all in one
+// primitive: ∂J/∂W = pull_back(W, ∂D/∂u) + ∂E/∂W.
+#pragma once
+
+#include <optional>
+
+#include "entk/data/dataset.h"
+#include "entk/train/objective.h"
+
+namespace entk {
+
+/// Values of L_λ and its parts at one W, all 0-dimensional, and what its gradient is made of.
+struct Evaluation {
+  at::Tensor loss;                   ///< E_n ℓ(y, f)
+  at::Tensor regularized;            ///< L_λ
+  std::vector<at::Tensor> terms;     ///< R_i, unweighted; undefined where it was not asked for
+  at::Tensor cotangents;             ///< ∂D/∂u: P×ñ
+  at::Tensor extra;                  ///< ∂E/∂W: m×d, or undefined
+};
+
+/// Makes the primitive of a network on points; make_primitive by default.
+using PrimitiveFactory = std::function<std::shared_ptr<const TaylorPrimitive>(
+    const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options)>;
+
+/// @throws InputError where shapes, types, devices or labels do not fit.
+class BoundObjective {
+ public:
+  BoundObjective(TaylorModel model, Objective objective, const Samples& train, const PrimitiveOptions& options,
+                 const PrimitiveFactory& factory = {});
+
+  /// The primitive on the training points and all own points of terms with a nonzero weight.
+  const std::shared_ptr<const TaylorPrimitive>& primitive() const { return primitive_; }
+  const Objective& objective() const { return objective_; }
+  TaylorModel model() const { return model_; }
+
+  /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
+  /// left out.
+  Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w) const;
+  /// All terms' values, those of weight zero too; no gradient.
+  Evaluation values(const at::Tensor& terms, const at::Tensor& w) const;
+  /// ∇L_λ(W): m×d.
+  at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
+  /// The model's loss at other points, nothing n×m kept.
+  double loss_at(const ExpansionAt& expansion, const at::Tensor& targets, const at::Tensor& w) const;
+
+  /// Terms that take the slow way, by name: for a notice.
+  std::vector<std::string> slow_terms() const;
+
+ private:
+  struct OwnPoints {
+    std::int64_t first = 0, count = 0;                  // columns of the primitive's terms
+    std::shared_ptr<const TaylorPrimitive> separate;    // for terms of weight zero: evaluated at records
+  };
+  at::Tensor term_value(std::size_t index, TermInputs inputs, const at::Tensor& all_terms, const at::Tensor& w) const;
+  TermInputs inputs_from(const at::Tensor& all_terms) const;
+
+  TaylorModel model_;
+  Objective objective_;
+  std::int64_t samples_;
+  at::Tensor targets_, initial_;
+  std::vector<std::optional<OwnPoints>> own_;           // one a term
+  std::shared_ptr<const TaylorPrimitive> primitive_;
+};
+
+}  // namespace entk

@@ -1,0 +1,27 @@
+// Learning-rate schedules. A schedule's horizon is a number of its own, not the run's length: a
+// longer run begins with the steps of a shorter one.
+#pragma once
+
+#include <cstdint>
+
+namespace entk {
+
+enum class ScheduleKind {
+  constant,  ///< η
+  cosine,    ///< η (1 + cos(π min(t, horizon)/horizon))/2
+  decay,     ///< η/(1 + t/horizon)
+};
+
+struct Schedule {
+  ScheduleKind kind = ScheduleKind::constant;
+  std::int64_t horizon = 20000;
+};
+
+/// η_t for step t ≥ 0.
+double learning_rate_at(const Schedule& schedule, double learning_rate, std::int64_t step);
+
+/// The steps that are recorded: 0, then about ten a decade (the preferred numbers 1, 1.25, 1.6, 2,
+/// 2.5, 3.15, 4, 5, 6.3, 8 times powers of ten, rounded), the same for every length of run.
+bool is_record_step(std::int64_t step);
+
+}  // namespace entk

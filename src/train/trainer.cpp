@@ -1,0 +1,238 @@
+#include "entk/train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+
+namespace entk {
+
+namespace {
+
+/// Steps between looks at the latch, at most.
+constexpr std::int64_t look_every = 500;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Keeps the first step whose loss was not finite, on the device: looking at a loss costs no
+/// synchronisation.
+class Latch {
+ public:
+  explicit Latch(c10::Device device) : first_(at::full({}, never, at::TensorOptions(at::kLong).device(device))) {}
+  void see(const at::Tensor& loss, std::int64_t step) {
+    if (loss.is_cpu()) {
+      if (!std::isfinite(loss.item<double>()) && first_seen_ == never) first_seen_ = step;
+      return;
+    }
+    first_ = at::where(at::isfinite(loss), first_, first_.clamp_max(step));
+  }
+  /// −1 where every loss was finite.
+  std::int64_t read() {
+    if (first_seen_ == never && !first_.is_cpu()) first_seen_ = first_.item<std::int64_t>();
+    return first_seen_ == never ? -1 : first_seen_;
+  }
+  bool is_free_to_read() const { return first_.is_cpu(); }
+
+ private:
+  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  at::Tensor first_;
+  std::int64_t first_seen_ = never;
+};
+
+class Run {
+ public:
+  Run(TaylorModel model, const Objective& objective, const TrainerOptions& options, const DataSet& data)
+      : options_(options),
+        model_(std::move(model)),
+        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit},
+               options.primitives),
+        w_(model_->network->w.detach()),
+        latch_(w_.device()) {
+    if (data.test.x.defined()) {
+      check_finite("X_test", data.test.x);
+      check_finite("y_test", data.test.y);
+      check_like("X_test", data.test.x, "X", data.train.x);
+      test_ = expansion_at(*model_->network, data.test.x,
+                           {.orders = model_->options().order, .mode = KernelMode::recompute});
+      test_targets_ = data.test.y;
+    }
+  }
+
+  TrainResult run() {
+    const auto& primitive = *bound_.primitive();
+    result_.kernel = fmt::format("{} {}", mode_name(primitive.mode()), primitive.backend());
+    for (const auto& name : bound_.slow_terms()) {
+      result_.notices.push_back(fmt::format("{} goes through the whole model by ordinary autograd: slower", name));
+    }
+    started_ = interval_started_ = saved_ = now();
+    stepper_ = primitive.stepper(w_);
+    std::int64_t step = options_.start_step;
+    for (; step < options_.steps; ++step) {
+      const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+      latch_.see(evaluation.regularized, step);
+      const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
+      if (look && latch_.read() >= 0) return diverged(step, evaluation);
+      if (to_be_recorded(step) && !record(step, evaluation)) return finish(step, Outcome::stopped);
+      if (options_.on_checkpoint && now() - saved_ > options_.checkpoint_seconds) {
+        if (latch_.read() >= 0) return diverged(step, evaluation);
+        save(step);
+      }
+      take_step(step, evaluation);
+      if (options_.interrupted) {
+        if (const int signal = options_.interrupted(); signal > 0) {
+          result_.signal = signal;
+          return finish(step + 1, Outcome::interrupted);
+        }
+      }
+    }
+    return finish(step, Outcome::finished);
+  }
+
+ private:
+  /// A resumed run has the record of its first step already: it was written before the checkpoint.
+  bool to_be_recorded(std::int64_t step) const {
+    return is_record_step(step) && (step > options_.start_step || step == 0);
+  }
+  bool is_recorded(std::int64_t step) const {
+    return !result_.records.empty() && result_.records.back().step == step;
+  }
+
+  void take_step(std::int64_t step, const Evaluation& evaluation) {
+    Update update;
+    update.learning_rate = learning_rate_at(options_.schedule, options_.learning_rate, step);
+    update.extra = evaluation.extra;
+    if (options_.noise_variance > 0) {
+      const double deviation = std::sqrt(options_.noise_variance / static_cast<double>(w_.numel()));
+      update.noise = kernels::NoiseCode{options_.seed, static_cast<std::uint32_t>(step), deviation};
+    }
+    stepper_->step(w_, evaluation.cotangents, update);
+    ++steps_since_record_;
+  }
+
+  Record measure(std::int64_t step, const Evaluation& evaluation) {
+    Record r;
+    r.step = step;
+    const auto values = bound_.values(stepper_->terms(), w_);
+    r.train_loss = values.loss.item<double>();
+    r.test_loss = test_.primitive ? bound_.loss_at(test_, test_targets_, w_) : NAN;
+    for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
+    r.regularized_loss = values.regularized.item<double>();
+    r.norm_w = at::norm(w_.to(at::kDouble)).item<double>();
+    r.norm_gradient = at::norm(bound_.gradient(w_, evaluation).to(at::kDouble)).item<double>();
+    return r;
+  }
+
+  /// False where the callback wants to stop.
+  bool record(std::int64_t step, const Evaluation& evaluation) {
+    const double from = now();
+    const auto r = measure(step, evaluation);
+    Timing t;
+    t.step = step;
+    const double to = now();
+    t.seconds = to - started_;
+    t.record_seconds = to - from;
+    t.seconds_per_step = steps_since_record_ ? (from - interval_started_) / steps_since_record_ : 0;
+    result_.records.push_back(r);
+    result_.timings.push_back(t);
+    const bool go_on = !options_.on_record || options_.on_record(r, t);
+    steps_since_record_ = 0;
+    interval_started_ = now();
+    return go_on;
+  }
+
+  void save(std::int64_t step) {
+    options_.on_checkpoint({step, w_});
+    saved_ = now();
+  }
+
+  TrainResult finish(std::int64_t step, Outcome outcome) {
+    const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+    latch_.see(evaluation.regularized, step);
+    if (latch_.read() >= 0) return diverged(step, evaluation);
+    if (to_be_recorded(step) && !is_recorded(step)) record(step, evaluation);
+    result_.last = is_recorded(step) ? result_.records.back() : measure(step, evaluation);
+    result_.step = step;
+    result_.outcome = outcome;
+    if (options_.on_checkpoint) save(step);
+    return std::move(result_);
+  }
+
+  TrainResult diverged(std::int64_t step, const Evaluation& evaluation) {
+    const std::int64_t first = latch_.read();
+    std::string largest = "the loss";
+    double size = std::fabs(evaluation.loss.item<double>());
+    const auto& terms = bound_.objective().terms;
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      if (!evaluation.terms[i].defined()) continue;
+      const double value = std::fabs(terms[i].weight * evaluation.terms[i].item<double>());
+      if (!(value <= size)) {
+        largest = terms[i].name;
+        size = value;
+      }
+      if (std::isnan(value)) break;
+    }
+    result_.last.step = first;
+    result_.last.train_loss = evaluation.loss.item<double>();
+    result_.last.regularized_loss = evaluation.regularized.item<double>();
+    result_.last.test_loss = result_.last.norm_w = result_.last.norm_gradient = NAN;
+    result_.step = step;
+    result_.outcome = Outcome::diverged;
+    const double rate = learning_rate_at(options_.schedule, options_.learning_rate, first);
+    result_.message = fmt::format(
+        "diverged: the regularized loss was not finite at step {} (learning rate {}); the largest term is {}. Try a "
+        "learning rate of {} or less{}",
+        first, rate, largest, rate / 4, largest == "the loss" ? "" : fmt::format(", or a smaller weight of {}", largest));
+    return std::move(result_);
+  }
+
+  TrainerOptions options_;
+  TaylorModel model_;
+  BoundObjective bound_;
+  at::Tensor w_;
+  Latch latch_;
+  ExpansionAt test_;
+  at::Tensor test_targets_;
+  std::unique_ptr<Stepper> stepper_;
+  TrainResult result_;
+  double started_ = 0, interval_started_ = 0, saved_ = 0;
+  std::int64_t steps_since_record_ = 0;
+};
+
+void check_options(const TrainerOptions& o) {
+  const auto fail = [](const char* name, const std::string& wanted, auto got) {
+    throw InputError(fmt::format("{}: expected {}, got {}", name, wanted, got));
+  };
+  if (!(o.learning_rate > 0) || !std::isfinite(o.learning_rate)) {
+    fail("learning_rate", "a finite number above 0", o.learning_rate);
+  }
+  if (o.steps < 0 || o.steps > std::int64_t{0xffffffff}) fail("steps", "0 to 4294967295", o.steps);
+  if (!(o.noise_variance >= 0) || !std::isfinite(o.noise_variance)) {
+    fail("noise_variance", "a finite number of at least 0", o.noise_variance);
+  }
+  if (o.schedule.horizon < 1) fail("schedule.horizon", "at least 1", o.schedule.horizon);
+  if (o.start_step < 0 || o.start_step > o.steps) {
+    fail("start_step", fmt::format("0 to {} (steps)", o.steps), o.start_step);
+  }
+}
+
+}  // namespace
+
+Trainer::Trainer(TaylorModel model, Objective objective, const TrainerOptions& options)
+    : model_(std::move(model)), objective_(std::move(objective)), options_(options) {
+  check_options(options_);
+}
+
+TrainResult Trainer::fit(const DataSet& data, c10::Device device) {
+  const SerialTorch serial;
+  model_->to(device);
+  const auto moved = data.to(device, model_->network->w.scalar_type());
+  return Run(model_, objective_, options_, moved).run();
+}
+
+}  // namespace entk

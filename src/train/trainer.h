@@ -1,0 +1,81 @@
+// Perturbed gradient descent (21) on the regularized loss:
+//
+//   W^{t+1} = W^t − η_t (∇L_λ(W^t) + Ξ_t),   entries of Ξ_t i.i.d. N(0, σ²/(md))
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+
+#include "entk/base/device.h"
+#include "entk/train/bound_objective.h"
+#include "entk/train/record.h"
+#include "entk/train/schedule.h"
+
+namespace entk {
+
+/// Where a run stands: everything that is not a pure function of its configuration.
+struct TrainState {
+  std::int64_t step = 0;  ///< steps taken
+  at::Tensor w;           ///< m×d
+};
+
+struct TrainerOptions {
+  double learning_rate = 1.0;
+  std::int64_t steps = 20000;
+  double noise_variance = 0.0;               ///< σ² of (21)
+  Schedule schedule{};
+  std::uint64_t seed = 1;                    ///< of the noise
+  KernelMode kernel = KernelMode::automatic;
+  std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
+  std::int64_t start_step = 0;               ///< steps that W has already taken
+  /// Where primitives come from: a study shares those of runs on the same points.
+  PrimitiveFactory primitives{};
+
+  /// Called at every record; false stops the run after it.
+  std::function<bool(const Record&, const Timing&)> on_record{};
+  /// Asked at the end of every step; a positive answer (a signal's number) stops the run there.
+  std::function<int()> interrupted{};
+  /// Called every `checkpoint_seconds` between steps, at the end and where a run is interrupted, never
+  /// with a state that is not finite.
+  std::function<void(const TrainState&)> on_checkpoint{};
+  double checkpoint_seconds = 60;
+};
+
+enum class Outcome {
+  finished,
+  stopped,      ///< by the callback
+  interrupted,  ///< by a signal
+  diverged,     ///< a loss was not finite
+};
+
+struct TrainResult {
+  Outcome outcome = Outcome::finished;
+  std::int64_t step = 0;              ///< steps taken
+  Record last;                        ///< at that step, whether or not it is a record step
+  std::vector<Record> records;
+  std::vector<Timing> timings;
+  std::string message;                ///< for a diverged run: at which step, and what to try
+  int signal = 0;
+  std::vector<std::string> notices;   ///< what a user should know, as terms that take the slow way
+  std::string kernel;                 ///< mode and instruction set that ran
+};
+
+/// Trains a model's W in place.
+class Trainer {
+ public:
+  /// @throws InputError for options out of range.
+  Trainer(TaylorModel model, Objective objective, const TrainerOptions& options = {});
+
+  /// Moves model and data to the device, takes the steps and leaves W there. The data takes the
+  /// model's floating type. @throws InputError before the first step for what does not fit or is not
+  /// finite.
+  TrainResult fit(const DataSet& data, c10::Device device = c10::kCPU);
+
+ private:
+  TaylorModel model_;
+  Objective objective_;
+  TrainerOptions options_;
+};
+
+}  // namespace entk

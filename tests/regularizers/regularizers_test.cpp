@@ -1,0 +1,137 @@
+#include "entk/regularizers/regularizers.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "entk/base/error.h"
+#include "entk/kernels/taylor_function.h"
+#include "entk/train/bound_objective.h"
+#include "tests/support/explicit_matrices.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using namespace entk::testing;  // NOLINT: tests alone
+
+constexpr std::int64_t d = 4, m = 24, n = 19, N = 31, rank = 5;
+
+struct Setting {
+  explicit Setting(Initialisation start) : network(float64_network(d, m, start)), model(network) {
+    const torch::NoGradGuard no_grad;
+    network->w.copy_(0.7 * random_matrix(m, d, 9));
+  }
+  Network network;
+  TaylorModel model;
+  torch::Tensor x = random_matrix(n, d, 1), y = random_matrix(n, 1, 2).squeeze(1), x_u = random_matrix(N, d, 3);
+};
+
+/// A term's value and gradient through the fast path: primitive, detached vectors, pull-back.
+std::pair<torch::Tensor, torch::Tensor> fast(const Setting& s, Term term) {
+  const Objective objective = square_loss() + 1.0 * term;
+  const BoundObjective bound(s.model, objective, {s.x, s.y}, {});
+  const auto w = s.network->w.detach();
+  const auto with = bound.evaluate(bound.primitive()->terms(w), w);
+  const BoundObjective loss_alone(s.model, square_loss(), {s.x, s.y}, {});
+  const auto without = loss_alone.evaluate(loss_alone.primitive()->terms(w), w);
+  return {with.terms[0], bound.gradient(w, with) - loss_alone.gradient(w, without)};
+}
+
+/// Value and gradient of a definition by explicit matrices, by autograd in vec(W).
+std::pair<torch::Tensor, torch::Tensor> slow(const Setting& s, const std::function<torch::Tensor(const torch::Tensor&)>& f) {
+  const auto w = s.network->w.detach().clone().requires_grad_(true);
+  const auto value = f(w);
+  return {value.detach(), torch::autograd::grad({value}, {w})[0]};
+}
+
+void expect_same(const Setting& s, Term term, const std::function<torch::Tensor(const torch::Tensor&)>& f) {
+  const auto [value, gradient] = fast(s, std::move(term));
+  const auto [want, want_gradient] = slow(s, f);
+  EXPECT_TRUE(close(value, want, 1e-10));
+  EXPECT_TRUE(close(gradient, want_gradient, 1e-10));
+}
+
+const std::vector<Initialisation> starts = {Initialisation::symmetric, Initialisation::plain};
+
+TEST(Regularizers, MadeByTheTrainingFeaturesTheyAreTheExplicitQuadraticForms) {
+  for (auto start : starts) {
+    const Setting s(start);
+    const auto phi = features(*s.network, s.x);
+    const auto sigma_matrix = phi.t().mm(phi) / static_cast<double>(n);  // md×md
+    const auto low = projector(phi, rank), high = torch::eye(m * d, torch::kFloat64) - low;
+    const auto sigma = SigmaProjector::from_features(s.network, s.x, rank);
+    expect_same(s, R1(sigma), [&](const torch::Tensor& w) {  // vec(W)ᵀ Σ_{>r} vec(W) (16)
+      return w.flatten().dot(high.mm(sigma_matrix).mm(high).mv(w.flatten()));
+    });
+    expect_same(s, R2(sigma), [&](const torch::Tensor& w) {  // (17)
+      return w.flatten().dot(low.mm(sigma_matrix).mm(low).mv(w.flatten()));
+    });
+    expect_same(s, R3(sigma), [&](const torch::Tensor& w) {  // (18)
+      return phi.mv(high.mv(w.flatten())).square().mean();
+    });
+    expect_same(s, R3(sigma, *s.network, s.x),
+                [&](const torch::Tensor& w) { return phi.mv(high.mv(w.flatten())).square().mean(); });
+  }
+}
+
+TEST(Regularizers, MadeByUnlabeledPointsTheyAreTheExplicitQuadraticForms) {
+  for (auto start : starts) {
+    const Setting s(start);
+    const auto phi = features(*s.network, s.x), phi_u = features(*s.network, s.x_u);
+    const auto sigma_matrix = phi_u.t().mm(phi_u) / static_cast<double>(N);
+    const auto low = projector(phi_u, rank), high = torch::eye(m * d, torch::kFloat64) - low;
+    const auto sigma = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
+    expect_same(s, R1(sigma), [&](const torch::Tensor& w) {
+      return w.flatten().dot(high.mm(sigma_matrix).mm(high).mv(w.flatten()));
+    });
+    expect_same(s, R2(sigma), [&](const torch::Tensor& w) {
+      return w.flatten().dot(low.mm(sigma_matrix).mm(low).mv(w.flatten()));
+    });
+    expect_same(s, R3(sigma, *s.network, s.x),
+                [&](const torch::Tensor& w) { return phi.mv(high.mv(w.flatten())).square().mean(); });
+    EXPECT_THROW(R3(sigma), InputError);
+  }
+}
+
+TEST(Regularizers, R4IsTheEighthPowerOfTheTwoFourNorm) {
+  const Setting s(Initialisation::plain);
+  expect_same(s, R4(), [](const torch::Tensor& w) { return w.norm(2, 1).pow(4).sum().pow(2); });
+  // The closed form: 8 (Σ‖w_s‖⁴) ‖w_r‖² w_r.
+  const auto w = s.network->w.detach();
+  const auto squares = w.square().sum(1, true);
+  EXPECT_TRUE(close(fast(s, R4()).second, 8 * squares.square().sum() * squares * w, 1e-11));
+}
+
+TEST(Regularizers, SignRandomisationLeavesTheQuadraticTermAlone) {
+  const Setting s(Initialisation::plain);
+  const auto primitive = make_primitive(*s.network, s.x);
+  const auto signs = torch::randn({m, 1}, torch::kFloat64).sign();
+  const auto w = s.network->w.detach();
+  EXPECT_TRUE(close(primitive->terms(signs * w)[1], primitive->terms(w)[1], 1e-13));
+}
+
+TEST(Regularizers, AProjectorFromOtherPointsThanTheTrainingInputsIsRefused) {
+  const Setting s(Initialisation::plain);
+  const auto sigma = SigmaProjector::from_features(s.network, s.x_u, rank);
+  EXPECT_THROW(BoundObjective(s.model, square_loss() + R3(sigma), {s.x, s.y}, {}), InputError);
+}
+
+TEST(Regularizers, AUsersOwnOfWOfTheVectorsAndOfTheModelAgreeWithAutograd) {
+  const Setting s(Initialisation::symmetric);
+  expect_same(s, regularizer("l1", [](const torch::Tensor& w) { return w.abs().mean(); }),
+              [](const torch::Tensor& w) { return w.abs().mean(); });
+  const auto phi = features(*s.network, s.x);
+  expect_same(s, vector_regularizer("cubic", [](const TermInputs& in) { return in.f_linear().pow(3).mean(); }),
+              [&](const torch::Tensor& w) { return phi.mv(w.flatten()).pow(3).mean(); });
+  // Through the whole model: the network itself, not its expansion.
+  auto network = s.network;
+  const auto x = s.x;
+  const auto [value, gradient] =
+      fast(s, model_regularizer("output", [x](TaylorModelImpl& model) { return model.network->forward(x).square().mean(); }));
+  const auto direct = network->forward(x).square().mean();
+  EXPECT_TRUE(close(value, direct, 1e-13));
+  EXPECT_TRUE(close(gradient, torch::autograd::grad({direct}, {network->w})[0], 1e-11));
+}
+
+}  // namespace
+}  // namespace entk

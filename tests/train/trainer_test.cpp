@@ -1,0 +1,249 @@
+#include "entk/train/trainer.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "entk/base/error.h"
+#include "entk/kernels/noise.h"
+#include "entk/kernels/reference.h"
+#include "entk/regularizers/regularizers.h"
+#include "tests/support/explicit_matrices.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using namespace entk::testing;  // NOLINT: tests alone
+
+DataSet small_data(std::int64_t d = 8, std::int64_t n = 60) {
+  return sphere_data({.dimension = d, .samples = n, .test_samples = 100, .seed = 1},
+                     figure1_target(d, InputLaw::sphere, 1));
+}
+
+Network small_network(torch::ScalarType type = torch::kFloat32, std::int64_t d = 8, std::int64_t m = 200) {
+  return Network(NetworkOptions{.dimension = d, .width = m, .seed = 2, .dtype = type});
+}
+
+struct Fitted {
+  TrainResult result;
+  torch::Tensor w;
+};
+
+Fitted fit(TrainerOptions options, double lambda3 = 1.0, torch::ScalarType type = torch::kFloat32) {
+  auto network = small_network(type);
+  const auto data = small_data();
+  const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
+  TaylorModel model(network);
+  auto result = Trainer(model, square_loss() + lambda3 * R3(sigma), options).fit(data);
+  return {std::move(result), network->w.detach().clone()};
+}
+
+TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
+  // By hand in float64: the naive terms, ordinary autograd, and the noise of the same counters.
+  const auto data = small_data();
+  auto network = small_network(torch::kFloat64);
+  const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
+  auto w = torch::zeros_like(network->w);
+  for (std::uint32_t step = 0; step < 20; ++step) {
+    w = w.detach().requires_grad_(true);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), w, 2);
+    const auto loss = (t[0] + t[1] - data.train.y).square().mean() + 2.0 * sigma.high(t[0]).square().mean() +
+                      0.01 * w.abs().mean();
+    const auto gradient = torch::autograd::grad({loss}, {w})[0];
+    const auto noise = kernels::noise_like(w, {5, step, std::sqrt(0.5 / w.numel())});
+    w = w.detach() - 0.3 * (gradient + noise);
+  }
+  TaylorModel model(network);
+  const auto objective = square_loss() + 2.0 * R3(sigma) +
+                         0.01 * regularizer("l1", [](const torch::Tensor& v) { return v.abs().mean(); });
+  for (auto kernel : {KernelMode::keep, KernelMode::recompute, KernelMode::reference}) {
+    {
+      const torch::NoGradGuard no_grad;
+      network->w.zero_();
+    }
+    const TrainerOptions options{.learning_rate = 0.3, .steps = 20, .noise_variance = 0.5, .seed = 5, .kernel = kernel};
+    const auto result = Trainer(model, objective, options).fit(data);
+    EXPECT_TRUE(close(network->w, w, 1e-11)) << static_cast<int>(kernel);
+    EXPECT_EQ(result.step, 20);
+    EXPECT_EQ(result.outcome, Outcome::finished);
+  }
+}
+
+TEST(Trainer, FollowsNaiveAutogradForAThousandStepsWithinFloat32sBounds) {
+  // Figure 1 scaled down is not chaotic: after 1000 float32 steps W is within 1e-4 of float64's, the
+  // test loss within 2e-6 and the training loss within 1e-6 of the initial one.
+  const auto single = fit({.steps = 1000}), twice = fit({.steps = 1000, .kernel = KernelMode::reference}, 1.0, torch::kFloat64);
+  EXPECT_TRUE(close(single.w, twice.w, 1e-4));
+  const double initial = twice.result.records[0].train_loss;
+  for (std::size_t i = 0; i < twice.result.records.size(); ++i) {
+    EXPECT_NEAR(single.result.records[i].test_loss, twice.result.records[i].test_loss,
+                2e-6 * twice.result.records[i].test_loss);
+    EXPECT_NEAR(single.result.records[i].train_loss, twice.result.records[i].train_loss, 1e-6 * initial);
+  }
+}
+
+void expect_equal(const Record& a, const Record& b) {
+  EXPECT_EQ(a.step, b.step);
+  EXPECT_EQ(a.train_loss, b.train_loss);
+  EXPECT_EQ(a.test_loss, b.test_loss);
+  EXPECT_EQ(a.terms, b.terms);
+  EXPECT_EQ(a.regularized_loss, b.regularized_loss);
+  EXPECT_EQ(a.norm_w, b.norm_w);
+  EXPECT_EQ(a.norm_gradient, b.norm_gradient);
+}
+
+TEST(Trainer, SameBitsForAnyNumberOfThreads) {
+  std::optional<Fitted> first;
+  for (int count : {1, 2, 3}) {
+    const ThreadCount threads(count);
+    auto now = fit({.steps = 120, .noise_variance = 0.1});
+    if (!first) {
+      first = std::move(now);
+      continue;
+    }
+    EXPECT_TRUE(identical(now.w, first->w));
+    for (std::size_t i = 0; i < now.result.records.size(); ++i) expect_equal(now.result.records[i], first->result.records[i]);
+  }
+}
+
+TEST(Trainer, ALongerRunBeginsWithAShorterOneAndAResumedOneIsTheWhole) {
+  const auto data = small_data();
+  const TrainerOptions base{.learning_rate = 0.5, .noise_variance = 0.1, .schedule = {ScheduleKind::cosine, 300}};
+  const auto run = [&](std::int64_t from, std::int64_t to, const torch::Tensor& start) {
+    auto network = small_network();
+    {
+      const torch::NoGradGuard no_grad;
+      if (start.defined()) network->w.copy_(start);
+    }
+    auto options = base;
+    options.start_step = from;
+    options.steps = to;
+    const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
+    auto result = Trainer(TaylorModel(network), square_loss() + R3(sigma), options).fit(data);
+    return Fitted{std::move(result), network->w.detach().clone()};
+  };
+  const auto whole = run(0, 200, {}), shorter = run(0, 77, {});
+  for (std::size_t i = 0; i < shorter.result.records.size(); ++i) expect_equal(shorter.result.records[i], whole.result.records[i]);
+  for (std::int64_t split : {1, 77, 100, 199}) {  // 100 is a record step
+    const auto head = run(0, split, {}), tail = run(split, 200, head.w);
+    EXPECT_TRUE(identical(tail.w, whole.w)) << split;
+    auto records = head.result.records;
+    records.insert(records.end(), tail.result.records.begin(), tail.result.records.end());
+    ASSERT_EQ(records.size(), whole.result.records.size()) << split;
+    for (std::size_t i = 0; i < records.size(); ++i) expect_equal(records[i], whole.result.records[i]);
+  }
+}
+
+TEST(Trainer, RecordsShowTheQuantitiesAtTheirStep) {
+  const auto data = small_data();
+  auto network = small_network(torch::kFloat64);
+  const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
+  TaylorModel model(network);
+  const auto result = Trainer(model, square_loss() + paper_regularizers(sigma, *network, data.train.x, {0, 0, 2, 0}),
+                              {.learning_rate = 0.5, .steps = 50}).fit(data);
+  const auto& last = result.last;
+  const auto w = network->w.detach();
+  const auto f = model(data.train.x).detach(), f_test = model(data.test.x).detach();
+  const auto phi = features(*network, data.train.x);
+  const auto high = phi.mv(w.flatten() - projector(phi, 9).mv(w.flatten()));
+  EXPECT_EQ(last.step, 50);
+  EXPECT_NEAR(last.train_loss, (f - data.train.y).square().mean().item<double>(), 1e-12);
+  EXPECT_NEAR(last.test_loss, (f_test - data.test.y).square().mean().item<double>(), 1e-12);
+  EXPECT_NEAR(last.terms[2], high.square().mean().item<double>(), 1e-12);
+  EXPECT_NEAR(last.terms[3], w.norm(2, 1).pow(4).sum().square().item<double>(), 1e-9 * last.terms[3]);
+  EXPECT_NEAR(last.regularized_loss, last.train_loss + 2 * last.terms[2], 1e-12);
+  EXPECT_NEAR(last.norm_w, w.norm().item<double>(), 1e-12);
+  EXPECT_GT(last.norm_gradient, 0);
+  EXPECT_EQ(result.records.front().step, 0);
+  EXPECT_NEAR(result.records.front().train_loss, data.train.y.square().mean().item<double>(), 1e-12);
+}
+
+TEST(Trainer, DivergenceStopsTheRunKeepsTheRecordsAndSaysWhatToTry) {
+  int saves = 0;
+  const auto fitted = fit({.learning_rate = 500.0, .steps = 1000, .on_checkpoint = [&](const TrainState& s) {
+                             ++saves;
+                             EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
+                           },
+                           .checkpoint_seconds = 0});
+  EXPECT_EQ(fitted.result.outcome, Outcome::diverged);
+  EXPECT_LT(fitted.result.step, 1000);
+  EXPECT_GT(fitted.result.records.size(), 2u);
+  for (const auto& r : fitted.result.records) EXPECT_TRUE(std::isfinite(r.regularized_loss));
+  EXPECT_GT(saves, 0);
+  EXPECT_NE(fitted.result.message.find("Try a learning rate of 125"), std::string::npos) << fitted.result.message;
+}
+
+TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
+  // f_Q alone: the gradient at W = 0 is zero.
+  const auto data = small_data();
+  for (const double variance : {0.0, 1e-2}) {
+    auto network = small_network();
+    TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
+    const auto result = Trainer(model, square_loss(), {.learning_rate = 1.0, .steps = 400, .noise_variance = variance}).fit(data);
+    if (variance == 0) {
+      EXPECT_EQ(result.last.norm_w, 0.0);
+      EXPECT_EQ(result.last.train_loss, result.records.front().train_loss);
+    } else {
+      EXPECT_LT(result.last.train_loss, 0.8 * result.records.front().train_loss);
+    }
+  }
+}
+
+TEST(Trainer, ACallbackMayStopAndASignalStopsAtTheEndOfAStep) {
+  const auto stopped = fit({.steps = 1000, .on_record = [](const Record& r, const Timing&) { return r.step < 20; }});
+  EXPECT_EQ(stopped.result.outcome, Outcome::stopped);
+  EXPECT_EQ(stopped.result.step, 20);
+  int asked = 0;
+  std::int64_t saved = -1;
+  const auto interrupted = fit({.steps = 1000, .interrupted = [&] { return ++asked == 33 ? 15 : 0; },
+                                .on_checkpoint = [&](const TrainState& s) { saved = s.step; }});
+  EXPECT_EQ(interrupted.result.outcome, Outcome::interrupted);
+  EXPECT_EQ(interrupted.result.signal, 15);
+  EXPECT_EQ(saved, 33);
+}
+
+TEST(Trainer, RegularizingR3LowersTheTestErrorOnLowDegreePlusSparse) {
+  const auto data = sphere_data({.dimension = 30, .samples = 164, .test_samples = 1000, .seed = 1},
+                                figure1_target(30, InputLaw::sphere, 1));
+  const auto test_loss = [&](double lambda3) {
+    const Network network(NetworkOptions{.dimension = 30, .width = 1000, .seed = 1});
+    const auto sigma = SigmaProjector::from_features(network, data.train.x, 31);
+    return Trainer(TaylorModel(network), square_loss() + lambda3 * R3(sigma), {.learning_rate = 1.0, .steps = 2000})
+        .fit(data).last.test_loss;
+  };
+  EXPECT_LT(test_loss(10.0), 0.7 * test_loss(0.0));
+}
+
+TEST(Trainer, OptionsOutOfRangeAreNamed) {
+  const auto message = [](const TrainerOptions& options) {
+    try {
+      Trainer(TaylorModel(small_network()), square_loss(), options);
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string("nothing thrown");
+  };
+  EXPECT_NE(message({.learning_rate = 0}).find("learning_rate: expected"), std::string::npos);
+  EXPECT_NE(message({.learning_rate = NAN}).find("learning_rate: expected"), std::string::npos);
+  EXPECT_NE(message({.steps = -1}).find("steps: expected"), std::string::npos);
+  EXPECT_NE(message({.noise_variance = -1}).find("noise_variance: expected"), std::string::npos);
+  EXPECT_NE(message({.steps = 5, .start_step = 6}).find("start_step: expected"), std::string::npos);
+}
+
+TEST(Schedule, RatesAndRecordStepsDoNotDependOnTheLengthOfTheRun) {
+  EXPECT_EQ(learning_rate_at({}, 0.5, 12345), 0.5);
+  EXPECT_NEAR(learning_rate_at({ScheduleKind::cosine, 100}, 1.0, 50), 0.5, 1e-15);
+  EXPECT_NEAR(learning_rate_at({ScheduleKind::cosine, 100}, 1.0, 500), 0.0, 1e-15);
+  EXPECT_NEAR(learning_rate_at({ScheduleKind::decay, 100}, 1.0, 100), 0.5, 1e-15);
+  std::vector<std::int64_t> steps;
+  for (std::int64_t step = 0; step <= 20000; ++step) {
+    if (is_record_step(step)) steps.push_back(step);
+  }
+  const std::vector<std::int64_t> tail(steps.end() - 11, steps.end());
+  EXPECT_EQ(tail, (std::vector<std::int64_t>{2000, 2500, 3150, 4000, 5000, 6300, 8000, 10000, 12500, 16000, 20000}));
+  EXPECT_EQ(std::vector<std::int64_t>(steps.begin(), steps.begin() + 15),
+            (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13, 16, 20, 25}));
+}
+
+}  // namespace
+}  // namespace entk
