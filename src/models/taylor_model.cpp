@@ -55,7 +55,7 @@ at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
 
 at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
   const int first = options_.linear_term ? 0 : 1;
-  auto sum = initial + terms[first];
+  auto sum = options_.initial_output ? initial + terms[first] : terms[first];
   for (int p = first + 1; p < options_.order; ++p) sum = sum + terms[p];
   return sum;
 }

@@ -9,6 +9,7 @@ namespace entk {
 struct TaylorModelOptions {
   int order = 2;             ///< terms 1 … order, up to 4
   bool linear_term = true;   ///< without f_L: the QuadNTK alone
+  bool initial_output = true;  ///< without f(·;0): f_L + f_Q as in (28), for starts that are not symmetric
 };
 
 /// f(x;0) + Σ_{p ≤ order} t_p(x;W), t_1 = f_L, t_2 = f_Q. One parameter: the network's W, registered

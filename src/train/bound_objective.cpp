@@ -34,7 +34,6 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   check_finite("y", train.y);
   check_finite("W0", network.w0);
   check_finite("a", network.a);
-  check_finite("W", network.w.detach());
   check_labels(objective_.loss, train.y);
   samples_ = train.x.size(0);
   targets_ = train.y;

@@ -54,6 +54,7 @@ class Run {
                options.primitives),
         w_(model_->network->w.detach()),
         latch_(w_.device()) {
+    check_finite("W", w_);
     if (data.test.x.defined()) {
       check_finite("X_test", data.test.x);
       check_finite("y_test", data.test.y);

@@ -1,0 +1,148 @@
+#include "run_commands.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "console.h"
+#include "entk/experiments/memory.h"
+#include "entk/experiments/results.h"
+#include "entk/io/atomic_file.h"
+#include "entk/io/strict_json.h"
+#include "signals.h"
+
+namespace entk::app {
+
+namespace {
+
+RunHooks hooks_for(Console& console) {
+  RunHooks hooks;
+  hooks.interrupted = caught_signal;
+  hooks.progress = [&console](const std::string& run, const Record& r, std::int64_t steps, double left) {
+    console.progress(run, r, steps, left);
+  };
+  hooks.notice = [&console](const std::string& run, const std::string& text) { console.notice(run, text); };
+  return hooks;
+}
+
+void show(const CommonOptions& o, const Results& results, const std::filesystem::path& folder,
+          const nlohmann::json& summary) {
+  for (const auto& notice : results.notices) say("note: " + notice);
+  if (o.json) {
+    fmt::print("{}", dump_json(summary));
+    return;
+  }
+  if (o.quiet) return;
+  fmt::print("{}", to_text(results.table));
+  fmt::print("\nIn {}:\n", folder.string());
+  for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());
+}
+
+ExitCode single_run(const CommonOptions& o, const Resolved& resolved, const std::string& command,
+                    const std::string& command_line) {
+  const auto config = read_run_config(resolved.study.base, resolved.source);
+  if (!o.force) check_memory(config, pick_device(config.device));
+  const auto folder = open_folder(o, command);
+  if (!o.resume.empty()) check_resumable(folder, config, o.other_device);
+  ProblemCache cache;
+  RunOutcome outcome;
+  {
+    Console console(o.quiet, o.verbose, 1);
+    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console));
+  }
+  if (!outcome.message.empty()) say(outcome.message);
+  if (outcome.state == RunState::interrupted) say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
+  if (outcome.state == RunState::done) {
+    auto summary = load_json(folder.file("summary.json"));
+    summary["folder"] = folder.path().string();
+    show(o, write_run_results(folder.path()), folder.path(), summary);
+  }
+  return outcome.code;
+}
+
+nlohmann::json study_summary(const RunFolder& folder, const std::vector<PlannedRun>& plan, const StudyOutcome& outcome) {
+  nlohmann::json runs = nlohmann::json::object();
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const auto path = run_path(folder.path(), plan[i]) / "summary.json";
+    auto& run = runs[plan[i].name];
+    if (std::filesystem::exists(path)) run = load_json(path);
+    run["state"] = to_string(outcome.runs[i].state);
+    if (!outcome.runs[i].message.empty()) run["message"] = outcome.runs[i].message;
+  }
+  return {{"folder", folder.path().string()}, {"runs", runs}};
+}
+
+}  // namespace
+
+ExitCode run_study(const std::string& command, const CommonOptions& o, const Presets& presets,
+                   const std::string& command_line, bool always_study) {
+  const auto resolved = resolve(o, presets);
+  const auto plan = plan_runs(resolved.study, resolved.source);
+  if (o.print_config) {
+    auto json = to_json(resolved.study);
+    auto full = to_json(plan[0].config);
+    if (!resolved.study.seeds.empty()) full["seeds"] = json["seeds"];
+    if (!resolved.study.sweep.empty()) full["sweep"] = json["sweep"];
+    fmt::print("{}", dump_json(full));
+    return ExitCode::ok;
+  }
+  const bool study = always_study || !resolved.study.sweep.empty() || resolved.study.seeds.size() > 1;
+  if (!study) {
+    auto one = resolved;
+    if (!one.study.seeds.empty()) one.study.base["seed"] = one.study.seeds[0];
+    return single_run(o, one, command, command_line);
+  }
+  if (!o.force) check_memory(plan[0].config, pick_device(plan[0].config.device));
+  const auto folder = open_folder(o, command);
+  if (o.resume.empty()) {
+    folder.write_text("command.txt", command_line + "\n");
+    auto config = to_json(plan[0].config);
+    const auto json = to_json(resolved.study);
+    for (const char* key : {"seeds", "sweep"}) {
+      if (json.contains(key)) config[key] = json[key];
+    }
+    folder.write_json("config.json", config);
+  }
+  folder.set_status(RunState::running, 0);
+  const auto started = std::chrono::steady_clock::now();
+  StudyOutcome outcome;
+  {
+    Console console(o.quiet, o.verbose, plan.size());
+    console.line(fmt::format("{} runs into {}", plan.size(), folder.path().string()));
+    outcome = take_study(plan, folder, command_line, hooks_for(console));
+  }
+  std::string worst;
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const auto& run = outcome.runs[i];
+    if (run.code == ExitCode::ok || run.state == RunState::interrupted) continue;
+    say(fmt::format("{}: {}", plan[i].name, run.message));
+    if (run.code == outcome.code) worst = run.message;
+  }
+  const bool interrupted = caught_signal() != 0;
+  const auto state = interrupted                        ? RunState::interrupted
+                     : outcome.code == ExitCode::ok       ? RunState::done
+                     : outcome.code == ExitCode::diverged ? RunState::diverged
+                                                          : RunState::failed;
+  folder.set_status(state, 0, worst);
+  if (interrupted) {
+    say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
+    return static_cast<ExitCode>(128 + caught_signal());
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const auto results = write_study_results(folder.path(), resolved.study, plan);
+  if (!o.quiet) say(fmt::format("trained in {}", duration(seconds)));
+  show(o, results, folder.path(), study_summary(folder, plan, outcome));
+  return outcome.code;
+}
+
+void add_train(CLI::App& app, Program& program) {
+  auto* command = app.add_subcommand("train", "Train any configuration; with seeds or a sweep, a study");
+  const auto options = std::make_shared<CommonOptions>();
+  add_common_options(*command, *options, {});
+  command->callback([options, &program] {
+    program.action = [options, &program] { return run_study("train", *options, {}, program.command_line, false); };
+  });
+}
+
+}  // namespace entk::app

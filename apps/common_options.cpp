@@ -1,0 +1,112 @@
+#include "common_options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "entk/base/threads.h"
+#include "entk/experiments/config_layers.h"
+#include "entk/io/strict_json.h"
+
+namespace entk::app {
+
+void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets) {
+  if (!presets.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, file] : presets) names.push_back(name);
+    command.add_option("--preset", o.preset, fmt::format("{} [{}]", fmt::join(names, ", "), names[0]))->type_name("NAME");
+  }
+  command.add_option("--config", o.config, "JSON file over the preset (or the defaults)")->type_name("FILE");
+  command.add_option("--set", o.set, "one key, as train.steps=10; repeatable")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")->type_name("N,N")->delimiter(',');
+  command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
+      ->type_name("KEY=V,V")->allow_extra_args(false);
+  command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
+  command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
+  command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
+  command.add_option("--out", o.out, "new folder [runs/<command>-<UTC time>]")->type_name("DIR");
+  command.add_option("--resume", o.resume, "go on in a folder; finished runs are skipped")->type_name("DIR");
+  command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
+  command.add_flag("--force", o.force, "run although the memory estimate says no");
+  command.add_flag("--print-config", o.print_config, "print the configuration and stop");
+  command.add_flag("--json", o.json, "results as JSON on stdout");
+  command.add_flag("--quiet", o.quiet, "no progress");
+  command.add_flag("--verbose", o.verbose, "every record; whole error messages");
+  command.footer(keys_footer());
+}
+
+std::string keys_footer() {
+  std::string text = "Keys for --config and --set, with their defaults:\n";
+  for (const auto& key : run_config_keys()) text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
+  text += "  seeds, sweep\n      as the options of these names: [1, 11], {\"lambda.3\": [0, 10]}";
+  return text;
+}
+
+Resolved resolve(const CommonOptions& o, const Presets& presets) {
+  if (!o.out.empty() && !o.resume.empty()) throw InputError("--out and --resume exclude each other");
+  nlohmann::json json = nlohmann::json::object();
+  Resolved resolved{{}, "command line"};
+  if (!o.resume.empty()) {
+    if (!o.preset.empty() || !o.config.empty()) {
+      throw InputError("--resume takes its configuration from the folder; --preset and --config do not go with it");
+    }
+    resolved.source = (std::filesystem::path(o.resume) / "config.json").string();
+    json = without_resolved(load_json(resolved.source));
+  } else {
+    if (!presets.empty() && o.config.empty()) {
+      std::string file;
+      std::vector<std::string> names;
+      const auto wanted = o.preset.empty() ? presets[0].first : o.preset;
+      for (const auto& [name, of] : presets) {
+        names.push_back(name);
+        if (name == wanted) file = of;
+      }
+      if (file.empty()) {
+        const auto near = nearest_name(wanted, names);
+        throw InputError(fmt::format("--preset: expected {}, got '{}'{}", fmt::join(names, ", "), wanted,
+                                     near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
+      }
+      json = preset(file);
+      resolved.source = "preset " + wanted;
+    }
+    if (!o.config.empty()) {
+      resolved.source = o.config;
+      merge_over(json, load_json(o.config));
+    }
+  }
+  for (const auto& text : o.set) {
+    const auto [path, value] = parse_override(text);
+    // Entries of a list that only the defaults have.
+    const auto top = path.substr(0, path.find('.'));
+    if (top != path && !json.contains(top)) {
+      const auto standard = to_json(RunConfig{});
+      if (standard.contains(top) && standard[top].is_array()) json[top] = standard[top];
+    }
+    set_at(json, path, value);
+    resolved.source += fmt::format(", --set {}", text);
+  }
+  if (!o.seeds.empty()) json["seeds"] = o.seeds;
+  if (!o.sweep.empty()) {
+    json["sweep"] = nlohmann::json::object();
+    for (const auto& text : o.sweep) {
+      const auto axis = parse_sweep(text);
+      json["sweep"][axis.path] = axis.values;
+    }
+  }
+  if (!o.device.empty()) json["device"] = o.device;
+  if (!o.dtype.empty()) json["dtype"] = o.dtype;
+  if (o.threads) json["threads"] = *o.threads;
+  resolved.study = read_study_config(json, resolved.source);
+  // Checked as a whole, and the number of threads taken from it, before any work.
+  const auto config = read_run_config(resolved.study.base, resolved.source);
+  pick_device(config.device);
+  set_threads(static_cast<int>(config.threads));
+  return resolved;
+}
+
+RunFolder open_folder(const CommonOptions& o, const std::string& command) {
+  if (!o.resume.empty()) return RunFolder::open(o.resume);
+  if (!o.out.empty()) return RunFolder::create(o.out);
+  return RunFolder::create_default(command);
+}
+
+}  // namespace entk::app

@@ -1,0 +1,102 @@
+// The program: parses, runs one subcommand, maps what went wrong to an exit code (base/error.h).
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include <iostream>
+#include <new>
+
+#include "commands.h"
+#include "completion.h"
+#include "console.h"
+#include "entk/base/device.h"
+#include "entk/base/threads.h"
+#include "entk/io/json_reader.h"
+#include "entk/kernels/tile_kernels.h"
+#include "signals.h"
+
+namespace entk::app {
+
+namespace {
+
+std::string version_text() {
+  const auto b = build_info();
+  return fmt::format(
+      "entk {} ({}{})\nLibTorch {}, CUDA in LibTorch: {}, entk's CUDA kernels: {}, CUDA devices: {}\n{}: {}, {} threads",
+      b.version, b.git_revision, b.git_dirty ? ", changed" : "", b.torch, b.cuda_torch ? "yes" : "no",
+      b.cuda_kernels ? "compiled" : "not compiled", b.cuda_devices, b.cpu_model,
+      kernels::isa_name(kernels::best_isa()), threads());
+}
+
+std::string quoted(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`;&|<>(){}*?[]#~!") == std::string::npos) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+/// The nearest option or subcommand to a word that is none.
+std::string hint(const CLI::App& app, const std::string& message) {
+  const CLI::App* command = &app;
+  if (!app.get_subcommands().empty()) command = app.get_subcommands()[0];
+  std::vector<std::string> names;
+  for (const auto* option : command->get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const auto* sub : command->get_subcommands([](const CLI::App*) { return true; })) names.push_back(sub->get_name());
+  const auto colon = message.rfind(' ');
+  const auto word = colon == std::string::npos ? message : message.substr(colon + 1);
+  const auto near = nearest_name(word.substr(0, word.find('=')), names);
+  return near ? fmt::format(" (did you mean {}?)", *near) : "";
+}
+
+int run(int argc, char** argv) {
+  Program program;
+  program.command_line = "entk";
+  bool verbose = false;
+  for (int i = 1; i < argc; ++i) {
+    program.command_line += " " + quoted(argv[i]);
+    verbose = verbose || std::string(argv[i]) == "--verbose";
+  }
+  CLI::App app("Wide two-layer networks, their Taylor terms and their good directions", "entk");
+  app.set_version_flag("--version", version_text);
+  app.require_subcommand(1);
+  add_figure1(app, program);
+  add_train(app, program);
+  add_evaluate(app, program);
+  add_compare_devices(app, program);
+  add_report(app, program);
+  auto* completion = app.add_subcommand("completion", "Print the bash completion script");
+  completion->callback([&] {
+    program.action = [&] {
+      fmt::print("{}", bash_completion(app));
+      return ExitCode::ok;
+    };
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    say(e.what() + hint(app, e.what()));
+    return static_cast<int>(ExitCode::bad_input);
+  }
+  catch_signals();
+  try {
+    return static_cast<int>(program.action());
+  } catch (const Error& e) {
+    say(e.what());
+    return static_cast<int>(e.code());
+  } catch (const c10::Error& e) {
+    say(verbose ? e.what() : e.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    say("out of memory");
+  } catch (const std::exception& e) {
+    say(e.what());
+  }
+  return static_cast<int>(ExitCode::failed);
+}
+
+}  // namespace
+
+}  // namespace entk::app
+
+int main(int argc, char** argv) { return entk::app::run(argc, argv); }

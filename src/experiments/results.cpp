@@ -1,0 +1,158 @@
+#include "entk/experiments/results.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "entk/experiments/figure1.h"
+#include "entk/io/atomic_file.h"
+#include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
+#include "entk/report/html.h"
+
+namespace entk {
+
+namespace {
+
+/// Scalars of a JSON object as key and value, nested keys with points.
+void flatten(const nlohmann::json& json, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+  for (const auto& [key, value] : json.items()) {
+    const auto path = prefix.empty() ? key : prefix + "." + key;
+    if (value.is_object() && !value.empty()) {
+      flatten(value, path, out);
+    } else {
+      out.emplace_back(path, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> pairs_of(const std::filesystem::path& file) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (std::filesystem::exists(file)) flatten(load_json(file), "", pairs);
+  return pairs;
+}
+
+void add_files(const FigureFiles& plot, Results& results) {
+  for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
+    if (!file.empty()) results.files.push_back(file);
+  }
+  if (!plot.notice.empty()) results.notices.push_back(plot.notice);
+}
+
+void write_page(const std::filesystem::path& folder, const HtmlPage& page, Results& results) {
+  write_file_atomically(folder / "report.html", page.str());
+  results.files.push_back(folder / "report.html");
+}
+
+Panel metrics_panel(const CsvTable& metrics, const std::string& title,
+                    const std::vector<std::pair<std::string, Label>>& columns) {
+  Panel panel;
+  panel.title = title;
+  panel.x = {"step", true};
+  panel.y.logarithmic = true;
+  const auto steps = metrics.column("step");
+  for (const auto& [name, label] : columns) {
+    const auto values = metrics.column(name);
+    Series series;
+    series.label = label;
+    bool any = false;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i] < 1) continue;
+      series.x.push_back(steps[i]);
+      series.y.push_back(values[i]);
+      any = any || (std::isfinite(values[i]) && values[i] > 0);
+    }
+    if (any) panel.series.push_back(std::move(series));
+  }
+  return panel;
+}
+
+}  // namespace
+
+Results write_run_results(const std::filesystem::path& folder) {
+  Results results;
+  const auto metrics = read_csv(folder / "metrics.csv");
+  Figure figure;
+  figure.panels = {
+      metrics_panel(metrics, "Losses", {{"train_loss", "training"}, {"test_loss", "test"}, {"regularized_loss", "regularized"}}),
+      metrics_panel(metrics, "Regularizers",
+                    {{"R1", rich_text("{/:Italic R}_1")}, {"R2", rich_text("{/:Italic R}_2")},
+                     {"R3", rich_text("{/:Italic R}_3")}, {"R4", rich_text("{/:Italic R}_4")}}),
+      metrics_panel(metrics, "Norms", {{"norm_W", "displacement W"}, {"norm_gradient", "gradient"}})};
+  std::erase_if(figure.panels, [](const Panel& p) { return p.series.empty(); });
+  results.table.title = "Final values";
+  results.table.columns = {Column("quantity"), Column("value")};
+  if (!metrics.rows.empty()) {
+    for (std::size_t i = 0; i < metrics.columns.size(); ++i) {
+      if (!std::isnan(metrics.rows.back()[i])) results.table.rows.push_back({metrics.columns[i], metrics.rows.back()[i]});
+    }
+  }
+  HtmlPage page("entk run " + folder.filename().string());
+  if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
+  page.heading(2, "Results");
+  page.table(results.table);
+  if (!figure.panels.empty() && metrics.rows.size() > 1) {
+    const auto plot = write_figure(folder, "metrics", figure);
+    add_files(plot, results);
+    page.figure(plot, "Recorded quantities over steps.");
+  }
+  page.heading(2, "Configuration");
+  page.key_values(pairs_of(folder / "config.json"));
+  page.heading(2, "Environment");
+  page.key_values(pairs_of(folder / "environment.json"));
+  write_page(folder, page, results);
+  return results;
+}
+
+bool is_published_figure1(const StudyConfig& study) {
+  const auto published = read_study_config(preset("figure1"), "preset figure1");
+  const auto resolved = [](const StudyConfig& s) {
+    auto json = to_json(read_run_config(s.base, "configuration"));
+    for (const char* key : {"seed", "device", "threads", "lambda"}) json.erase(key);
+    for (const char* key : {"checkpoint_seconds", "memory_limit_gb", "kernel"}) json["train"].erase(key);
+    return json;
+  };
+  return resolved(study) == resolved(published);
+}
+
+Results write_study_results(const std::filesystem::path& folder, const StudyConfig& study,
+                            const std::vector<PlannedRun>& plan) {
+  Results results;
+  const auto curves = read_curves(plan, folder);
+  results.table = figure1_table(study, curves, is_published_figure1(study));
+  write_file_atomically(folder / "results.csv", to_csv(results.table));
+  write_file_atomically(folder / "results.md", to_markdown(results.table));
+  HtmlPage page("entk study " + folder.filename().string());
+  if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
+  page.heading(2, "Results");
+  page.table(results.table);
+  bool any = false;
+  for (const auto& c : curves) any = any || c.steps.size() > 1;
+  if (any) {
+    const auto plot = write_figure(folder, "figure1", figure1_plot(study, curves, plan[0].config.data.dimension));
+    add_files(plot, results);
+    page.figure(plot, "R3, training loss and test loss over log_d(step): mean over seeds, bands one standard deviation.");
+  }
+  page.heading(2, "Runs");
+  Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};
+  for (const auto& run : plan) {
+    const auto path = run_path(folder, run);
+    if (!std::filesystem::exists(path / "status.json")) {
+      runs.rows.push_back({run.name, "not started", ""});
+      continue;
+    }
+    const auto status = read_status(path);
+    runs.rows.push_back({run.name, to_string(status.state), status.message});
+  }
+  page.table(runs);
+  page.heading(2, "Configuration");
+  page.key_values(pairs_of(folder / "config.json"));
+  if (!plan.empty()) {
+    page.heading(2, "Environment");
+    page.key_values(pairs_of(run_path(folder, plan[0]) / "environment.json"));
+  }
+  write_page(folder, page, results);
+  return results;
+}
+
+}  // namespace entk

@@ -1,0 +1,26 @@
+// What a finished run or study leaves for its reader: plots, tables, report.html.
+#pragma once
+
+#include "entk/experiments/study.h"
+#include "entk/report/table.h"
+
+namespace entk {
+
+/// What the reader is told: a table for the terminal, files, and notices.
+struct Results {
+  Table table;
+  std::vector<std::filesystem::path> files;
+  std::vector<std::string> notices;
+};
+
+/// Plots of a run's metrics.csv (losses, R1 to R4, norms) and report.html, into its folder.
+Results write_run_results(const std::filesystem::path& folder);
+
+/// figure1.{svg,png,pdf,dat,gp}, results.csv, results.md and report.html, into the study's folder.
+Results write_study_results(const std::filesystem::path& folder, const StudyConfig& study,
+                            const std::vector<PlannedRun>& plan);
+
+/// Whether a configuration is Figure 1 as published, whatever its seeds.
+bool is_published_figure1(const StudyConfig& study);
+
+}  // namespace entk
