@@ -9,7 +9,17 @@
 
 namespace entk::app {
 
-void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets) {
+namespace {
+
+std::string keys_footer(const std::vector<KeyInfo>& keys) {
+  std::string text = "Keys for --config and --set, with their defaults:\n";
+  for (const auto& key : keys) text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
+  return text;
+}
+
+}  // namespace
+
+void add_study_options(CLI::App& command, CommonOptions& o, const Presets& presets, const std::vector<KeyInfo>& keys) {
   if (!presets.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, file] : presets) names.push_back(name);
@@ -18,33 +28,33 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
   command.add_option("--config", o.config, "JSON file over the preset (or the defaults)")->type_name("FILE");
   command.add_option("--set", o.set, "one key, as train.steps=10; repeatable")->type_name("KEY=VALUE")->allow_extra_args(false);
   command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")->type_name("N,N")->delimiter(',');
-  command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
-      ->type_name("KEY=V,V")->allow_extra_args(false);
   command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
   command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
   command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
   command.add_option("--out", o.out, "new folder [runs/<command>-<UTC time>]")->type_name("DIR");
-  command.add_option("--resume", o.resume, "go on in a folder; finished runs are skipped")->type_name("DIR");
-  command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
+  command.add_option("--resume", o.resume, "go on in a folder; what is finished is skipped")->type_name("DIR");
   command.add_flag("--force", o.force, "run although the memory estimate says no");
   command.add_flag("--print-config", o.print_config, "print the configuration and stop");
   command.add_flag("--json", o.json, "results as JSON on stdout");
   command.add_flag("--quiet", o.quiet, "no progress");
   command.add_flag("--verbose", o.verbose, "every record; whole error messages");
-  command.footer(keys_footer());
+  command.footer(keys_footer(keys));
 }
 
-std::string keys_footer() {
-  std::string text = "Keys for --config and --set, with their defaults:\n";
-  for (const auto& key : run_config_keys()) text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
-  text += "  seeds, sweep\n      as the options of these names: [1, 11], {\"lambda.3\": [0, 10]}";
-  return text;
+void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets) {
+  auto keys = run_config_keys();
+  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
+  keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
+  add_study_options(command, o, presets, keys);
+  command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
+      ->type_name("KEY=V,V")->allow_extra_args(false);
+  command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
 }
 
-Resolved resolve(const CommonOptions& o, const Presets& presets) {
+ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const nlohmann::json& standard) {
   if (!o.out.empty() && !o.resume.empty()) throw InputError("--out and --resume exclude each other");
-  nlohmann::json json = nlohmann::json::object();
-  Resolved resolved{{}, "command line"};
+  ResolvedJson resolved{nlohmann::json::object(), "command line"};
+  auto& json = resolved.json;
   if (!o.resume.empty()) {
     if (!o.preset.empty() || !o.config.empty()) {
       throw InputError("--resume takes its configuration from the folder; --preset and --config do not go with it");
@@ -77,9 +87,8 @@ Resolved resolve(const CommonOptions& o, const Presets& presets) {
     const auto [path, value] = parse_override(text);
     // Entries of a list that only the defaults have.
     const auto top = path.substr(0, path.find('.'));
-    if (top != path && !json.contains(top)) {
-      const auto standard = to_json(RunConfig{});
-      if (standard.contains(top) && standard[top].is_array()) json[top] = standard[top];
+    if (top != path && !json.contains(top) && standard.contains(top) && standard[top].is_array()) {
+      json[top] = standard[top];
     }
     set_at(json, path, value);
     resolved.source += fmt::format(", --set {}", text);
@@ -95,7 +104,12 @@ Resolved resolve(const CommonOptions& o, const Presets& presets) {
   if (!o.device.empty()) json["device"] = o.device;
   if (!o.dtype.empty()) json["dtype"] = o.dtype;
   if (o.threads) json["threads"] = *o.threads;
-  resolved.study = read_study_config(json, resolved.source);
+  return resolved;
+}
+
+Resolved resolve(const CommonOptions& o, const Presets& presets) {
+  const auto [json, source] = resolve_json(o, presets, to_json(RunConfig{}));
+  const Resolved resolved{read_study_config(json, source), source};
   // Checked as a whole, and the number of threads taken from it, before any work.
   const auto config = read_run_config(resolved.study.base, resolved.source);
   pick_device(config.device);
@@ -107,6 +121,24 @@ RunFolder open_folder(const CommonOptions& o, const std::string& command) {
   if (!o.resume.empty()) return RunFolder::open(o.resume);
   if (!o.out.empty()) return RunFolder::create(o.out);
   return RunFolder::create_default(command);
+}
+
+RunFolder open_study(const CommonOptions& o, const std::string& command, const nlohmann::json& config,
+                     const std::string& command_line) {
+  auto folder = open_folder(o, command);
+  if (!o.resume.empty()) {
+    const auto before = folder.file("config.json");
+    if (const auto paths = differing_paths(load_json(before), config); !paths.empty()) {
+      throw InputError(fmt::format("{}: a resumed study keeps its configuration; this one changes {}", before.string(),
+                                   fmt::join(paths, ", ")));
+    }
+  } else {
+    folder.write_json("config.json", config);
+    folder.write_text("command.txt", command_line + "\n");
+    folder.write_json("environment.json", environment(pick_device(o.device.empty() ? "auto" : o.device)));
+  }
+  folder.set_status(RunState::running, 0);
+  return folder;
 }
 
 }  // namespace entk::app

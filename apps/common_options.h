@@ -24,9 +24,21 @@ struct CommonOptions {
   bool other_device = false;
 };
 
+/// Of a command that trains configurations of RunConfig.
 void add_common_options(CLI::App& command, CommonOptions& options, const Presets& presets);
+/// Of a study with a configuration of its own; `keys` are what --help lists.
+void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
+                       const std::vector<KeyInfo>& keys);
 
 /// Preset, file, --resume's configuration and flags put together, the later over the earlier.
+/// `standard`: every key with its default.
+struct ResolvedJson {
+  nlohmann::json json;
+  std::string source;  ///< for messages
+};
+ResolvedJson resolve_json(const CommonOptions& options, const Presets& presets, const nlohmann::json& standard);
+
+/// The same as a study of training runs.
 struct Resolved {
   StudyConfig study;
   std::string source;  ///< for messages
@@ -35,8 +47,9 @@ Resolved resolve(const CommonOptions& options, const Presets& presets);
 
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
-
-/// The footer of --help: all keys of a configuration.
-std::string keys_footer();
+/// The folder of a study with a configuration of its own: a new one gets config.json, command.txt and
+/// environment.json, and status `running`. @throws InputError if a resumed one has another configuration.
+RunFolder open_study(const CommonOptions& options, const std::string& command, const nlohmann::json& config,
+                     const std::string& command_line);
 
 }  // namespace entk::app

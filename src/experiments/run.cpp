@@ -75,7 +75,10 @@ class FolderRun {
     const bool resumed = std::filesystem::exists(folder_.file("checkpoint.pt")) ||
                          std::filesystem::exists(folder_.file("checkpoint.previous.pt"));
     if (!resumed) folder_.write_text("command.txt", command + "\n");
-    folder_.write_json("environment.json", environment(config_, device_));
+    auto where = environment(device_);
+    where["dtype"] = config_.dtype;
+    where["seed"] = config_.seed;
+    folder_.write_json("environment.json", where);
     check_memory(config_, device_);
     folder_.set_status(RunState::running, 0);
     problem_ = cache_.problem(config_, device_);
@@ -251,7 +254,7 @@ void check_resumable(const RunFolder& folder, const RunConfig& config, bool othe
   }
 }
 
-nlohmann::json environment(const RunConfig& config, c10::Device device) {
+nlohmann::json environment(c10::Device device) {
   const auto build = build_info();
   return {{"entk", build.version},
           {"git_revision", build.git_revision},
@@ -261,9 +264,7 @@ nlohmann::json environment(const RunConfig& config, c10::Device device) {
           {"device", device.str()},
           {"cpu", build.cpu_model},
           {"instruction_set", kernels::isa_name(kernels::selected_isa())},
-          {"threads", threads()},
-          {"dtype", config.dtype},
-          {"seed", config.seed}};
+          {"threads", threads()}};
 }
 
 }  // namespace entk

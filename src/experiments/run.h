@@ -40,7 +40,7 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
 /// naming the keys.
 void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device);
 
-/// What ran: versions, device, threads, precision, git revision, seeds.
-nlohmann::json environment(const RunConfig& config, c10::Device device);
+/// What runs: versions, device, threads, git revision.
+nlohmann::json environment(c10::Device device);
 
 }  // namespace entk
