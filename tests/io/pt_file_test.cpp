@@ -141,7 +141,7 @@ TEST(PtFile, LibTorchReadsItToo) {
   const TensorDict dict = {{"W", torch::randn({3, 4})}, {"n", torch::arange(5).to(torch::kInt16)}};
   const auto bytes = serialize_pt(dict);
   const auto value =
-      torch::pickle_load(std::vector<char>(bytes.begin(), bytes.end())).toGenericDict();
+      torch::jit::pickle_load(std::vector<char>(bytes.begin(), bytes.end())).toGenericDict();
   ASSERT_EQ(value.size(), 3u);
   for (const auto& [key, tensor] : dict)
     EXPECT_TRUE(identical(value.at(key).toTensor(), tensor)) << key;

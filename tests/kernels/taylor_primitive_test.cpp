@@ -2,7 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "entk/base/error.h"
 #include "entk/kernels/noise.h"
@@ -47,7 +48,8 @@ Problem problem(int n, int d, int m, bool twins, torch::ScalarType type, int ord
   const auto options = torch::dtype(torch::kFloat64);
   Problem p;
   p.x = torch::randn({n, d}, options);
-  p.w0 = torch::nn::functional::normalize(torch::randn({m, d}, options));
+  p.w0 = torch::randn({m, d}, options);
+  p.w0 /= p.w0.norm(2, 1, true);
   p.a = torch::randn({m}, options).sign();
   if (twins) {
     p.w0 = torch::cat({p.w0.slice(0, 0, m / 2), p.w0.slice(0, 0, m / 2)});

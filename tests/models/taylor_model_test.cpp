@@ -1,7 +1,10 @@
 #include "entk/models/taylor_model.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/optim/sgd.h>
+#include <torch/serialize.h>
+#include <torch/types.h>
 
 #include "entk/base/error.h"
 #include "tests/support/testing.h"

@@ -2,7 +2,8 @@
 // taken, Σ from samples. What the fast forms are compared with.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "entk/models/network.h"
 

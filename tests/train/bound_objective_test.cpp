@@ -1,7 +1,8 @@
 #include "entk/train/bound_objective.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "entk/base/error.h"
 #include "entk/regularizers/regularizers.h"

@@ -1,7 +1,8 @@
 #include "entk/train/trainer.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "entk/base/error.h"
 #include "entk/kernels/noise.h"
