@@ -1,5 +1,6 @@
 #include "entk/experiments/figure1.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -53,6 +54,40 @@ Panel panel(const std::string& title, const std::string& column, bool logarithmi
   return p;
 }
 
+/// Final mean of a column, of each swept λ3 with a finished run.
+std::map<double, double> final_means(const std::vector<SweepCurves>& curves, const std::string& column) {
+  std::map<double, double> means;
+  for (const auto& c : curves) {
+    if (c.steps.empty()) continue;
+    std::vector<double> values;
+    for (const auto& run : c.columns.at(column)) values.push_back(run.back());
+    means[c.swept[0].get<double>()] = mean(values);
+  }
+  return means;
+}
+
+std::string listed(const std::map<double, double>& values) {
+  std::string text;
+  for (const auto& [lambda, value] : values) {
+    text += fmt::format("{}{} at {}", text.empty() ? "" : ", ", format_number(value, 2), lambda);
+  }
+  return text;
+}
+
+Verdict verdict_of(bool held) { return held ? Verdict::held : Verdict::did_not_hold; }
+
+/// Why sizes cannot tell; empty where they can. The bounds are the quick preset's sizes.
+std::string too_small(const RunConfig& c) {
+  constexpr std::int64_t dimension = 50, samples = 354, width = 2000, steps = 4000;
+  if (c.data.dimension >= dimension && c.data.samples >= samples && c.model.width >= width && c.train.steps >= steps) return "";
+  return fmt::format("needs d ≥ {}, n ≥ {}, m ≥ {} and {} steps; this run has {}, {}, {} and {}", dimension, samples, width,
+                     steps, c.data.dimension, c.data.samples, c.model.width, c.train.steps);
+}
+
+bool has_paper_sizes(const RunConfig& c) {
+  return c.data.dimension >= 100 && c.data.samples >= 1000 && c.model.width >= 10000 && c.train.steps >= 20000;
+}
+
 Uncertain last(const SweepCurves& curves, const std::string& column) {
   std::vector<double> values;
   for (const auto& run : curves.columns.at(column)) values.push_back(run.back());
@@ -97,6 +132,79 @@ Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& cu
     table.rows.push_back(std::move(row));
   }
   return table;
+}
+
+bool asks_figure1(const StudyConfig& study) {
+  if (study.sweep.size() != 1 || study.sweep[0].path != "lambda.3") return false;
+  const auto& values = study.sweep[0].values;
+  const auto has = [&](double wanted) {
+    return std::any_of(values.begin(), values.end(), [&](const auto& v) { return v.is_number() && v.template get<double>() == wanted; });
+  };
+  const auto config = read_run_config(study.base, "configuration");
+  const auto target = config.data.target.value("name", "");
+  return has(0) && has(10) && config.model.order == 2 && config.model.linear_term && config.loss == "square" &&
+         config.data.source != "file" && (target == "figure1" || target == "figure1_text");
+}
+
+std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published) {
+  const auto& paper = figure1_paper_values();
+  const auto train = final_means(curves, "train_loss"), test = final_means(curves, "test_loss"), r3 = final_means(curves, "R3");
+  std::vector<Claim> claims;
+  const auto add = [&](const char* statement, const std::string& paper_value, const std::string& ours, bool held,
+                       const std::string& criterion) {
+    claims.push_back({"Figure 1", statement, paper_value, ours, verdict_of(held), criterion, "figure1"});
+  };
+
+  double worst = 0;
+  for (const auto& c : curves) {
+    if (c.steps.empty()) continue;
+    for (const auto& run : c.columns.at("train_loss")) worst = std::max(worst, run.back() / run.front());
+  }
+  add("The training loss comes near zero for every λ3.", "near zero", listed(train), worst <= 0.05,
+      fmt::format("final training loss at most 5% of that at W = 0, in every run; the largest is {}%", format_number(100 * worst, 2)));
+
+  const bool compared = test.count(0) && test.count(10);
+  const double ratio = compared ? test.at(10) / test.at(0) : NAN;
+  add("R3 makes the model learn the whole signal: the test loss at λ3 = 10 is far below that at λ3 = 0.", "0.50 at 0, 0.14 at 10",
+      listed(test), ratio < 0.5, fmt::format("test loss at λ3 = 10 below half of that at 0; the ratio is {}", format_number(ratio, 2)));
+
+  bool falls = true;
+  for (auto it = r3.begin(); it != r3.end() && std::next(it) != r3.end(); ++it) falls = falls && std::next(it)->second < it->second;
+  add("R3 grows large for small λ3 and stays small for large λ3.", "", listed(r3), falls && r3.size() > 1,
+      "final R3 lower at each larger λ3");
+
+  const bool around = test.count(1) && test.count(10) && test.count(100);
+  const auto least = std::min_element(test.begin(), test.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  add("The test loss is least at λ3 = 10.", "0.14 at 10; 0.17 at 1 and 0.22 at 100 beside it", listed(test),
+      least != test.end() && least->first == 10, "least final test loss among the weights swept is that at λ3 = 10");
+  if (!around || !has_paper_sizes(config)) {
+    claims.back().verdict = Verdict::too_small_to_tell;
+    claims.back().reason += "; needs λ3 = 1, 10 and 100 at the paper's sizes (d = 100, n = 1000, m = 10000, 20000 steps)";
+  }
+
+  double apart = 0;
+  for (const auto& [lambda, value] : test) {
+    if (const auto found = paper.find(lambda); found != paper.end()) apart = std::max(apart, std::abs(value - found->second));
+  }
+  add("The final test losses.", listed(paper), listed(test), published && apart <= 0.05,
+      fmt::format("each within 0.05 of the figure's, which is read by eye; the farthest is {} away", format_number(apart, 2)));
+  if (!published) {
+    claims.back().verdict = Verdict::too_small_to_tell;
+    claims.back().reason = "each within 0.05 of the figure's; to be compared for the published configuration alone";
+  }
+
+  const auto why = too_small(config);
+  const bool all = std::all_of(curves.begin(), curves.end(), [](const auto& c) { return c.missing == 0 && !c.steps.empty(); });
+  for (auto& claim : claims) {
+    if (!all) {
+      claim.verdict = Verdict::not_run;
+      claim.reason += "; not every run is done";
+    } else if (!why.empty()) {
+      claim.verdict = Verdict::too_small_to_tell;
+      claim.reason += "; " + why;
+    }
+  }
+  return claims;
 }
 
 }  // namespace entk

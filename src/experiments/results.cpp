@@ -122,6 +122,10 @@ Results write_study_results(const std::filesystem::path& folder, const StudyConf
   results.table = figure1_table(study, curves, is_published_figure1(study));
   write_file_atomically(folder / "results.csv", to_csv(results.table));
   write_file_atomically(folder / "results.md", to_markdown(results.table));
+  if (asks_figure1(study) && !plan.empty()) {
+    write_claims(folder, figure1_claims(plan[0].config, curves, is_published_figure1(study)));
+    results.files.push_back(folder / "claims.json");
+  }
   HtmlPage page("entk study " + folder.filename().string());
   if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
   page.heading(2, "Results");

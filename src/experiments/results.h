@@ -16,7 +16,8 @@ struct Results {
 /// Plots of a run's metrics.csv (losses, R1 to R4, norms) and report.html, into its folder.
 Results write_run_results(const std::filesystem::path& folder);
 
-/// figure1.{svg,png,pdf,dat,gp}, results.csv, results.md and report.html, into the study's folder.
+/// figure1.{svg,png,pdf,dat,gp}, results.csv, results.md and report.html, into the study's folder; for a
+/// study that asks Figure 1's question claims.json as well.
 Results write_study_results(const std::filesystem::path& folder, const StudyConfig& study,
                             const std::vector<PlannedRun>& plan);
 
