@@ -1,0 +1,55 @@
+# Installs entk, builds tests/consumer against the install tree and runs it; then offers it another
+# version of LibTorch, which it must refuse saying why.
+# Run with -DBUILD= (entk's build folder) -DSOURCE= (tests/consumer) -DTORCH= (LibTorch's folder)
+# -DTORCH_VERSION= -DWORK= (a folder to make anew) -DCOMPILER=.
+cmake_minimum_required(VERSION 3.22)
+file(REMOVE_RECURSE "${WORK}")
+# From outside nothing may lead to LibTorch.
+unset(ENV{CMAKE_PREFIX_PATH})
+unset(ENV{Torch_DIR})
+
+function(run what expected)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(expected STREQUAL "works" AND NOT result EQUAL 0)
+    message(FATAL_ERROR "${what} failed:\n${output}")
+  elseif(expected STREQUAL "fails" AND result EQUAL 0)
+    message(FATAL_ERROR "${what} was to be refused:\n${output}")
+  endif()
+  string(REGEX REPLACE "[ \n]+" " " output "${output}")  # CMake breaks its lines
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+run("cmake --install" works ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${WORK}/installed")
+foreach(file include/entk/entk.h include/entk/models/network.h bin/entk share/bash-completion/completions/entk)
+  if(NOT EXISTS "${WORK}/installed/${file}")
+    message(FATAL_ERROR "not installed: ${file}")
+  endif()
+endforeach()
+run("the installed program" works "${WORK}/installed/bin/entk" --version)
+if(NOT output MATCHES "LibTorch ${TORCH_VERSION}")
+  message(FATAL_ERROR "the installed program does not name LibTorch ${TORCH_VERSION}: ${output}")
+endif()
+
+set(configure ${CMAKE_COMMAND} -S "${SOURCE}" "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCMAKE_PREFIX_PATH=${WORK}/installed")
+run("the consumer's configuration" works ${configure} -B "${WORK}/build")
+run("the consumer's build" works ${CMAKE_COMMAND} --build "${WORK}/build")
+run("the consumer" works "${WORK}/build/consumer")
+
+# Another LibTorch: the same but for the version that it says it is.
+file(MAKE_DIRECTORY "${WORK}/other/share/cmake/Torch")
+foreach(folder include lib)
+  file(CREATE_LINK "${TORCH}/${folder}" "${WORK}/other/${folder}" SYMBOLIC)
+endforeach()
+file(COPY "${TORCH}/share/cmake/Torch/TorchConfig.cmake" DESTINATION "${WORK}/other/share/cmake/Torch")
+file(WRITE "${WORK}/other/share/cmake/Torch/TorchConfigVersion.cmake" "set(PACKAGE_VERSION \"2.99.0\")\n")
+foreach(way "-DTorch_DIR=${WORK}/other/share/cmake/Torch" "-DCMAKE_PREFIX_PATH=${WORK}/other\;${WORK}/installed")
+  run("another LibTorch (${way})" fails ${configure} -B "${WORK}/refused" "${way}")
+  if(NOT output MATCHES "built with LibTorch ${TORCH_VERSION}, and the one at [^ ]*/other is 2.99.0")
+    message(FATAL_ERROR "another LibTorch was refused without the reason: ${output}")
+  endif()
+  file(REMOVE_RECURSE "${WORK}/refused")
+endforeach()
+run("a folder without LibTorch" fails ${configure} -B "${WORK}/refused" "-DTorch_DIR=${WORK}")
+if(NOT output MATCHES "no LibTorch found")
+  message(FATAL_ERROR "a folder without LibTorch was refused without the reason: ${output}")
+endif()

@@ -1,0 +1,15 @@
+// Trains a small model through the installed headers and library; exit 0 where that made the loss smaller.
+#include <entk/entk.h>
+
+#include <cstdio>
+
+int main() {
+  const auto data = entk::sphere_data({.dimension = 5, .samples = 40, .test_samples = 0},
+                                      entk::figure1_target(5, entk::InputLaw::sphere, 1));
+  const entk::Network network(entk::NetworkOptions{.dimension = 5, .width = 40});
+  const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, 6);
+  const auto result = entk::Trainer(entk::TaylorModel(network), entk::square_loss() + 1.0 * entk::R3(sigma), {.steps = 20}).fit(data);
+  const double first = result.records.front().train_loss, last = result.last.train_loss;
+  std::printf("training loss %g to %g\n", first, last);
+  return last < first ? 0 : 1;
+}
