@@ -8,6 +8,7 @@
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
 #include "entk/experiments/bench.h"
+#include "entk/experiments/bench_growth.h"
 #include "entk/experiments/config.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
@@ -23,7 +24,7 @@ const std::vector<std::string> default_sizes = {"1000x100x10000", "250x100x10000
 struct Options {
   BenchOptions bench;
   std::vector<std::string> sizes = default_sizes, pieces = bench_pieces();
-  std::string dtype = "float32", device = "cpu", kernel = "automatic", out;
+  std::string dtype = "float32", device = "cpu", kernel = "automatic", out, growth;
   bool json = false;
 };
 
@@ -51,7 +52,15 @@ KernelMode read_mode(const std::string& name) {
   return KernelMode::automatic;
 }
 
+ExitCode draw(const std::string& numbers) {
+  const auto results = draw_growth(numbers);
+  if (!results.files.notice.empty()) say(results.files.notice);
+  fmt::print("{}\nplot: {}\n", to_text(results.slopes), results.files.svg.empty() ? results.files.script.string() : results.files.svg.string());
+  return ExitCode::ok;
+}
+
 ExitCode bench(Options o) {
+  if (!o.growth.empty()) return draw(o.growth);
   for (const auto& text : o.sizes) o.bench.sizes.push_back(read_size(text));
   o.bench.pieces = o.pieces;
   o.bench.dtype = read_dtype(o.dtype);
@@ -85,6 +94,8 @@ void add_bench(CLI::App& app, Program& program) {
   command->add_option("--dtype", o->dtype, "float32 or float64 [float32]")->check(CLI::IsMember({"float32", "float64"}));
   command->add_option("--device", o->device, "cpu, cuda, cuda:1 or auto [cpu]")->type_name("NAME");
   command->add_option("--out", o->out, "write the JSON to this file too")->type_name("FILE");
+  command->add_option("--growth", o->growth, "draw the results.json of bench/compare.py --growth, beside it, and fit its slopes; times nothing")
+      ->type_name("FILE");
   command->add_flag("--json", o->json, "JSON instead of the table");
   command->callback([o, &program] { program.action = [o] { return bench(*o); }; });
 }

@@ -122,7 +122,7 @@ class Bench {
  public:
   explicit Bench(const BenchOptions& options) : o_(options) {}
 
-  std::vector<BenchRow> rows(const BenchSize& size, int threads, const MachinePeak& peak) {
+  std::vector<BenchRow> rows(const BenchSize& size, int threads) {
     const Threads set(threads);
     const bool with_tests = wants("evaluation");
     BenchProblem problem(size, o_, with_tests);
@@ -133,10 +133,6 @@ class Bench {
       row.piece = piece;
       row.threads = threads;
       measure(problem, row);
-      // The projector is made in float64 whatever the run's type.
-      const double operations = piece == "projector" ? peak.operations / (o_.dtype == at::kFloat ? 2 : 1) : peak.operations;
-      row.operations_fraction = row.operations / row.seconds / operations;
-      row.bytes_fraction = row.bytes / row.seconds / peak.bytes;
       rows.push_back(std::move(row));
     }
     return rows;
@@ -249,6 +245,12 @@ MachinePeak cpu_peak(int count) {
   return peak;
 }
 
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+}
+
 MachinePeak gpu_peak(c10::Device device, c10::ScalarType dtype) {
   const at::NoGradGuard no_grad;
   MachinePeak peak;
@@ -290,11 +292,22 @@ BenchResult run_bench(const BenchOptions& options) {
   BenchResult result;
   Bench bench(options);
   for (const int count : options.threads) {
-    result.peaks.push_back(measure_peak(options.device, options.dtype, count));
+    const std::size_t first = result.rows.size();
     for (const auto& size : options.sizes) {
-      auto rows = bench.rows(size, count, result.peaks.back());
+      auto rows = bench.rows(size, count);
       std::move(rows.begin(), rows.end(), std::back_inserter(result.rows));
     }
+    // Before the peaks, whose arrays are larger than small problems'.
+    if (result.peaks.empty()) result.peak_memory_bytes = peak_memory();
+    const auto peak = measure_peak(options.device, options.dtype, count);
+    for (std::size_t i = first; i < result.rows.size(); ++i) {
+      auto& row = result.rows[i];
+      // The projector is made in float64 whatever the run's type.
+      const bool twice = row.piece == "projector" && options.dtype == at::kFloat;
+      row.operations_fraction = row.operations / row.seconds / peak.operations * (twice ? 2 : 1);
+      row.bytes_fraction = row.bytes / row.seconds / peak.bytes;
+    }
+    result.peaks.push_back(peak);
   }
   return result;
 }
@@ -336,9 +349,7 @@ nlohmann::json bench_json(const BenchResult& result, const BenchOptions& options
                             {"gflops", r.operations / r.seconds / 1e9}, {"of_peak_operations", r.operations_fraction},
                             {"gigabytes_per_second", r.bytes / r.seconds / 1e9}, {"of_peak_bytes", r.bytes_fraction}});
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  json["peak_memory_bytes"] = static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
+  json["peak_memory_bytes"] = result.peak_memory_bytes;
   return json;
 }
 

@@ -36,7 +36,6 @@ struct BenchOptions {
 /// with the square loss and 10 R3), evaluation (the loss on test_samples points, tables made anew).
 const std::vector<std::string>& bench_pieces();
 
-/// Multiply-adds a second, bytes a second.
 struct MachinePeak {
   int threads = 1;
   double operations = 0;  ///< multiplies and adds a second, in registers; a large product's on a GPU
@@ -59,13 +58,14 @@ struct BenchRow {
 struct BenchResult {
   std::vector<MachinePeak> peaks;  ///< one for each number of threads, in the run's own type
   std::vector<BenchRow> rows;
+  std::int64_t peak_memory_bytes = 0;  ///< of this process, after the first number of threads
 };
 
 /// One row for each size, number of threads and piece. @throws InputError for an unknown piece.
 BenchResult run_bench(const BenchOptions& options);
 
 Table bench_table(const BenchResult& result);
-/// Rows, peaks, versions, device and the peak memory of this process.
+/// Rows, peaks, versions, device and peak memory.
 nlohmann::json bench_json(const BenchResult& result, const BenchOptions& options);
 
 }  // namespace entk
