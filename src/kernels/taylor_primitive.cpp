@@ -7,6 +7,9 @@
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/cpu_primitive.h"
 #include "entk/kernels/reference.h"
+#if ENTK_HAS_CUDA
+#include "entk/kernels/cuda/cuda_primitive.h"
+#endif
 
 namespace entk {
 
@@ -59,12 +62,19 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
   }
   if (!activation.derivative) throw InputError("activation: it has no derivatives");
   const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
-  if (options.mode == KernelMode::reference || !x.is_cpu()) {
+  const auto plain = [&] {
     return kernels::make_aten_primitive(points, start, signs, activation, options.orders);
-  }
+  };
+  if (options.mode == KernelMode::reference || !(x.is_cpu() || (ENTK_HAS_CUDA && x.is_cuda()))) return plain();
   const PrimitiveSizes sizes{x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders,
                              static_cast<int>(x.element_size())};
   const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
+#if ENTK_HAS_CUDA
+  if (x.is_cuda()) {
+    auto primitive = kernels::make_cuda_primitive(points, start, signs, activation, options.orders, mode);
+    return primitive ? primitive : plain();
+  }
+#endif
   return kernels::make_cpu_primitive(points, start, signs, activation, options.orders, mode,
                                      options.isa.value_or(kernels::selected_isa()));
 }

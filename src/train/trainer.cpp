@@ -3,11 +3,15 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <string_view>
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/recordable_stepper.h"
 
 namespace entk {
 
@@ -24,26 +28,47 @@ double now() {
 /// synchronisation.
 class Latch {
  public:
-  explicit Latch(c10::Device device) : first_(at::full({}, never, at::TensorOptions(at::kLong).device(device))) {}
+  explicit Latch(c10::Device device)
+      : first_(at::full({}, never, at::TensorOptions(at::kLong).device(device))), now_(at::zeros_like(first_)) {}
   void see(const at::Tensor& loss, std::int64_t step) {
     if (loss.is_cpu()) {
       if (!std::isfinite(loss.item<double>()) && first_seen_ == never) first_seen_ = step;
       return;
     }
-    first_ = at::where(at::isfinite(loss), first_, first_.clamp_max(step));
+    first_.copy_(at::where(at::isfinite(loss), first_, first_.clamp_max(step)));
+  }
+  /// The next recorded look is at `step`.
+  void set(std::int64_t step) {
+    if (next_ != step) now_.fill_(step);
+    next_ = step + 1;
+  }
+  /// see() for a recording, which counts its steps itself.
+  void see_recorded(const at::Tensor& loss) {
+    first_.copy_(at::where(at::isfinite(loss), first_, at::minimum(first_, now_)));
+    now_.add_(1);
   }
   /// −1 where every loss was finite.
   std::int64_t read() {
-    if (first_seen_ == never && !first_.is_cpu()) first_seen_ = first_.item<std::int64_t>();
+    if (first_seen_ == never) first_seen_ = first_.item<std::int64_t>();
     return first_seen_ == never ? -1 : first_seen_;
   }
   bool is_free_to_read() const { return first_.is_cpu(); }
 
  private:
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-  at::Tensor first_;
-  std::int64_t first_seen_ = never;
+  at::Tensor first_, now_;
+  std::int64_t first_seen_ = never, next_ = -1;
 };
+
+/// Whether nothing but the paper's own losses and regularizers is asked for: pure functions of their
+/// arguments, the same operations at every step.
+bool is_the_papers(const Objective& objective) {
+  constexpr std::array<std::string_view, 7> names = {"square", "pseudo_huber", "logistic", "R1", "R2", "R3", "R4"};
+  const auto known = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  return known(objective.loss.name) && std::all_of(objective.terms.begin(), objective.terms.end(), [&](const Term& term) {
+           return term.weight == 0 || (known(term.name) && term.reads != TermReads::model);
+         });
+}
 
 class Run {
  public:
@@ -73,8 +98,18 @@ class Run {
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
+    if (options_.graphs && is_the_papers(bound_.objective())) {
+      recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
+    }
     std::int64_t step = options_.start_step;
     for (; step < options_.steps; ++step) {
+      if (play_step(step)) {
+        if (const int signal = options_.interrupted ? options_.interrupted() : 0; signal > 0) {
+          result_.signal = signal;
+          return finish(step + 1, Outcome::interrupted);
+        }
+        continue;
+      }
       const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
       latch_.see(evaluation.regularized, step);
       const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
@@ -104,16 +139,51 @@ class Run {
     return !result_.records.empty() && result_.records.back().step == step;
   }
 
-  void take_step(std::int64_t step, const Evaluation& evaluation) {
+  /// Rate and noise of a step.
+  Update update_at(std::int64_t step) const {
     Update update;
     update.learning_rate = learning_rate_at(options_.schedule, options_.learning_rate, step);
-    update.extra = evaluation.extra;
     if (options_.noise_variance > 0) {
       const double deviation = std::sqrt(options_.noise_variance / static_cast<double>(w_.numel()));
       update.noise = kernels::NoiseCode{options_.seed, static_cast<std::uint32_t>(step), deviation};
     }
+    return update;
+  }
+
+  void take_step(std::int64_t step, const Evaluation& evaluation) {
+    Update update = update_at(step);
+    update.extra = evaluation.extra;
     stepper_->step(w_, evaluation.cotangents, update);
     ++steps_since_record_;
+  }
+
+  /// Steps done the ordinary way before one is recorded: libraries set themselves up meanwhile.
+  static constexpr std::int64_t steps_before_recording = 3;
+
+  /// A step played from its recording. False where the step is to be done the ordinary way: nothing can
+  /// be recorded, or the host wants to look.
+  bool play_step(std::int64_t step) {
+    if (!recordable_ || step < options_.start_step + steps_before_recording || step % look_every == 0 ||
+        is_record_step(step) || (options_.on_checkpoint && now() - saved_ > options_.checkpoint_seconds)) {
+      return false;
+    }
+    recordable_->prepare(update_at(step));
+    latch_.set(step);
+    if (!graph_) {
+      graph_ = options_.graphs(w_.device(), [this] {
+        const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+        latch_.see_recorded(evaluation.regularized);
+        recordable_->take(w_, evaluation.cotangents, evaluation.extra);
+      });
+      if (!graph_) {
+        recordable_ = nullptr;
+        return false;
+      }
+      result_.kernel += ", recorded";
+    }
+    graph_->play();
+    ++steps_since_record_;
+    return true;
   }
 
   Record measure(std::int64_t step, const Evaluation& evaluation) {
@@ -200,6 +270,8 @@ class Run {
   ExpansionAt test_;
   at::Tensor test_targets_;
   std::unique_ptr<Stepper> stepper_;
+  RecordableStepper* recordable_ = nullptr;  // stepper_ where steps are recorded
+  std::unique_ptr<DeviceGraph> graph_;
   TrainResult result_;
   double started_ = 0, interval_started_ = 0, saved_ = 0;
   std::int64_t steps_since_record_ = 0;

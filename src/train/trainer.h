@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "entk/base/device.h"
+#include "entk/kernels/device_graph.h"
 #include "entk/train/bound_objective.h"
 #include "entk/train/record.h"
 #include "entk/train/schedule.h"
@@ -31,6 +32,9 @@ struct TrainerOptions {
   std::int64_t start_step = 0;               ///< steps that W has already taken
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};
+  /// On CUDA a step of the paper's own losses and regularizers is recorded once and played again. A
+  /// user's term may do something else at every step, which a recording would freeze: never recorded.
+  GraphRecorder graphs = record_graph;
 
   /// Called at every record; false stops the run after it.
   std::function<bool(const Record&, const Timing&)> on_record{};

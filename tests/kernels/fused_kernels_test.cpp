@@ -1,0 +1,181 @@
+// The fused kernels, run lane by lane on the host, against float64.
+#include "entk/kernels/fused_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "entk/kernels/noise.h"
+#include "entk/kernels/reference.h"
+#include "tests/support/emulated_device.h"
+#include "tests/support/kernel_bounds.h"
+#include "tests/support/testing.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define ENTK_SKIP_UNDER_TSAN GTEST_SKIP() << "ThreadSanitizer does not follow fibers"
+#else
+#define ENTK_SKIP_UNDER_TSAN static_cast<void>(0)
+#endif
+
+namespace entk {
+namespace {
+
+using kernels::fused::FusedOptions;
+using testing::BoundedProblem;
+using testing::close;
+using testing::EmulatedLauncher;
+using testing::identical;
+
+struct Shape {
+  int n, d, m;
+};
+
+const std::vector<Shape> odd_shapes = {{1, 1, 1}, {2, 3, 2}, {3, 2, 5}, {31, 5, 62}, {33, 13, 66}, {131, 37, 70}, {5, 131, 34}};
+
+std::shared_ptr<const TaylorPrimitive> emulated(const BoundedProblem& p, const FusedOptions& options,
+                                                bool tf32 = false, std::int64_t slots = 4, bool reversed = false) {
+  return kernels::fused::make_fused_primitive(std::make_shared<EmulatedLauncher>(tf32, slots, reversed), p.x, p.w0,
+                                              p.a, testing::smooth_activation(), options);
+}
+
+TEST(SplitFloat, HighAndLowMissAtMostHalfAUnitOfFloat32) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 100000; ++i) {
+    const float x = std::ldexp(static_cast<float>(random()) / 4294967296.0f + 0.5f, static_cast<int>(random() % 160) - 80);
+    const auto parts = kernels::split_tf32(x);
+    const double high = kernels::float_of(parts.high), low = kernels::float_of(parts.low & kernels::tf32_mask);
+    ASSERT_EQ(parts.high & ~kernels::tf32_mask, 0u);
+    ASSERT_LE(std::fabs(x - high), std::fabs(x) * 0x1p-11);
+    ASSERT_LE(std::fabs(x - high - low), std::fabs(x) * 0x1p-23) << x;
+  }
+}
+
+TEST(SplitFloat, NanStaysNan) {
+  for (std::uint32_t bits : {0x7fffffffu, 0x7f800001u, 0xffffffffu, 0x7fc00000u}) {
+    const auto parts = kernels::split_tf32(kernels::float_of(bits));
+    EXPECT_TRUE(std::isnan(kernels::float_of(parts.high)) || std::isnan(kernels::float_of(parts.low)));
+    EXPECT_TRUE(std::isnan(kernels::round_to_tf32(kernels::float_of(bits))));
+  }
+}
+
+TEST(FusedLayout, PlansCoverEverySampleAndFeatureOnce) {
+  for (std::int64_t n : {1, 127, 1000, 8000}) {
+    for (std::int64_t d : {1, 8, 100, 104, 129, 400}) {
+      const auto layout = kernels::fused::make_layout(n, d, 10000, 2, true);
+      for (std::int64_t slots : {1, 264, 10000}) {
+        const auto plan = kernels::fused::plan_pull(layout, slots);
+        const std::int64_t blocks = layout.rows / kernels::fused::pull_rows;
+        EXPECT_GE(plan.chunks * plan.chunk_blocks, blocks);
+        EXPECT_LT((plan.chunks - 1) * plan.chunk_blocks, blocks) << "an empty chunk would leave its gradient unset";
+        EXPECT_GE(plan.feature_tiles * plan.tile_features(), layout.features);
+        EXPECT_LT((plan.feature_tiles - 1) * plan.tile_features(), layout.features);
+      }
+    }
+  }
+}
+
+TEST(FusedKernels, TermsAndPullBackKeepTheBoundAtOddShapes) {
+  ENTK_SKIP_UNDER_TSAN;
+  for (const Shape& s : odd_shapes) {
+    for (bool twins : {false, true}) {
+      if (twins && s.m % 2) continue;
+      for (int orders : {1, 2, 4}) {
+        if (orders != 2 && s.n * s.d > 1000) continue;
+        SCOPED_TRACE(fmt::format("n={} d={} m={} twins={} orders={}", s.n, s.d, s.m, twins, orders));
+        const BoundedProblem p(s.n, s.d, s.m, twins, orders);
+        const auto primitive = emulated(p, {.orders = orders});
+        ASSERT_TRUE(p.terms_within_bound(primitive->terms(p.w)));
+        ASSERT_TRUE(p.pull_back_within_bound(primitive->pull_back(p.w, p.g)));
+      }
+    }
+  }
+}
+
+TEST(FusedKernels, BitsDoNotDependOnTheOrderOfLanes) {
+  ENTK_SKIP_UNDER_TSAN;
+  const BoundedProblem p(131, 37, 70, true, 2);
+  const auto one = emulated(p, {}), other = emulated(p, {}, false, 4, true);
+  EXPECT_TRUE(identical(one->terms(p.w), other->terms(p.w)));
+  EXPECT_TRUE(identical(one->pull_back(p.w, p.g), other->pull_back(p.w, p.g)));
+}
+
+TEST(FusedKernels, KeepingAndRecomputingInGroupsOfTilesGiveTheSame) {
+  ENTK_SKIP_UNDER_TSAN;
+  const BoundedProblem p(40, 9, 200, true, 2);
+  const auto kept = emulated(p, {}), recomputed = emulated(p, {.mode = KernelMode::recompute, .workspace = 1});
+  EXPECT_EQ(recomputed->mode(), KernelMode::recompute);
+  EXPECT_TRUE(identical(kept->terms(p.w), recomputed->terms(p.w)));
+  EXPECT_TRUE(identical(kept->pull_back(p.w, p.g), recomputed->pull_back(p.w, p.g)));
+  EXPECT_TRUE(identical(kept->terms_along(p.w, p.v), recomputed->terms_along(p.w, p.v)));
+}
+
+TEST(FusedKernels, PlainTf32ErrsByAThousandthAndNoLess) {
+  ENTK_SKIP_UNDER_TSAN;
+  const BoundedProblem p(33, 40, 66, true, 2);
+  const auto exact = p.reference_terms();
+  const double split = testing::relative_error(emulated(p, {})->terms(p.w), exact);
+  const double plain = testing::relative_error(emulated(p, {}, true)->terms(p.w), exact);
+  EXPECT_LT(split, 1e-6);
+  EXPECT_LT(plain, 3e-3);
+  EXPECT_GT(plain, 1e-5) << "TF32's rounding has gone: is the low part used?";
+}
+
+TEST(FusedKernels, DirectionalFormsMatchTheNaiveOnes) {
+  ENTK_SKIP_UNDER_TSAN;
+  for (bool twins : {false, true}) {
+    const BoundedProblem p(37, 9, 134, twins, 2);
+    const auto f = testing::smooth_activation();
+    const auto x = p.x.to(torch::kFloat64), w = p.w.to(torch::kFloat64), v = p.v.to(torch::kFloat64);
+    const auto g = p.directional_g.to(torch::kFloat64);
+    const auto z = x.mm(w.t()), zv = x.mm(v.t()), s1 = p.table(1), s2 = p.table(2);
+    const auto along = torch::stack({(s1 * zv).sum(1), (s2 * z * zv).sum(1)});
+    const auto pulled = (g[0].unsqueeze(1) * s1 + g[1].unsqueeze(1) * s2 * z + g[2].unsqueeze(1) * s2 * zv).t().mm(x);
+    for (KernelMode mode : {KernelMode::keep, KernelMode::recompute}) {
+      const auto primitive = emulated(p, {.mode = mode});
+      EXPECT_TRUE(close(primitive->terms_along(p.w, p.v), along, 1e-6));
+      EXPECT_TRUE(close(primitive->pull_back_along(p.w, p.v, p.directional_g), pulled, 1e-6));
+    }
+  }
+}
+
+TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
+  ENTK_SKIP_UNDER_TSAN;
+  for (bool twins : {false, true}) {
+    const BoundedProblem p(37, 9, 134, twins, 2);
+    for (KernelMode mode : {KernelMode::keep, KernelMode::recompute}) {
+      const auto primitive = emulated(p, {.mode = mode, .workspace = 100000});
+      auto w = p.w.clone();
+      auto want = p.w.to(torch::kFloat64);
+      const auto stepper = primitive->stepper(w);
+      EXPECT_TRUE(identical(stepper->terms(), primitive->terms(w)));
+      const void* address = stepper->terms().data_ptr();
+      for (std::uint32_t step = 0; step < 3; ++step) {
+        const Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{3} << 33, step, 0.5}};
+        const auto noise = kernels::noise_like(want, *update.noise);
+        want -= 0.1 * (p.reference_pull_back(want) + p.v.to(torch::kFloat64) + noise);
+        stepper->step(w, p.g, update);
+        ASSERT_TRUE(close(w, want, 3e-6));
+        ASSERT_TRUE(close(stepper->terms(), p.reference_terms(want), 3e-6));
+        EXPECT_EQ(stepper->terms().data_ptr(), address) << "a recorded graph would read the old terms";
+      }
+      EXPECT_TRUE(identical(primitive->stepper(w)->terms(), stepper->terms()));
+    }
+  }
+}
+
+TEST(FusedKernels, StridedInputsAndANanAreReadRight) {
+  ENTK_SKIP_UNDER_TSAN;
+  BoundedProblem p(19, 6, 66, false, 2);
+  const auto primitive = emulated(p, {});
+  const auto strided = p.w.t().contiguous().t();
+  EXPECT_TRUE(identical(primitive->terms(strided), primitive->terms(p.w)));
+  auto broken = p.w.clone();
+  broken[65][2] = NAN;
+  EXPECT_TRUE(primitive->terms(broken).isnan().all().item<bool>());
+  const auto gradient = primitive->pull_back(broken, p.g);
+  EXPECT_TRUE(gradient[65].isnan().all().item<bool>());
+  EXPECT_FALSE(gradient.narrow(0, 0, 65).isnan().any().item<bool>());
+}
+
+}  // namespace
+}  // namespace entk

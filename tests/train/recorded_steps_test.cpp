@@ -1,0 +1,87 @@
+// Recorded steps, with recordings that do their work again: what the trainer does around them.
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include "entk/regularizers/regularizers.h"
+#include "entk/train/trainer.h"
+#include "tests/support/emulated_device.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using testing::identical;
+
+struct Repeated final : DeviceGraph {
+  explicit Repeated(std::function<void()> work, int& plays) : work(std::move(work)), plays(plays) {}
+  void play() override {
+    ++plays;
+    work();
+  }
+  std::function<void()> work;
+  int& plays;
+};
+
+struct Fitted {
+  TrainResult result;
+  torch::Tensor w;
+  int plays = 0;
+};
+
+/// A run by the fused kernels, emulated; recorded or not.
+Fitted fit(bool recorded, TrainerOptions options, const Term& term) {
+  const auto data = sphere_data({.dimension = 6, .samples = 20, .test_samples = 10, .seed = 1},
+                                figure1_target(6, InputLaw::sphere, 1));
+  Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
+  TaylorModel model(network);
+  Fitted out;
+  options.primitives = [](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
+    return kernels::fused::make_fused_primitive(std::make_shared<testing::EmulatedLauncher>(), x, n.w0, n.a,
+                                                n.activation().functions(), {});
+  };
+  options.graphs = [&](c10::Device, const std::function<void()>& work) -> std::unique_ptr<DeviceGraph> {
+    if (!recorded) return nullptr;
+    return std::make_unique<Repeated>(work, out.plays);
+  };
+  out.result = Trainer(model, square_loss() + term, options).fit(data);
+  out.w = network->w.detach().clone();
+  return out;
+}
+
+TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  const TrainerOptions options{.learning_rate = 0.1, .steps = 23, .noise_variance = 0.5, .schedule = {.kind = ScheduleKind::cosine, .horizon = 30}};
+  const auto plain = fit(false, options, 1e-3 * R4()), recorded = fit(true, options, 1e-3 * R4());
+  EXPECT_EQ(plain.plays, 0);
+  EXPECT_GT(recorded.plays, 5);
+  EXPECT_TRUE(identical(recorded.w, plain.w));
+  ASSERT_EQ(recorded.result.records.size(), plain.result.records.size());
+  for (std::size_t i = 0; i < plain.result.records.size(); ++i) {
+    EXPECT_EQ(recorded.result.records[i].step, plain.result.records[i].step);
+    EXPECT_EQ(recorded.result.records[i].train_loss, plain.result.records[i].train_loss);
+  }
+}
+
+TEST(RecordedSteps, DivergenceIsFoundAtTheStepWhereItHappened) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  const TrainerOptions options{.learning_rate = 1e9, .steps = 40};
+  const auto plain = fit(false, options, 0.0 * R4()), recorded = fit(true, options, 0.0 * R4());
+  EXPECT_EQ(recorded.result.outcome, Outcome::diverged);
+  EXPECT_EQ(recorded.result.last.step, plain.result.last.step);
+}
+
+TEST(RecordedSteps, AUsersTermIsNeverRecorded) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  const auto run = fit(true, {.learning_rate = 0.1, .steps = 12},
+                       0.1 * regularizer("l1", [](const torch::Tensor& w) { return w.abs().mean(); }));
+  EXPECT_EQ(run.plays, 0);
+}
+
+}  // namespace
+}  // namespace entk
