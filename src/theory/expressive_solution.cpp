@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/philox.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/legendre.h"
@@ -40,6 +40,21 @@ std::vector<double> quotients(const SparsePart& sparse, const SigmaSpectrum& spe
 }
 
 }  // namespace
+
+at::Tensor linear_solution(const HarmonicProjector& projector, const at::Tensor& x, const at::Tensor& f_low) {
+  const std::int64_t n = x.size(0);
+  check_vector("f_k", f_low, n);
+  if (n < projector.rank()) {
+    throw InputError(fmt::format("Lemma 2: expected at least n_k = {} samples for W_L, got {}", projector.rank(), n));
+  }
+  const SerialTorch serial;
+  const auto table = projector.features(x);  // n×r
+  const auto scale = table.square().sum(0).sqrt();
+  const auto [q, r] = at::linalg_qr(table / scale);
+  const auto right = q.t().mm(f_low.to(table.options()).unsqueeze(1));
+  const auto solved = at::linalg_solve_triangular(r, right, /*upper=*/true).squeeze(1);
+  return projector.combine(solved / scale).to(at::kCPU);
+}
 
 at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& sparse, const SigmaSpectrum& spectrum) {
   if (!network.symmetric()) throw InputError("Theorem 2: expected the symmetric start (8)(9)");

@@ -10,9 +10,14 @@
 
 #include "entk/data/targets.h"
 #include "entk/models/network.h"
-#include "entk/spectrum/sigma_spectrum.h"
+#include "entk/spectrum/harmonic_projector.h"
 
 namespace entk {
+
+/// W_L: m×d, float64, in the span of Π_{≤k}: the coefficients g of least E_n[(f_L(x;𝓕g) − f_k)²] at the
+/// rows of x (n×d) and the values f_low there (n) (Lemma 2), by QR with columns scaled by 1/λ_l.
+/// @throws InputError if n is below the projector's rank.
+at::Tensor linear_solution(const HarmonicProjector& projector, const at::Tensor& x, const at::Tensor& f_low);
 
 /// W_Q: m×d, float64. @throws InputError for a start that is not symmetric, a sparse part without
 /// directions or of another dimension, or a vanishing μ_l, l ≤ k−1 of the parity of k−1: then

@@ -44,7 +44,7 @@ class Basis {
     for (std::int64_t i = 1; i < pieces; ++i) coefficients += parts[i];
     parallel_for(pieces, [&](std::int64_t i) {
       const SerialTorch serial;
-      narrowed(v, i) -= piece(i).t().mv(coefficients);
+      narrowed(v, i).sub_(piece(i).t().mv(coefficients));
     });
   }
 

@@ -5,8 +5,8 @@
 #include "entk/base/error.h"
 #include "entk/kernels/reference.h"
 #include "entk/regularizers/regularizers.h"
-#include "entk/theory/lanczos.h"
-#include "entk/theory/objective_hessian.h"
+#include "entk/theory/expressive_solution.h"
+#include "entk/theory/landscape.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
@@ -167,6 +167,49 @@ TEST(Lanczos, AtWZeroTheQuadraticModelHasASaddle) {
                                        x.options(), {.max_iterations = 150});
   EXPECT_LT(want, -1e-3);
   EXPECT_NEAR(result.rayleigh, want, 1e-10);
+}
+
+TEST(Landscape, TheSaddleIsRefutedAndACurvedBowlIsNot) {
+  auto network = float64_network(d, m, Initialisation::symmetric);
+  const TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
+  const auto x = random_matrix(60, d, 1);
+  const auto y = x.select(1, 0).square() - 1;
+  const auto zero = torch::zeros({m, d}, torch::kFloat64);
+  const auto judged = [&](double decay) {
+    const auto l2 = regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); });
+    const BoundObjective bound(model, square_loss() + decay * l2, {x, y}, {});
+    return landscape(ObjectiveHessian(bound, zero), {m, d}, x.options(), {.gamma = 1e-3});
+  };
+  const auto saddle = judged(0.0);
+  EXPECT_EQ(saddle.verdict, StationaryVerdict::not_sosp);
+  EXPECT_EQ(saddle.failure_probability, 1);
+  EXPECT_LT(saddle.lanczos.rayleigh, -1e-3);
+  EXPECT_NE(saddle.statement.find("not a second-order stationary point"), std::string::npos);
+  const auto bowl = judged(1.0);
+  EXPECT_EQ(bowl.verdict, StationaryVerdict::none_found);
+  EXPECT_EQ(bowl.gradient_norm, 0);
+  EXPECT_LE(bowl.failure_probability, 1e-6);
+  EXPECT_NEAR(bowl.lanczos.rayleigh, 2 + saddle.lanczos.rayleigh, 0.05);
+  EXPECT_NEAR(saddle.nu, std::pow(m, -0.5), 1e-15);
+}
+
+TEST(Landscape, LemmaThreesLeftSideIsTheExplicitOne) {
+  const Setting s(Initialisation::symmetric);
+  const auto bound = s.bound(square_loss());
+  const ObjectiveHessian hessian(bound, s.w);
+  const auto dense = s.dense_hessian(square_loss());
+  const auto solution = random_matrix(m, d, 21), low = random_matrix(m, d, 22), solution_low = random_matrix(m, d, 23);
+  const auto got = lemma_three(hessian, s.w, low, solution, solution_low, 0.7, 6, 4);
+  std::vector<double> forms;
+  for (std::uint32_t draw = 0; draw < 6; ++draw) {
+    const auto v = (random_signs(m, 4, draw).unsqueeze(1) * solution).flatten();
+    forms.push_back(v.dot(dense.mv(v)).item<double>());
+  }
+  double mean = 0;
+  for (const double f : forms) mean += f / 6;
+  const double along = (hessian.gradient() * (s.w - 2 * solution_low + low)).sum().item<double>();
+  EXPECT_NEAR(got.left_side, mean - along + 2 * hessian.value() - 2 * 0.7, 1e-8 * std::fabs(mean));
+  EXPECT_GT(got.standard_error, 0);
 }
 
 }  // namespace
