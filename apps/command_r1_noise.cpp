@@ -15,10 +15,10 @@ namespace entk::app {
 
 namespace {
 
-const Presets presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}};
+const Presets noise_presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}};
 
 ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
-  const auto [json, source] = resolve_json(o, presets, to_json(NoiseStudyConfig{}));
+  const auto [json, source] = resolve_json(o, noise_presets, to_json(NoiseStudyConfig{}));
   const auto config = read_noise_study_config(json, source);
   const auto plans = plan_noise_study(config, source);
   if (o.print_config) {
@@ -74,7 +74,7 @@ ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
 void add_r1_noise(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("r1-noise", "Does the noise of the descent keep R1 small? and R3's rank d against d + 1");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, presets, noise_study_keys());
+  add_study_options(*command, *options, noise_presets, noise_study_keys());
   command->callback([options, &program] {
     program.action = [options, &program] { return r1_noise(*options, program.command_line); };
   });

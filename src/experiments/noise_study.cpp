@@ -42,7 +42,7 @@ Series curve(const SweepCurves& c, const std::string& column, const std::string&
   return series;
 }
 
-Panel panel_of(const std::string& title) {
+Panel step_panel(const std::string& title) {
   Panel p;
   p.title = rich_text(title);
   p.x = {"step", true};
@@ -51,8 +51,8 @@ Panel panel_of(const std::string& title) {
 }
 
 Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepCurves>& ranks) {
-  auto by_noise = panel_of("Population {/:Italic R}_1, {/:Italic λ}_1 = 0"), by_weight = panel_of("Population {/:Italic R}_1, no noise"),
-       test = panel_of("Test loss, {/:Italic λ}_1 = 0"), rank = panel_of("Test loss by {/:Italic R}_3's rank");
+  auto by_noise = step_panel("Population {/:Italic R}_1, {/:Italic λ}_1 = 0"), by_weight = step_panel("Population {/:Italic R}_1, no noise"),
+       test = step_panel("Test loss, {/:Italic λ}_1 = 0"), rank = step_panel("Test loss by {/:Italic R}_3's rank");
   for (const auto& c : noise) {
     if (!is_there(c)) continue;
     const double sigma2 = c.swept[0].get<double>(), lambda1 = c.swept[1].get<double>();

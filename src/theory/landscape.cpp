@@ -15,7 +15,7 @@ namespace entk {
 
 namespace {
 
-double inner(const at::Tensor& a, const at::Tensor& b) {
+double frobenius(const at::Tensor& a, const at::Tensor& b) {
   const SerialTorch serial;
   return (a.detach().to(at::kDouble) * b.detach().to(at::kDouble)).sum().item<double>();
 }
@@ -48,7 +48,7 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
   l.nu = options.nu > 0 ? options.nu : std::pow(m, -0.5);
   l.gamma = options.gamma > 0 ? options.gamma : std::pow(m, -0.75);
   l.value = hessian.value();
-  l.gradient_norm = std::sqrt(inner(hessian.gradient(), hessian.gradient()));
+  l.gradient_norm = std::sqrt(frobenius(hessian.gradient(), hessian.gradient()));
   const std::int64_t size = c10::multiply_integers(shape);
   const auto missed = [&](int iterations, double smallest, double largest) {
     return lanczos_failure_probability(size, iterations, smallest, largest, l.gamma);
@@ -84,7 +84,7 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
   out.draws = draws;
   out.hessian_part = mean(forms);
   out.standard_error = standard_deviation(forms) / std::sqrt(static_cast<double>(draws));
-  out.gradient_part = inner(hessian.gradient(), w - 2 * solution_low + low);
+  out.gradient_part = frobenius(hessian.gradient(), w - 2 * solution_low + low);
   out.value = hessian.value();
   out.solution_value = solution_value;
   out.left_side = out.hessian_part - out.gradient_part + 2 * out.value - 2 * solution_value;
