@@ -22,6 +22,9 @@ void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
+void add_expressivity(CLI::App& app, Program& program);
+void add_landscape(CLI::App& app, Program& program);
+void add_r1_noise(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
 void add_spectrum(CLI::App& app, Program& program);
 

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "console.h"
 #include "entk/base/threads.h"
 #include "entk/experiments/config_layers.h"
 #include "entk/io/strict_json.h"
+#include "entk/spectrum/legendre.h"
+#include "entk/theory/theorem_weights.h"
 
 namespace entk::app {
 
@@ -15,6 +18,34 @@ std::string keys_footer(const std::vector<KeyInfo>& keys) {
   std::string text = "Keys for --config and --set, with their defaults:\n";
   for (const auto& key : keys) text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
   return text;
+}
+
+/// lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
+void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std::string& source) {
+  for (const auto& text : o.sweep) {
+    const auto path = parse_sweep(text).path;
+    if (path.rfind("lambda", 0) == 0 || path == "model.width" || path == "data.dimension" || path == "data.target") {
+      throw InputError(fmt::format("--theory-weights sets lambda for one m, d and k; --sweep {} does not go with it", path));
+    }
+  }
+  if (json.contains("sweep")) {
+    auto& sweep = json["sweep"];
+    for (auto it = sweep.begin(); it != sweep.end();) it = it.key().rfind("lambda", 0) == 0 ? sweep.erase(it) : std::next(it);
+    if (sweep.empty()) json.erase("sweep");
+  }
+  auto base = json;
+  for (const char* key : {"seeds", "sweep"}) base.erase(key);
+  const auto config = read_run_config(base, source);
+  if (config.data.source == "file") throw InputError("--theory-weights: the degree k of a data file's target is not known");
+  const auto sparse = read_target(JsonReader(config.data.target, source, "data.target"), config.data.dimension,
+                                  input_law(config.data), config.seed).sparse;
+  if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
+  const int k = sparse->degree - 1;
+  json["lambda"] = theorem4_weights(config.model.width, config.data.dimension, k, *o.theory_weights);
+  const auto rank = cumulative_multiplicity(static_cast<int>(config.data.dimension), k);
+  if (config.projector.source != "none" && static_cast<double>(config.projector.rank) != rank) {
+    say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank, config.projector.rank));
+  }
 }
 
 }  // namespace
@@ -48,6 +79,7 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
   add_study_options(command, o, presets, keys);
   command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
       ->type_name("KEY=V,V")->allow_extra_args(false);
+  command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")->type_name("EPS");
   command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
 }
 
@@ -108,7 +140,8 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
 }
 
 Resolved resolve(const CommonOptions& o, const Presets& presets) {
-  const auto [json, source] = resolve_json(o, presets, to_json(RunConfig{}));
+  auto [json, source] = resolve_json(o, presets, to_json(RunConfig{}));
+  if (o.theory_weights) set_theory_weights(o, json, source);
   const Resolved resolved{read_study_config(json, source), source};
   // Checked as a whole, and the number of threads taken from it, before any work.
   const auto config = read_run_config(resolved.study.base, resolved.source);

@@ -20,6 +20,7 @@ struct CommonOptions {
   std::vector<std::string> set, sweep;
   std::vector<std::uint64_t> seeds;
   std::optional<int> threads;
+  std::optional<double> theory_weights;
   bool force = false, print_config = false, json = false, quiet = false, verbose = false;
   bool other_device = false;
 };

@@ -65,6 +65,9 @@ int run(int argc, char** argv) {
   add_evaluate(app, program);
   add_compare_devices(app, program);
   add_bench(app, program);
+  add_expressivity(app, program);
+  add_landscape(app, program);
+  add_r1_noise(app, program);
   add_report(app, program);
   add_spectrum(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");

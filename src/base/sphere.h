@@ -11,5 +11,7 @@ namespace entk {
 at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const RandomStream& stream);
 /// The same rows, each scaled to length `radius`: uniform on the sphere.
 at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
+/// One uniform point of the ball of this radius in R^{rows·d}, as a rows×d matrix.
+at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
 
 }  // namespace entk

@@ -57,6 +57,19 @@ Polynomial dense_polynomial(const LowDegreePlusSparse& o) {
 
 }  // namespace
 
+at::Tensor SparsePart::operator()(const at::Tensor& x) const {
+  return map_rows(x, [&](const double* row) {
+    double sum = 0;
+    for (std::size_t i = 0; i < betas.size(); ++i) {
+      const double t = dot(betas[i], row);
+      double term = alphas[i];
+      for (int p = 0; p < degree; ++p) term *= t;
+      sum += term;
+    }
+    return sum;
+  });
+}
+
 std::vector<double> random_direction(std::int64_t dimension, std::uint64_t seed, std::int64_t index) {
   const auto points = sphere_points(index + 1, dimension, 1.0, RandomStream(Purpose::target_directions, seed));
   const double* row = points.const_data_ptr<double>() + index * dimension;
@@ -103,17 +116,9 @@ Target low_degree_plus_sparse(const LowDegreePlusSparse& o) {
   Target target;
   target.description = fmt::format("low degree (k = {}) + sparse (R = {}, degree {})", o.degree, count, o.degree + 1);
   target.second_moment = count == 0 ? 1.0 : NAN;
-  target.value = [low, betas, alphas = o.alphas, power = o.degree + 1](const at::Tensor& x) {
-    const auto sparse = map_rows(x, [&](const double* row) {
-      double sum = 0;
-      for (std::size_t i = 0; i < betas.size(); ++i) {
-        const double t = dot(betas[i], row);
-        double term = alphas[i];
-        for (int p = 0; p < power; ++p) term *= t;
-        sum += term;
-      }
-      return sum;
-    });
+  if (count > 0) target.sparse = SparsePart{o.degree + 1, o.alphas, betas};
+  target.value = [low, sparse_part = SparsePart{o.degree + 1, o.alphas, betas}](const at::Tensor& x) {
+    const auto sparse = sparse_part(x);
     return low(x) + sparse;
   };
   return target;
@@ -132,7 +137,7 @@ Target figure1_target(std::int64_t dimension, InputLaw law, std::uint64_t seed) 
               return (t * t - 1 + t) / std::sqrt(3.0);
             });
           },
-          fourth / 3};
+          fourth / 3, SparsePart{2, {1 / std::sqrt(3.0)}, {beta}}};
 }
 
 Target figure1_text_target(std::int64_t dimension, InputLaw law, std::uint64_t seed) {
@@ -147,7 +152,7 @@ Target figure1_text_target(std::int64_t dimension, InputLaw law, std::uint64_t s
               return row[0] - 1 + t * t;
             });
           },
-          fourth};
+          fourth, SparsePart{2, {1.0}, {beta}}};
 }
 
 Target figure2_target(std::int64_t dimension, bool exact_scale, std::uint64_t seed) {
@@ -167,7 +172,7 @@ Target figure2_target(std::int64_t dimension, bool exact_scale, std::uint64_t se
               return square / scale + (t * t * t - 3 * t) / std::sqrt(6.0);
             });
           },
-          NAN};
+          NAN, SparsePart{3, {1 / std::sqrt(6.0)}, {beta}}};
 }
 
 }  // namespace entk

@@ -2,10 +2,21 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "entk/data/polynomial.h"
 
 namespace entk {
+
+/// f_sp(x) = Σ_i α_i (β_i·x)^degree, degree = k + 1 (Assumption 1).
+struct SparsePart {
+  int degree = 2;
+  std::vector<double> alphas;
+  std::vector<std::vector<double>> betas;  ///< one a coefficient, of length 1
+
+  /// At rows of x (n×d, float64, CPU): length n.
+  at::Tensor operator()(const at::Tensor& x) const;
+};
 
 /// f* as a function of float64 inputs (n×d, CPU), with what defines it in words.
 struct Target {
@@ -13,6 +24,8 @@ struct Target {
   std::function<at::Tensor(const at::Tensor& x)> value;
   /// E f*(x)² where a closed form is known, else NaN: the loss of the zero model.
   double second_moment;
+  /// f_sp where f* − f_sp has degree at most k.
+  std::optional<SparsePart> sparse{};
 };
 
 /// Assumption 1: f* = f_k + Σ_{i ≤ R} α_i (β_i·x)^(k+1), E f_k² = 1, |α_i| ≤ 1, ‖β_i‖ = 1.

@@ -185,6 +185,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   o.learning_rate = c.train.learning_rate;
   o.steps = c.train.steps;
   o.noise_variance = c.train.noise_variance;
+  o.perturbation = {c.train.perturbation.radius, c.train.perturbation.threshold, c.train.perturbation.interval};
   o.schedule.kind = c.train.schedule.name == "cosine"  ? ScheduleKind::cosine
                     : c.train.schedule.name == "decay" ? ScheduleKind::decay
                                                        : ScheduleKind::constant;

@@ -42,10 +42,16 @@ struct ScheduleConfig {
   std::int64_t horizon = 20000;
 };
 
+struct PerturbationConfig {
+  double radius = 0.0, threshold = 1e-3;
+  std::int64_t interval = 100;
+};
+
 struct TrainConfig {
   double learning_rate = 1.0;
   std::int64_t steps = 20000;
   double noise_variance = 0.0;
+  PerturbationConfig perturbation;
   ScheduleConfig schedule;
   std::string kernel = "automatic";
   double memory_limit_gb = 4.0;
@@ -103,10 +109,18 @@ void describe(V& v, ScheduleConfig& c) {
 }
 
 template <class V>
+void describe(V& v, PerturbationConfig& c) {
+  v.value("radius", c.radius, {.at_least = 0, .at_most = 1e12}, "of the ball W jumps in where the gradient is small; 0: never");
+  v.value("threshold", c.threshold, {.at_least = 0, .at_most = 1e12}, "a gradient of at most this norm is small");
+  v.value("interval", c.interval, {.at_least = 1, .at_most = 4294967295.0}, "steps between looks at the gradient");
+}
+
+template <class V>
 void describe(V& v, TrainConfig& c) {
   v.value("learning_rate", c.learning_rate, {.above = 0, .at_most = 1e12}, "eta of (21)");
   v.value("steps", c.steps, {.at_least = 0, .at_most = 4294967295.0}, "steps to take in all");
   v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
+  v.object("perturbation", c.perturbation);
   v.object("schedule", c.schedule);
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");

@@ -155,6 +155,19 @@ Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w) 
   return result;
 }
 
+at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor& w) const {
+  if (const auto slow = slow_terms(); !slow.empty()) {
+    throw InputError(fmt::format("{}: it goes through the whole model, so it is no expression of its terms and W", slow[0]));
+  }
+  const auto in = inputs_from(terms);
+  auto total = objective_.loss.mean(in.output, in.targets);
+  for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
+    const double weight = objective_.terms[i].weight;
+    if (weight != 0) total = total + weight * term_value(i, in, terms, w);
+  }
+  return total;
+}
+
 at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evaluation) const {
   auto gradient = primitive_->pull_back(w.detach(), evaluation.cotangents);
   if (evaluation.extra.defined()) gradient += evaluation.extra;

@@ -40,6 +40,9 @@ class BoundObjective {
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w) const;
   /// All terms' values, those of weight zero too; no gradient.
   Evaluation values(const at::Tensor& terms, const at::Tensor& w) const;
+  /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
+  /// derivatives. @throws InputError for a term that goes through the whole model.
+  at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
   /// The model's loss at other points, nothing n×m kept.

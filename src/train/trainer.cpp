@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "entk/base/check.h"
+#include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/recordable_stepper.h"
 
@@ -98,7 +99,7 @@ class Run {
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
-    if (options_.graphs && is_the_papers(bound_.objective())) {
+    if (options_.graphs && is_the_papers(bound_.objective()) && options_.perturbation.radius == 0) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
     }
     std::int64_t step = options_.start_step;
@@ -110,7 +111,7 @@ class Run {
         }
         continue;
       }
-      const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+      auto evaluation = bound_.evaluate(stepper_->terms(), w_);
       latch_.see(evaluation.regularized, step);
       const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
       if (look && latch_.read() >= 0) return diverged(step, evaluation);
@@ -118,6 +119,9 @@ class Run {
       if (options_.on_checkpoint && now() - saved_ > options_.checkpoint_seconds) {
         if (latch_.read() >= 0) return diverged(step, evaluation);
         save(step);
+      }
+      if (is_perturbation_step(step) && perturb(step, evaluation)) {
+        evaluation = bound_.evaluate(stepper_->terms(), w_);
       }
       take_step(step, evaluation);
       if (options_.interrupted) {
@@ -137,6 +141,21 @@ class Run {
   }
   bool is_recorded(std::int64_t step) const {
     return !result_.records.empty() && result_.records.back().step == step;
+  }
+
+  bool is_perturbation_step(std::int64_t step) const {
+    return options_.perturbation.radius > 0 && step % options_.perturbation.interval == 0;
+  }
+
+  /// Moves W to a uniform point of the ball around it if the gradient is small; whether it did.
+  bool perturb(std::int64_t step, const Evaluation& evaluation) {
+    const auto& p = options_.perturbation;
+    if (!(at::norm(bound_.gradient(w_, evaluation).to(at::kDouble)).item<double>() <= p.threshold)) return false;
+    w_ += uniform_in_ball(w_.size(0), w_.size(1), p.radius, RandomStream(Purpose::ball, options_.seed, static_cast<std::uint32_t>(step)))
+              .to(w_.device(), w_.scalar_type());
+    stepper_ = bound_.primitive()->stepper(w_);
+    ++result_.perturbations;
+    return true;
   }
 
   /// Rate and noise of a step.
@@ -288,6 +307,12 @@ void check_options(const TrainerOptions& o) {
   if (!(o.noise_variance >= 0) || !std::isfinite(o.noise_variance)) {
     fail("noise_variance", "a finite number of at least 0", o.noise_variance);
   }
+  const auto& p = o.perturbation;
+  if (!(p.radius >= 0) || !std::isfinite(p.radius)) fail("perturbation.radius", "a finite number of at least 0", p.radius);
+  if (!(p.threshold >= 0) || !std::isfinite(p.threshold)) {
+    fail("perturbation.threshold", "a finite number of at least 0", p.threshold);
+  }
+  if (p.interval < 1) fail("perturbation.interval", "at least 1", p.interval);
   if (o.schedule.horizon < 1) fail("schedule.horizon", "at least 1", o.schedule.horizon);
   if (o.start_step < 0 || o.start_step > o.steps) {
     fail("start_step", fmt::format("0 to {} (steps)", o.steps), o.start_step);

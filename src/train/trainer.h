@@ -1,6 +1,9 @@
 // Perturbed gradient descent (21) on the regularized loss:
 //
 //   W^{t+1} = W^t − η_t (∇L_λ(W^t) + Ξ_t),   entries of Ξ_t i.i.d. N(0, σ²/(md))
+//
+// and the other form, of Jin, Ge, Netrapalli, Kakade and Jordan (ICML 2017), Algorithm 2: where the
+// gradient is small, W is first moved to a uniform point of a ball around it.
 #pragma once
 
 #include <atomic>
@@ -21,10 +24,20 @@ struct TrainState {
   at::Tensor w;           ///< m×d
 };
 
+/// Noise only where the gradient is small. The gradient is looked at every `interval` steps and at no
+/// other (so two perturbations are at least that far apart, and nothing needs remembering); where
+/// ‖∇L_λ(W)‖ ≤ threshold, W becomes W + ξ, ξ uniform in the ball of this radius in R^{md}.
+struct SmallGradientPerturbation {
+  double radius = 0.0;           ///< 0: none
+  double threshold = 1e-3;
+  std::int64_t interval = 100;
+};
+
 struct TrainerOptions {
   double learning_rate = 1.0;
   std::int64_t steps = 20000;
   double noise_variance = 0.0;               ///< σ² of (21)
+  SmallGradientPerturbation perturbation{};
   Schedule schedule{};
   std::uint64_t seed = 1;                    ///< of the noise
   KernelMode kernel = KernelMode::automatic;
@@ -61,6 +74,7 @@ struct TrainResult {
   std::vector<Timing> timings;
   std::string message;                ///< for a diverged run: at which step, and what to try
   int signal = 0;
+  std::int64_t perturbations = 0;     ///< made at small gradients, since the run started or resumed
   std::vector<std::string> notices;   ///< what a user should know, as terms that take the slow way
   std::string kernel;                 ///< mode and instruction set that ran
 };

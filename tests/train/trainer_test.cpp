@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
+#include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "entk/regularizers/regularizers.h"
@@ -215,6 +216,73 @@ TEST(Trainer, RegularizingR3LowersTheTestErrorOnLowDegreePlusSparse) {
   EXPECT_LT(test_loss(10.0), 0.7 * test_loss(0.0));
 }
 
+/// f_Q alone from W = 0, a saddle: its gradient is 0 there, and ∇²L has negative eigenvalues.
+struct FromTheSaddle {
+  explicit FromTheSaddle(TrainerOptions options, torch::ScalarType type = torch::kFloat32) : network(small_network(type)) {
+    options.learning_rate = 4.0;
+    TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
+    result = Trainer(model, square_loss(), options).fit(data);
+  }
+  DataSet data = small_data();
+  Network network;
+  TrainResult result;
+  double final_part() const { return result.last.train_loss / result.records[0].train_loss; }
+};
+
+TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
+  const FromTheSaddle plain({.steps = 1500});
+  EXPECT_EQ(plain.network->w.abs().max().item<double>(), 0);
+  EXPECT_EQ(plain.final_part(), 1);
+  const FromTheSaddle every_step({.steps = 1500, .noise_variance = 1e-4});
+  EXPECT_LT(every_step.final_part(), 0.8);
+  const FromTheSaddle where_small({.steps = 1500, .perturbation = {.radius = 1e-2, .threshold = 1e-3, .interval = 200}});
+  EXPECT_LT(where_small.final_part(), 0.8);
+  EXPECT_GE(where_small.result.perturbations, 1);
+  EXPECT_LE(where_small.result.perturbations, 8);
+}
+
+TEST(Trainer, PerturbsWhereTheGradientIsSmallAndNowhereElse) {
+  // By hand in float64: looks every 7 steps, jumps into the ball where the gradient is small.
+  const SmallGradientPerturbation p{.radius = 0.5, .threshold = 0.02, .interval = 7};
+  const FromTheSaddle run({.steps = 60, .perturbation = p, .seed = 5}, torch::kFloat64);
+  auto w = torch::zeros({200, 8}, torch::kFloat64);
+  std::int64_t jumps = 0, looks = 0;
+  const auto& x = run.data.train.x;
+  const auto gradient = [&](const torch::Tensor& at) {
+    const auto leaf = at.detach().requires_grad_(true);
+    const auto t = reference_terms(x, run.network->w0, run.network->a, run.network->activation().functions(), leaf, 2);
+    return torch::autograd::grad({(t[1] - run.data.train.y).square().mean()}, {leaf})[0];
+  };
+  for (std::uint32_t step = 0; step < 60; ++step) {
+    if (step % 7 == 0 && ++looks && gradient(w).norm().item<double>() <= p.threshold) {
+      w = w + uniform_in_ball(200, 8, p.radius, RandomStream(Purpose::ball, 5, step));
+      ++jumps;
+    }
+    w = w - 4.0 * gradient(w);
+  }
+  EXPECT_TRUE(close(run.network->w, w, 1e-11));
+  EXPECT_EQ(run.result.perturbations, jumps);
+  EXPECT_GT(jumps, 0);
+  EXPECT_LT(jumps, looks) << "a case with both answers";
+}
+
+TEST(Trainer, PointsOfTheBallAreUniform) {
+  // ‖ξ‖/r to the power of the dimension is uniform on [0, 1], and every direction is as likely.
+  double sum = 0, square = 0;
+  auto mean = torch::zeros({2, 3}, torch::kFloat64);
+  const int draws = 4000;
+  for (int i = 0; i < draws; ++i) {
+    const auto point = uniform_in_ball(2, 3, 2.0, RandomStream(Purpose::ball, 1, static_cast<std::uint32_t>(i)));
+    const double u = std::pow(point.norm().item<double>() / 2, 6);
+    sum += u / draws;
+    square += u * u / draws;
+    mean += point / draws;
+  }
+  EXPECT_NEAR(sum, 1.0 / 2, 0.02);
+  EXPECT_NEAR(square, 1.0 / 3, 0.02);
+  EXPECT_LT(mean.abs().max().item<double>(), 0.06);
+}
+
 TEST(Trainer, OptionsOutOfRangeAreNamed) {
   const auto message = [](const TrainerOptions& options) {
     try {
@@ -228,6 +296,8 @@ TEST(Trainer, OptionsOutOfRangeAreNamed) {
   EXPECT_NE(message({.learning_rate = NAN}).find("learning_rate: expected"), std::string::npos);
   EXPECT_NE(message({.steps = -1}).find("steps: expected"), std::string::npos);
   EXPECT_NE(message({.noise_variance = -1}).find("noise_variance: expected"), std::string::npos);
+  EXPECT_NE(message({.perturbation = {.radius = -1}}).find("perturbation.radius: expected"), std::string::npos);
+  EXPECT_NE(message({.perturbation = {.interval = 0}}).find("perturbation.interval: expected"), std::string::npos);
   EXPECT_NE(message({.steps = 5, .start_step = 6}).find("start_step: expected"), std::string::npos);
 }
 

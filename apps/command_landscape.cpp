@@ -1,0 +1,98 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "common_options.h"
+#include "console.h"
+#include "entk/base/threads.h"
+#include "entk/experiments/landscape_study.h"
+#include "entk/experiments/run.h"
+#include "entk/io/strict_json.h"
+#include "signals.h"
+
+namespace entk::app {
+
+namespace {
+
+struct Options {
+  LandscapeStudyOptions study;
+  std::string input, out;
+  int threads = 0;
+  bool json = false, quiet = false;
+};
+
+ExitCode landscape_command(Options o, const std::string& command_line) {
+  set_threads(o.threads);
+  o.study.input = o.input;
+  if (!std::filesystem::exists(o.study.input)) {
+    throw InputError(fmt::format("'{}' is neither a run's folder nor a checkpoint", o.study.input.string()));
+  }
+  CommonOptions common;
+  common.out = o.out;
+  const auto folder = open_folder(common, "landscape");
+  folder.write_text("command.txt", command_line + "\n");
+  folder.write_json("environment.json", environment(pick_device(o.study.device)));
+  folder.set_status(RunState::running, 0);
+  o.study.landscape.interrupted = [&](const LanczosProgress& p) {
+    if (!o.quiet && p.iterations % 25 == 0) {
+      say(fmt::format("Lanczos step {}: least Ritz value {:.4g}, residual {:.1e}", p.iterations, p.smallest, p.residual));
+    }
+    return caught_signal() != 0;
+  };
+  LandscapeStudy study;
+  try {
+    study = study_landscape(o.study);
+  } catch (const std::exception& e) {
+    folder.set_status(RunState::failed, 0, e.what());
+    throw;
+  }
+  folder.write_json("config.json", study.config);
+  if (const int signal = caught_signal()) {
+    folder.set_status(RunState::interrupted, study.landscape.lanczos.iterations, "interrupted");
+    return static_cast<ExitCode>(128 + signal);
+  }
+  write_landscape(folder.path(), study);
+  folder.set_status(RunState::done, study.landscape.lanczos.iterations);
+  for (const auto& notice : study.notices) say("note: " + notice);
+  if (o.json) {
+    auto json = study.json;
+    json["folder"] = folder.path().string();
+    fmt::print("{}", dump_json(json));
+  } else if (!o.quiet) {
+    fmt::print("{}\n{}\n\nThe direction is in {}\n", to_text(study.table), study.landscape.statement,
+               folder.file("direction.pt").string());
+  }
+  return study.landscape.verdict == StationaryVerdict::not_sosp ? ExitCode::check_failed : ExitCode::ok;
+}
+
+}  // namespace
+
+void add_landscape(CLI::App& app, Program& program) {
+  auto* command = app.add_subcommand(
+      "landscape", "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma");
+  const auto options = std::make_shared<Options>();
+  auto& o = *options;
+  command->add_option("input", o.input, "a run's folder or a checkpoint.pt")->required()->type_name("RUN");
+  command->add_option("--set", o.study.set, "one key of its configuration, as lambda.3=1; repeatable")
+      ->type_name("KEY=VALUE")->allow_extra_args(false);
+  command->add_option("--nu", o.study.landscape.nu, "largest gradient norm of a stationary point [m^(-1/2)]")->type_name("X");
+  command->add_option("--gamma", o.study.landscape.gamma, "curvature below -gamma refutes it [m^(-3/4)]")->type_name("X");
+  command->add_option("--iterations", o.study.landscape.max_iterations, "Lanczos steps at most; each keeps m*d numbers [300]")
+      ->type_name("N");
+  command->add_option("--failure-probability", o.study.landscape.failure_probability,
+                      "stop once a direction below -gamma is missed with at most this probability [1e-6]")->type_name("P");
+  command->add_option("--draws", o.study.draws, "random signs for Lemma 3's left side; 0: leave it out [20]")->type_name("N");
+  command->add_option("--seed", o.study.landscape.seed, "of the start and the signs [1]")->type_name("N");
+  command->add_option("--dtype", o.study.dtype, "float32 or float64 [float64]")->type_name("TYPE");
+  command->add_option("--device", o.study.device, "cpu, cuda, cuda:N or auto [cpu]")->type_name("NAME");
+  command->add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
+  command->add_option("--out", o.out, "new folder [runs/landscape-<UTC time>]")->type_name("DIR");
+  command->add_flag("--json", o.json, "results as JSON on stdout");
+  command->add_flag("--quiet", o.quiet, "no progress");
+  command->callback([options, &program] {
+    program.action = [options, &program] { return landscape_command(*options, program.command_line); };
+  });
+}
+
+}  // namespace entk::app

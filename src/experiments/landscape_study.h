@@ -1,0 +1,42 @@
+// `entk landscape`: a checkpoint, its regularized loss, and whether its W is a second-order stationary
+// point.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "entk/experiments/claims.h"
+#include "entk/report/table.h"
+#include "entk/theory/landscape.h"
+
+namespace entk {
+
+struct LandscapeStudyOptions {
+  std::filesystem::path input;             ///< a run's folder or a checkpoint file
+  std::vector<std::string> set;            ///< KEY=VALUE over the checkpoint's configuration
+  std::string dtype = "float64", device = "cpu";
+  LandscapeOptions landscape;
+  int draws = 20;                          ///< of S for (31); 0: no Lemma 3
+};
+
+struct LandscapeStudy {
+  nlohmann::json config;                   ///< the run's, as it was read here
+  Landscape landscape;
+  std::optional<LemmaThree> lemma;         ///< where Theorem 2's solution exists for the target
+  std::vector<std::string> notices;
+  nlohmann::json json;                     ///< everything, for landscape.json
+  Table table;
+  std::vector<Claim> claims;
+};
+
+/// Everything is made again from the configuration in the checkpoint, in another floating type if asked
+/// for; W comes from the checkpoint. @throws InputError for a checkpoint whose X, y, W0 or a is not what
+/// its configuration gives, and what ObjectiveHessian and landscape throw.
+LandscapeStudy study_landscape(const LandscapeStudyOptions& options);
+
+/// landscape.json, direction.pt (`direction`: the unit Ritz vector, m×d), results.csv,
+/// results.md, claims.json and report.html. @throws SaveError
+void write_landscape(const std::filesystem::path& folder, const LandscapeStudy& study);
+
+}  // namespace entk

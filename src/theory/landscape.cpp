@@ -1,0 +1,94 @@
+#include "entk/theory/landscape.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <vector>
+
+#include "entk/base/error.h"
+#include "entk/base/threads.h"
+#include "entk/report/statistics.h"
+#include "entk/theory/expressive_solution.h"
+
+namespace entk {
+
+namespace {
+
+double frobenius(const at::Tensor& a, const at::Tensor& b) {
+  const SerialTorch serial;
+  return (a.detach().to(at::kDouble) * b.detach().to(at::kDouble)).sum().item<double>();
+}
+
+std::string statement_of(const Landscape& l, const at::TensorOptions& tensor_options) {
+  const char* precision = tensor_options.dtype() == at::kDouble ? "float64" : "float32";
+  const auto& z = l.lanczos;
+  if (l.verdict == StationaryVerdict::not_sosp) {
+    return fmt::format("not a second-order stationary point: a direction with Rayleigh quotient {:.4g}, below -gamma = {:.4g} "
+                       "(residual {:.1e}, {} iterations, {})",
+                       z.rayleigh, -l.gamma, z.residual, z.iterations, precision);
+  }
+  const auto curvature = fmt::format(
+      "no direction below -gamma = {:.4g} found: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}; "
+      "the random start misses one with probability at most {:.1e}",
+      -l.gamma, z.rayleigh, z.residual, z.iterations, precision, l.failure_probability);
+  if (l.verdict == StationaryVerdict::none_found) return curvature;
+  return fmt::format("not first-order stationary: gradient norm {:.4g} above nu = {:.4g}; {}", l.gradient_norm, l.nu, curvature);
+}
+
+}  // namespace
+
+Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, const at::TensorOptions& tensor_options,
+                    const LandscapeOptions& options) {
+  if (!(options.nu >= 0) || !(options.gamma >= 0)) {
+    throw InputError(fmt::format("nu and gamma: expected at least 0, got {} and {}", options.nu, options.gamma));
+  }
+  Landscape l;
+  const double m = static_cast<double>(shape[0]);
+  l.nu = options.nu > 0 ? options.nu : std::pow(m, -0.5);
+  l.gamma = options.gamma > 0 ? options.gamma : std::pow(m, -0.75);
+  l.value = hessian.value();
+  l.gradient_norm = std::sqrt(frobenius(hessian.gradient(), hessian.gradient()));
+  const std::int64_t size = c10::multiply_integers(shape);
+  const auto missed = [&](int iterations, double smallest, double largest) {
+    return lanczos_failure_probability(size, iterations, smallest, largest, l.gamma);
+  };
+  LanczosOptions lanczos{.max_iterations = options.max_iterations, .seed = options.seed};
+  lanczos.done = [&](const LanczosProgress& p) {
+    if (options.interrupted && options.interrupted(p)) return true;
+    if (p.smallest < -l.gamma) return p.residual <= 1e-3 * std::fabs(p.smallest);
+    return missed(p.iterations, p.smallest, p.largest) <= options.failure_probability;
+  };
+  l.lanczos = lanczos_smallest([&](const at::Tensor& v) { return hessian.product(v); }, shape, tensor_options, lanczos);
+  if (l.lanczos.rayleigh < -l.gamma) {
+    l.verdict = StationaryVerdict::not_sosp;
+  } else {
+    l.verdict = l.gradient_norm <= l.nu ? StationaryVerdict::none_found : StationaryVerdict::not_first_order;
+    // An exhausted Krylov space holds a part of every eigenspace with probability 1.
+    l.failure_probability = l.lanczos.invariant ? 0 : missed(l.lanczos.iterations, l.lanczos.smallest, l.lanczos.largest);
+  }
+  l.statement = statement_of(l, tensor_options);
+  return l;
+}
+
+LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, const at::Tensor& low,
+                       const at::Tensor& solution, const at::Tensor& solution_low, double solution_value, int draws,
+                       std::uint64_t seed) {
+  if (draws < 2) throw InputError(fmt::format("draws of signs: expected at least 2, got {}", draws));
+  LemmaThree out;
+  std::vector<double> forms;
+  for (int i = 0; i < draws; ++i) {
+    const auto signs = random_signs(w.size(0), seed, static_cast<std::uint32_t>(i)).to(solution.options());
+    forms.push_back(hessian.quadratic_form(signs.unsqueeze(1) * solution));
+  }
+  out.draws = draws;
+  out.hessian_part = mean(forms);
+  out.standard_error = standard_deviation(forms) / std::sqrt(static_cast<double>(draws));
+  out.gradient_part = frobenius(hessian.gradient(), w - 2 * solution_low + low);
+  out.value = hessian.value();
+  out.solution_value = solution_value;
+  out.left_side = out.hessian_part - out.gradient_part + 2 * out.value - 2 * solution_value;
+  return out;
+}
+
+}  // namespace entk
