@@ -34,6 +34,10 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   if (!c.model.linear_term && c.model.order < 2) {
     fail(fmt::format("model.order: expected at least 2 without the linear term, got {}", c.model.order));
   }
+  if (c.model.whole_network && (c.model.order != 2 || !c.model.linear_term)) {
+    fail("model.whole_network: it has no order and no linear term to leave out; expected model.order 2 and "
+         "model.linear_term true");
+  }
   if (c.data.source == "file" && c.data.file.empty()) fail("data.file: expected the name of a .pt file, got none");
   if (c.data.source != "file" && !c.data.file.empty()) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source));
@@ -185,6 +189,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   o.learning_rate = c.train.learning_rate;
   o.steps = c.train.steps;
   o.noise_variance = c.train.noise_variance;
+  o.random_signs = c.train.random_signs;
   o.schedule.kind = c.train.schedule.name == "cosine"  ? ScheduleKind::cosine
                     : c.train.schedule.name == "decay" ? ScheduleKind::decay
                                                        : ScheduleKind::constant;

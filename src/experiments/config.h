@@ -18,6 +18,7 @@ namespace entk {
 struct ModelConfig {
   std::int64_t order = 2;
   bool linear_term = true;
+  bool whole_network = false;
   std::int64_t width = 10000;
   std::string initialisation = "symmetric";
   nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
@@ -46,6 +47,7 @@ struct TrainConfig {
   double learning_rate = 1.0;
   std::int64_t steps = 20000;
   double noise_variance = 0.0;
+  bool random_signs = false;
   ScheduleConfig schedule;
   std::string kernel = "automatic";
   double memory_limit_gb = 4.0;
@@ -69,6 +71,7 @@ template <class V>
 void describe(V& v, ModelConfig& c) {
   v.value("order", c.order, {.at_least = 1, .at_most = 4}, "terms of the Taylor expansion");
   v.value("linear_term", c.linear_term, {}, "false: the quadratic NTK alone");
+  v.value("whole_network", c.whole_network, {}, "true: the network f(x;W) itself in place of its expansion");
   v.value("width", c.width, {.at_least = 1, .at_most = 1e9}, "m, the number of neurons");
   v.value("initialisation", c.initialisation, {.one_of = {"symmetric", "plain"}}, "symmetric or plain");
   v.raw("activation", c.activation, "sigmoid and tanh (shift), erf, softplus, gelu, silu, relu, polynomial (coefficients)");
@@ -107,6 +110,7 @@ void describe(V& v, TrainConfig& c) {
   v.value("learning_rate", c.learning_rate, {.above = 0, .at_most = 1e12}, "eta of (21)");
   v.value("steps", c.steps, {.at_least = 0, .at_most = 4294967295.0}, "steps to take in all");
   v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
+  v.value("random_signs", c.random_signs, {}, "true: fresh random signs of the neurons each step (Bai and Lee)");
   v.object("schedule", c.schedule);
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");

@@ -124,7 +124,8 @@ TaylorModel make_model(const Problem& p) {
     network->w.copy_(p.start);
   }
   return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(p.config.model.order),
-                                                 .linear_term = p.config.model.linear_term});
+                                                 .linear_term = p.config.model.linear_term,
+                                                 .whole_network = p.config.model.whole_network});
 }
 
 Objective make_objective(const Problem& p, const TaylorModel& model, const std::vector<double>& lambda,

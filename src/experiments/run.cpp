@@ -94,9 +94,12 @@ class FolderRun {
     auto options = trainer_options(problem_->config);
     if (resumed) options.start_step = restore(model);
     const std::string key = ProblemCache::key(config_);
-    options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
-      return cache_.primitive(key, network, x, o);
-    };
+    // Runs of a study share tables; the whole network has none.
+    if (!config_.model.whole_network) {
+      options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
+        return cache_.primitive(key, network, x, o);
+      };
+    }
     options.interrupted = hooks_.interrupted;
     const auto columns = metrics_columns(problem_->population.has_value());
     CsvWriter metrics(folder_.file("metrics.csv"), columns);

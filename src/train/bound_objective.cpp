@@ -60,7 +60,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     if (set == sets.size()) {
       if (term.weight == 0) {
         own_[i] = OwnPoints{0, points.size(0),
-                            make_primitive(network, points, {.orders = model_->options().order, .mode = KernelMode::recompute})};
+                            model_->primitive(points, {.mode = KernelMode::recompute})};
         continue;
       }
       sets.push_back(points);
@@ -72,7 +72,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   auto primitive_options = options;
   primitive_options.orders = model_->options().order;
   const auto points = sets.size() == 1 ? train.x : at::cat(sets);
-  primitive_ = factory ? factory(network, points, primitive_options) : make_primitive(network, points, primitive_options);
+  primitive_ = factory ? factory(network, points, primitive_options) : model_->primitive(points, primitive_options);
   initial_ = network.initial_output(train.x);
 }
 

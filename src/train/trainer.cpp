@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/philox.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -59,8 +60,8 @@ class Run {
       check_finite("X_test", data.test.x);
       check_finite("y_test", data.test.y);
       check_like("X_test", data.test.x, "X", data.train.x);
-      test_ = expansion_at(*model_->network, data.test.x,
-                           {.orders = model_->options().order, .mode = KernelMode::recompute});
+      test_ = {model_->primitive(data.test.x, {.mode = KernelMode::recompute}),
+               model_->network->initial_output(data.test.x)};
       test_targets_ = data.test.y;
     }
   }
@@ -113,7 +114,20 @@ class Run {
       update.noise = kernels::NoiseCode{options_.seed, static_cast<std::uint32_t>(step), deviation};
     }
     stepper_->step(w_, evaluation.cotangents, update);
+    if (options_.random_signs) draw_signs(static_cast<std::uint32_t>(step));
     ++steps_since_record_;
+  }
+
+  /// W ← S W. The next step is descent at S W, whose gradient in W is S times that in S W: descent on W
+  /// under S and descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
+  void draw_signs(std::uint32_t step) {
+    const at::NoGradGuard no_grad;
+    const RandomStream stream(Purpose::signs, options_.seed, step);
+    auto signs = at::empty({w_.size(0), 1}, at::kDouble);
+    double* sign = signs.mutable_data_ptr<double>();
+    for (std::int64_t r = 0; r < w_.size(0); ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
+    w_.mul_(signs.to(w_.options()));
+    stepper_ = bound_.primitive()->stepper(w_);
   }
 
   Record measure(std::int64_t step, const Evaluation& evaluation) {
