@@ -13,7 +13,8 @@ namespace entk::app {
 namespace {
 
 const Presets& presets() {
-  static const Presets all = {{"quick", "compare-quick"}, {"full", "compare"}, {"cubic", "compare-cubic"}};
+  static const Presets all = {{"quick", "compare-quick"}, {"full", "compare"}, {"cubic", "compare-cubic"},
+                              {"orders-quick", "orders-quick"}, {"orders", "orders"}};
   return all;
 }
 

@@ -37,7 +37,8 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
 
 /// compare.{svg,…}: training and test loss over steps; results.csv, results.md, claims.json and
 /// report.html, into the study's folder.
-/// Claims are made where their models are there: ntk, quadntk, quadntk_signs, joint, joint_regularized.
+/// Claims are made where their models are there: ntk, quadntk, quadntk_signs, joint, joint_regularized;
+/// order2, order3.
 Results write_compare_results(const std::filesystem::path& folder, const CompareConfig& config,
                               const std::vector<PlannedRun>& plan);
 

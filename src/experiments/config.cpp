@@ -53,6 +53,14 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   if (drawn && c.projector.source == "unlabeled" && c.data.unlabeled_samples == 0) {
     fail("data.unlabeled_samples: expected at least projector.rank for an unlabeled projector, got 0");
   }
+  const bool sampled = c.projector.source == "features" || c.projector.source == "unlabeled";
+  if (c.r1.points != "projector" && !sampled) {
+    fail(fmt::format("r1.points: {} needs a projector from features or unlabeled, got {}", c.r1.points, c.projector.source));
+  }
+  if (c.r1.points == "fresh" && !drawn) fail("r1.points: fresh inputs need a law to draw from, and data.source is file");
+  if (drawn && c.r1.points == "unlabeled" && c.data.unlabeled_samples == 0) {
+    fail("data.unlabeled_samples: expected at least 1 for R1 on the unlabeled sample, got 0");
+  }
   if (c.projector.source == "none" && (c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0)) {
     fail("projector.source: R1, R2 and R3 need a projector, got none");
   }

@@ -38,6 +38,11 @@ struct ProjectorConfig {
   std::int64_t population_degree = -1;
 };
 
+struct R1Config {
+  std::string points = "projector";
+  std::int64_t samples = 100;
+};
+
 struct ScheduleConfig {
   std::string name = "constant";
   std::int64_t horizon = 20000;
@@ -58,6 +63,7 @@ struct RunConfig {
   ModelConfig model;
   DataConfig data;
   ProjectorConfig projector;
+  R1Config r1;
   std::vector<double> lambda = {0, 0, 0, 0};
   nlohmann::json loss = "square";
   TrainConfig train;
@@ -100,6 +106,13 @@ void describe(V& v, ProjectorConfig& c) {
 }
 
 template <class V>
+void describe(V& v, R1Config& c) {
+  v.value("points", c.points, {.one_of = {"projector", "unlabeled", "fresh"}},
+          "where R1 is measured: the projector's own points, the unlabeled sample, or fresh inputs every step");
+  v.value("samples", c.samples, {.at_least = 1, .at_most = 1e7}, "fresh inputs a step");
+}
+
+template <class V>
 void describe(V& v, ScheduleConfig& c) {
   v.value("name", c.name, {.one_of = {"constant", "cosine", "decay"}}, "constant, cosine or decay");
   v.value("horizon", c.horizon, {.at_least = 1, .at_most = 4294967295.0}, "steps of the schedule, whatever the run's length");
@@ -123,6 +136,7 @@ void describe(V& v, RunConfig& c) {
   v.object("model", c.model);
   v.object("data", c.data);
   v.object("projector", c.projector);
+  v.object("r1", c.r1);
   v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4; lambda.3 is R3's");
   v.raw("loss", c.loss, "square, logistic, pseudo_huber or {\"name\": \"pseudo_huber\", \"delta\": 1}");
   v.object("train", c.train);

@@ -33,9 +33,12 @@ nlohmann::json deciding(nlohmann::json config) {
   config = without_resolved(std::move(config));
   for (const char* key : {"threads"}) config.erase(key);
   for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) config["train"].erase(key);
-  // A folder of before this key has none.
+  // Keys that a folder of before them has not, at their defaults.
   auto& projector = config["projector"];
   if (projector.value("population_degree", -1) < 0) projector.erase("population_degree");
+  if (!config["model"].value("whole_network", false)) config["model"].erase("whole_network");
+  if (!config["train"].value("random_signs", false)) config["train"].erase("random_signs");
+  if (config.contains("r1") && config["r1"]["points"] == "projector") config.erase("r1");
   return config;
 }
 

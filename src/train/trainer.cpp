@@ -76,7 +76,7 @@ class Run {
     stepper_ = primitive.stepper(w_);
     std::int64_t step = options_.start_step;
     for (; step < options_.steps; ++step) {
-      const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+      const auto evaluation = bound_.evaluate(stepper_->terms(), w_, step);
       latch_.see(evaluation.regularized, step);
       const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
       if (look && latch_.read() >= 0) return diverged(step, evaluation);
@@ -133,7 +133,7 @@ class Run {
   Record measure(std::int64_t step, const Evaluation& evaluation) {
     Record r;
     r.step = step;
-    const auto values = bound_.values(stepper_->terms(), w_);
+    const auto values = bound_.values(stepper_->terms(), w_, step);
     r.train_loss = values.loss.item<double>();
     r.test_loss = test_.primitive ? bound_.loss_at(test_, test_targets_, w_) : NAN;
     for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
@@ -167,7 +167,7 @@ class Run {
   }
 
   TrainResult finish(std::int64_t step, Outcome outcome) {
-    const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+    const auto evaluation = bound_.evaluate(stepper_->terms(), w_, step);
     latch_.see(evaluation.regularized, step);
     if (latch_.read() >= 0) return diverged(step, evaluation);
     if (to_be_recorded(step) && !is_recorded(step)) record(step, evaluation);
