@@ -79,8 +79,9 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned.
   const auto count = static_cast<std::int64_t>(sizes.size());
   std::int64_t failed = -1, learned = count;
-  for (std::int64_t stride = 1; failed < count - 1; stride *= 2) {
-    const auto index = std::min(failed + stride, count - 1);
+  while (failed < count - 1) {
+    std::int64_t index = failed + 1;
+    while (failed >= 0 && index + 1 < count && sizes[index + 1] <= 2 * sizes[failed]) ++index;
     const bool good = loss_at(index) < search.threshold;
     if (stopped) return std::nullopt;
     if (good) {

@@ -49,8 +49,8 @@ struct SampleSearchResult {
 
 /// Runs the search. `trials` is a CSV file (dimension, samples, seed, test_loss) that keeps each finished
 /// run: a search that finds it there goes on behind it.
-/// From the smallest candidate up in doubling strides until one learns, then by bisection: no run is
-/// larger than about twice what is needed. @throws InputError for empty or unordered candidates; what
+/// From the smallest candidate up, each time to at most twice the last n, until one learns, then by
+/// bisection: no run is larger than about twice what is needed. @throws InputError for empty or unordered candidates; what
 /// `run` throws.
 SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials);
 
