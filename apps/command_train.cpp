@@ -7,7 +7,6 @@
 
 #include "console.h"
 #include "entk/experiments/memory.h"
-#include "entk/experiments/results.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
 #include "signals.h"
@@ -24,19 +23,6 @@ RunHooks hooks_for(Console& console) {
   };
   hooks.notice = [&console](const std::string& run, const std::string& text) { console.notice(run, text); };
   return hooks;
-}
-
-void show(const CommonOptions& o, const Results& results, const std::filesystem::path& folder,
-          const nlohmann::json& summary) {
-  for (const auto& notice : results.notices) say("note: " + notice);
-  if (o.json) {
-    fmt::print("{}", dump_json(summary));
-    return;
-  }
-  if (o.quiet) return;
-  fmt::print("{}", to_text(results.table));
-  fmt::print("\nIn {}:\n", folder.string());
-  for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());
 }
 
 ExitCode single_run(const CommonOptions& o, const Resolved& resolved, const std::string& command,
@@ -56,7 +42,7 @@ ExitCode single_run(const CommonOptions& o, const Resolved& resolved, const std:
   if (outcome.state == RunState::done) {
     auto summary = load_json(folder.file("summary.json"));
     summary["folder"] = folder.path().string();
-    show(o, write_run_results(folder.path()), folder.path(), summary);
+    show_results(o, write_run_results(folder.path()), folder.path(), summary);
   }
   return outcome.code;
 }
@@ -74,6 +60,19 @@ nlohmann::json study_summary(const RunFolder& folder, const std::vector<PlannedR
 }
 
 }  // namespace
+
+void show_results(const CommonOptions& o, const Results& results, const std::filesystem::path& folder,
+                  const nlohmann::json& summary) {
+  for (const auto& notice : results.notices) say("note: " + notice);
+  if (o.json) {
+    fmt::print("{}", dump_json(summary));
+    return;
+  }
+  if (o.quiet) return;
+  fmt::print("{}", to_text(results.table));
+  fmt::print("\nIn {}:\n", folder.string());
+  for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());
+}
 
 ExitCode run_study(const std::string& command, const CommonOptions& o, const Presets& presets,
                    const std::string& command_line, bool always_study) {
@@ -104,6 +103,13 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
     }
     folder.write_json("config.json", config);
   }
+  return take_and_show(command, o, command_line, folder, plan,
+                       [&] { return write_study_results(folder.path(), resolved.study, plan); });
+}
+
+ExitCode take_and_show(const std::string& command, const CommonOptions& o, const std::string& command_line,
+                       const RunFolder& folder, const std::vector<PlannedRun>& plan,
+                       const std::function<Results()>& write_results) {
   folder.set_status(RunState::running, 0);
   const auto started = std::chrono::steady_clock::now();
   StudyOutcome outcome;
@@ -130,9 +136,9 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  const auto results = write_study_results(folder.path(), resolved.study, plan);
+  const auto results = write_results();
   if (!o.quiet) say(fmt::format("trained in {}", duration(seconds)));
-  show(o, results, folder.path(), study_summary(folder, plan, outcome));
+  show_results(o, results, folder.path(), study_summary(folder, plan, outcome));
   return outcome.code;
 }
 

@@ -18,6 +18,8 @@ struct Program {
 };
 
 void add_figure1(CLI::App& app, Program& program);
+void add_compare(CLI::App& app, Program& program);
+void add_complexity(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);

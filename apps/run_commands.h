@@ -3,14 +3,22 @@
 
 #include "commands.h"
 #include "common_options.h"
+#include "entk/experiments/results.h"
 
 namespace entk::app {
-
-
 
 /// Takes the configured runs and shows their results. A configuration without seeds and sweep is one run
 /// in the folder itself, unless `always_study`.
 ExitCode run_study(const std::string& command, const CommonOptions& options, const Presets& presets,
                    const std::string& command_line, bool always_study);
+
+/// Shows a finished study: its table and files, or `summary` with --json.
+void show_results(const CommonOptions& options, const Results& results, const std::filesystem::path& folder,
+                  const nlohmann::json& summary);
+
+/// Takes the planned runs in a study's folder, leaves its status and shows what `results` writes.
+ExitCode take_and_show(const std::string& command, const CommonOptions& options, const std::string& command_line,
+                       const RunFolder& folder, const std::vector<PlannedRun>& plan,
+                       const std::function<Results()>& results);
 
 }  // namespace entk::app

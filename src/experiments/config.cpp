@@ -34,6 +34,10 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   if (!c.model.linear_term && c.model.order < 2) {
     fail(fmt::format("model.order: expected at least 2 without the linear term, got {}", c.model.order));
   }
+  if (c.model.whole_network && (c.model.order != 2 || !c.model.linear_term)) {
+    fail("model.whole_network: it has no order and no linear term to leave out; expected model.order 2 and "
+         "model.linear_term true");
+  }
   if (c.data.source == "file" && c.data.file.empty()) fail("data.file: expected the name of a .pt file, got none");
   if (c.data.source != "file" && !c.data.file.empty()) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source));
@@ -48,6 +52,14 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   }
   if (drawn && c.projector.source == "unlabeled" && c.data.unlabeled_samples == 0) {
     fail("data.unlabeled_samples: expected at least projector.rank for an unlabeled projector, got 0");
+  }
+  const bool sampled = c.projector.source == "features" || c.projector.source == "unlabeled";
+  if (c.r1.points != "projector" && !sampled) {
+    fail(fmt::format("r1.points: {} needs a projector from features or unlabeled, got {}", c.r1.points, c.projector.source));
+  }
+  if (c.r1.points == "fresh" && !drawn) fail("r1.points: fresh inputs need a law to draw from, and data.source is file");
+  if (drawn && c.r1.points == "unlabeled" && c.data.unlabeled_samples == 0) {
+    fail("data.unlabeled_samples: expected at least 1 for R1 on the unlabeled sample, got 0");
   }
   if (c.projector.source == "none" && (c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0)) {
     fail("projector.source: R1, R2 and R3 need a projector, got none");
@@ -186,6 +198,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   o.steps = c.train.steps;
   o.noise_variance = c.train.noise_variance;
   o.perturbation = {c.train.perturbation.radius, c.train.perturbation.threshold, c.train.perturbation.interval};
+  o.random_signs = c.train.random_signs;
   o.schedule.kind = c.train.schedule.name == "cosine"  ? ScheduleKind::cosine
                     : c.train.schedule.name == "decay" ? ScheduleKind::decay
                                                        : ScheduleKind::constant;

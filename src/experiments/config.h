@@ -18,6 +18,7 @@ namespace entk {
 struct ModelConfig {
   std::int64_t order = 2;
   bool linear_term = true;
+  bool whole_network = false;
   std::int64_t width = 10000;
   std::string initialisation = "symmetric";
   nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
@@ -37,6 +38,11 @@ struct ProjectorConfig {
   std::int64_t population_degree = -1;
 };
 
+struct R1Config {
+  std::string points = "projector";
+  std::int64_t samples = 100;
+};
+
 struct ScheduleConfig {
   std::string name = "constant";
   std::int64_t horizon = 20000;
@@ -52,6 +58,7 @@ struct TrainConfig {
   std::int64_t steps = 20000;
   double noise_variance = 0.0;
   PerturbationConfig perturbation;
+  bool random_signs = false;
   ScheduleConfig schedule;
   std::string kernel = "automatic";
   double memory_limit_gb = 4.0;
@@ -62,6 +69,7 @@ struct RunConfig {
   ModelConfig model;
   DataConfig data;
   ProjectorConfig projector;
+  R1Config r1;
   std::vector<double> lambda = {0, 0, 0, 0};
   nlohmann::json loss = "square";
   TrainConfig train;
@@ -75,6 +83,7 @@ template <class V>
 void describe(V& v, ModelConfig& c) {
   v.value("order", c.order, {.at_least = 1, .at_most = 4}, "terms of the Taylor expansion");
   v.value("linear_term", c.linear_term, {}, "false: the quadratic NTK alone");
+  v.value("whole_network", c.whole_network, {}, "true: the network f(x;W) itself in place of its expansion");
   v.value("width", c.width, {.at_least = 1, .at_most = 1e9}, "m, the number of neurons");
   v.value("initialisation", c.initialisation, {.one_of = {"symmetric", "plain"}}, "symmetric or plain");
   v.raw("activation", c.activation, "sigmoid and tanh (shift), erf, softplus, gelu, silu, relu, polynomial (coefficients)");
@@ -103,6 +112,13 @@ void describe(V& v, ProjectorConfig& c) {
 }
 
 template <class V>
+void describe(V& v, R1Config& c) {
+  v.value("points", c.points, {.one_of = {"projector", "unlabeled", "fresh"}},
+          "where R1 is measured: the projector's own points, the unlabeled sample, or fresh inputs every step");
+  v.value("samples", c.samples, {.at_least = 1, .at_most = 1e7}, "fresh inputs a step");
+}
+
+template <class V>
 void describe(V& v, ScheduleConfig& c) {
   v.value("name", c.name, {.one_of = {"constant", "cosine", "decay"}}, "constant, cosine or decay");
   v.value("horizon", c.horizon, {.at_least = 1, .at_most = 4294967295.0}, "steps of the schedule, whatever the run's length");
@@ -121,6 +137,7 @@ void describe(V& v, TrainConfig& c) {
   v.value("steps", c.steps, {.at_least = 0, .at_most = 4294967295.0}, "steps to take in all");
   v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
   v.object("perturbation", c.perturbation);
+  v.value("random_signs", c.random_signs, {}, "true: fresh random signs of the neurons each step (Bai and Lee)");
   v.object("schedule", c.schedule);
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");
@@ -133,6 +150,7 @@ void describe(V& v, RunConfig& c) {
   v.object("model", c.model);
   v.object("data", c.data);
   v.object("projector", c.projector);
+  v.object("r1", c.r1);
   v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4; lambda.3 is R3's");
   v.raw("loss", c.loss, "square, logistic, pseudo_huber or {\"name\": \"pseudo_huber\", \"delta\": 1}");
   v.object("train", c.train);

@@ -124,7 +124,8 @@ TaylorModel make_model(const Problem& p) {
     network->w.copy_(p.start);
   }
   return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(p.config.model.order),
-                                                 .linear_term = p.config.model.linear_term});
+                                                 .linear_term = p.config.model.linear_term,
+                                                 .whole_network = p.config.model.whole_network});
 }
 
 Objective make_objective(const Problem& p, const TaylorModel& model, const std::vector<double>& lambda,
@@ -134,6 +135,16 @@ Objective make_objective(const Problem& p, const TaylorModel& model, const std::
   auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
                : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
                             : objective + weights[3] * R4();
+  const auto& r1 = p.config.r1;
+  if (p.sigma && r1.points == "fresh") {
+    whole.terms[0] = weights[0] * R1_fresh(*p.sigma, [law = p.data.law, rows = r1.samples, columns = p.w0.size(1),
+                                                      seed = p.config.seed](std::int64_t step) {
+      return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
+    });
+  } else if (p.sigma && r1.points == "unlabeled") {
+    if (!p.data.unlabeled.defined()) throw InputError("r1.points: unlabeled needs X_unlabeled in the data file");
+    whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
+  }
   if (p.population) {
     for (auto term : {R1(*p.population), R2(*p.population)}) {
       term.name = "population_" + term.name;

@@ -33,9 +33,13 @@ nlohmann::json deciding(nlohmann::json config) {
   config = without_resolved(std::move(config));
   for (const char* key : {"threads"}) config.erase(key);
   for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) config["train"].erase(key);
-  // A folder of before this key has none.
+  // Keys that a folder of before them has not, at their defaults.
   auto& projector = config["projector"];
   if (projector.value("population_degree", -1) < 0) projector.erase("population_degree");
+  if (!config["model"].value("whole_network", false)) config["model"].erase("whole_network");
+  if (auto& train = config["train"]; train.contains("perturbation") && train["perturbation"]["radius"] == 0) train.erase("perturbation");
+  if (!config["train"].value("random_signs", false)) config["train"].erase("random_signs");
+  if (config.contains("r1") && config["r1"]["points"] == "projector") config.erase("r1");
   return config;
 }
 
@@ -94,9 +98,12 @@ class FolderRun {
     auto options = trainer_options(problem_->config);
     if (resumed) options.start_step = restore(model);
     const std::string key = ProblemCache::key(config_);
-    options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
-      return cache_.primitive(key, network, x, o);
-    };
+    // Runs of a study share tables; the whole network has none.
+    if (!config_.model.whole_network) {
+      options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
+        return cache_.primitive(key, network, x, o);
+      };
+    }
     options.interrupted = hooks_.interrupted;
     const auto columns = metrics_columns(problem_->population.has_value());
     CsvWriter metrics(folder_.file("metrics.csv"), columns);

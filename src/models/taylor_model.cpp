@@ -1,8 +1,10 @@
 #include "entk/models/taylor_model.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "entk/base/error.h"
+#include "entk/kernels/network_primitive.h"
 #include "entk/kernels/taylor_function.h"
 
 namespace entk {
@@ -40,6 +42,9 @@ TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
   if (options.order < least || options.order > kernels::max_orders) {
     throw InputError(fmt::format("order: expected {} to {}, got {}", least, kernels::max_orders, options.order));
   }
+  if (options.whole_network && options.order != 2) {
+    throw InputError(fmt::format("order: expected 2 for the whole network (f_L and the rest), got {}", options.order));
+  }
 }
 
 void TaylorModelImpl::reset() {
@@ -49,7 +54,18 @@ void TaylorModelImpl::reset() {
   cache_ = {};
 }
 
+std::shared_ptr<const TaylorPrimitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
+  options.orders = options_.order;
+  if (!options_.whole_network) return make_primitive(*network, x, options);
+  return make_network_primitive(x.to(network->w0.options()), network->w0, network->a,
+                                network->activation().functions(), options);
+}
+
 at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
+  if (options_.whole_network) {
+    const auto linear = taylor_terms(cache_.at(*network, x, 1).primitive, network->w)[0];
+    return at::stack({linear, network(x) - cache_.at(*network, x, 1).initial - linear});
+  }
   return taylor_terms(cache_.at(*network, x, options_.order).primitive, network->w).narrow(0, 0, options_.order);
 }
 
@@ -61,6 +77,10 @@ at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& in
 }
 
 at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {
+  if (options_.whole_network) {
+    const auto both = terms(x);
+    return output(both, cache_.at(*network, x, 1).initial);
+  }
   const auto& expansion = cache_.at(*network, x, options_.order);
   return output(taylor_terms(expansion.primitive, network->w), expansion.initial);
 }

@@ -10,13 +10,15 @@ struct TaylorModelOptions {
   int order = 2;             ///< terms 1 … order, up to 4
   bool linear_term = true;   ///< without f_L: the QuadNTK alone
   bool initial_output = true;  ///< without f(·;0): f_L + f_Q as in (28), for starts that are not symmetric
+  bool whole_network = false;  ///< t_2 = f − f(·;0) − f_L in place of f_Q: the model is the network (1) itself
 };
 
 /// f(x;0) + Σ_{p ≤ order} t_p(x;W), t_1 = f_L, t_2 = f_Q. One parameter: the network's W, registered
 /// once; `linear` and `quadratic` are unregistered views of the same network.
 class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
  public:
-  /// @throws InputError unless 1 ≤ order ≤ 4, and order ≥ 2 without the linear term.
+  /// @throws InputError unless 1 ≤ order ≤ 4, order ≥ 2 without the linear term, and order = 2 for the
+  /// whole network.
   explicit TaylorModelImpl(Network of, const TaylorModelOptions& options = {});
 
   /// x: n×d; length n.
@@ -29,6 +31,8 @@ class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
   void reset() override;
 
   const TaylorModelOptions& options() const { return options_; }
+  /// The primitive of the model's terms on x; options.orders is the model's own.
+  std::shared_ptr<const TaylorPrimitive> primitive(const at::Tensor& x, PrimitiveOptions options) const;
 
   Network network;
   LinearTerm linear{nullptr};

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "entk/base/check.h"
+#include "entk/kernels/taylor_function.h"
 
 namespace entk {
 
@@ -16,6 +17,28 @@ Term R1(const SigmaProjector& sigma) {
   return {"R1", TermReads::vectors,
           [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); }, 1.0,
           sigma.points()};
+}
+
+Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
+  const auto primitive = make_primitive(network, x, {.orders = 1});
+  const auto table = sigma.transfer(network, primitive->points());  // N×r
+  return {"R1", TermReads::displacement,
+          [sigma, primitive, table](const TermInputs& in) {
+            return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+          },
+          1.0, sigma.points()};
+}
+
+Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t step)> draw) {
+  return {"R1", TermReads::displacement,
+          [sigma, draw = std::move(draw)](const TermInputs& in) {
+            const auto& network = *in.model->network;
+            const auto x = draw(in.step).to(network.w0.options());
+            const auto primitive = make_primitive(network, x, {.orders = 1, .mode = KernelMode::recompute});
+            const auto table = sigma.transfer(network, x);  // N×r
+            return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+          },
+          1.0, sigma.points()};
 }
 
 Term R2(const SigmaProjector& sigma) {

@@ -24,6 +24,13 @@ Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tenso
 /// R4 = ‖W‖_{2,4}^8 = (Σ_r ‖w_r‖⁴)² (19)(27). Of degree 8: its scale is wild.
 Term R4();
 
+/// R1 at other points than the projector's: ‖f_L(x;W) − K(x,X) U_k S_k^(-2) U_kᵀ f_L(X;W)‖²/N with X the
+/// projector's points. Unbiased for that projector where x are drawn independently of it.
+Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x);
+/// The same on the fresh inputs that `draw` gives at every step, as the paper's experiment estimates it
+/// (Appendix G: 100 of them). K(x,X) is made anew each step.
+Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t step)> draw);
+
 /// In population, by the projector in closed form: E over the sphere itself, no sample. R1 and R2 are
 /// quadratic forms vec(V)ᵀΣvec(V) of V = Π_{>r}W and Π_{≤r}W, exact up to the truncation of
 /// sigma.form(); each evaluation goes through the pairs of neurons, O(m²d).

@@ -25,6 +25,7 @@ struct TermInputs {
   at::Tensor own_terms;  ///< (t_1 … t_P) at the term's own points: P×N, undefined where it has none
   at::Tensor w;          ///< W: m×d, for terms that read it
   TaylorModelImpl* model = nullptr;  ///< for terms that go through the whole model
+  std::int64_t step = 0;             ///< of the run: for terms that draw points of their own
 
   const at::Tensor f_linear() const { return terms[0]; }
   const at::Tensor f_quadratic() const { return terms[1]; }

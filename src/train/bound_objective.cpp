@@ -60,7 +60,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     if (set == sets.size()) {
       if (term.weight == 0) {
         own_[i] = OwnPoints{0, points.size(0),
-                            make_primitive(network, points, {.orders = model_->options().order, .mode = KernelMode::recompute})};
+                            model_->primitive(points, {.mode = KernelMode::recompute})};
         continue;
       }
       sets.push_back(points);
@@ -72,12 +72,13 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   auto primitive_options = options;
   primitive_options.orders = model_->options().order;
   const auto points = sets.size() == 1 ? train.x : at::cat(sets);
-  primitive_ = factory ? factory(network, points, primitive_options) : make_primitive(network, points, primitive_options);
+  primitive_ = factory ? factory(network, points, primitive_options) : model_->primitive(points, primitive_options);
   initial_ = network.initial_output(train.x);
 }
 
-TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms) const {
+TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
   TermInputs in;
+  in.step = step;
   in.terms = all_terms.narrow(1, 0, samples_);
   in.output = model_->output(in.terms, initial_);
   in.targets = targets_;
@@ -99,14 +100,14 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
   return value.reshape({});
 }
 
-Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w) const {
+Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
   const SerialTorch serial;
   const at::AutoGradMode enable(true);
   Evaluation result;
   // Leaves: the vectors and, where a term reads it, W.
   const auto vectors = terms.detach().requires_grad_(true);
   at::Tensor displacement;
-  const auto in = inputs_from(vectors);
+  const auto in = inputs_from(vectors, step);
   result.loss = objective_.loss.mean(in.output, in.targets);
   auto total = result.loss;
   result.terms.resize(objective_.terms.size());
@@ -140,11 +141,11 @@ Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w
   return result;
 }
 
-Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w) const {
+Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   Evaluation result;
-  const auto in = inputs_from(terms);
+  const auto in = inputs_from(terms, step);
   result.loss = objective_.loss.mean(in.output, in.targets);
   result.regularized = result.loss;
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {

@@ -36,13 +36,13 @@ class BoundObjective {
   TaylorModel model() const { return model_; }
 
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
-  /// left out.
-  Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w) const;
+  /// left out. `step`: the run's, for terms that draw points of their own.
+  Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
   /// All terms' values, those of weight zero too; no gradient.
-  Evaluation values(const at::Tensor& terms, const at::Tensor& w) const;
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
+  Evaluation values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
   /// The model's loss at other points, nothing n×m kept.
@@ -57,7 +57,7 @@ class BoundObjective {
     std::shared_ptr<const TaylorPrimitive> separate;    // for terms of weight zero: evaluated at records
   };
   at::Tensor term_value(std::size_t index, TermInputs inputs, const at::Tensor& all_terms, const at::Tensor& w) const;
-  TermInputs inputs_from(const at::Tensor& all_terms) const;
+  TermInputs inputs_from(const at::Tensor& all_terms, std::int64_t step) const;
 
   TaylorModel model_;
   Objective objective_;

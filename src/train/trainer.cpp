@@ -11,6 +11,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
+#include "entk/base/philox.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/recordable_stepper.h"
 
@@ -67,7 +68,7 @@ bool is_the_papers(const Objective& objective) {
   constexpr std::array<std::string_view, 7> names = {"square", "pseudo_huber", "logistic", "R1", "R2", "R3", "R4"};
   const auto known = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   return known(objective.loss.name) && std::all_of(objective.terms.begin(), objective.terms.end(), [&](const Term& term) {
-           return term.weight == 0 || (known(term.name) && term.reads != TermReads::model);
+           return term.weight == 0 || (known(term.name) && (term.reads == TermReads::vectors || term.name == "R4"));
          });
 }
 
@@ -85,8 +86,8 @@ class Run {
       check_finite("X_test", data.test.x);
       check_finite("y_test", data.test.y);
       check_like("X_test", data.test.x, "X", data.train.x);
-      test_ = expansion_at(*model_->network, data.test.x,
-                           {.orders = model_->options().order, .mode = KernelMode::recompute});
+      test_ = {model_->primitive(data.test.x, {.mode = KernelMode::recompute}),
+               model_->network->initial_output(data.test.x)};
       test_targets_ = data.test.y;
     }
   }
@@ -99,7 +100,8 @@ class Run {
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
-    if (options_.graphs && is_the_papers(bound_.objective()) && options_.perturbation.radius == 0) {
+    if (options_.graphs && is_the_papers(bound_.objective()) && options_.perturbation.radius == 0 &&
+        !options_.random_signs) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
     }
     std::int64_t step = options_.start_step;
@@ -111,7 +113,7 @@ class Run {
         }
         continue;
       }
-      auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+      auto evaluation = bound_.evaluate(stepper_->terms(), w_, step);
       latch_.see(evaluation.regularized, step);
       const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
       if (look && latch_.read() >= 0) return diverged(step, evaluation);
@@ -121,7 +123,7 @@ class Run {
         save(step);
       }
       if (is_perturbation_step(step) && perturb(step, evaluation)) {
-        evaluation = bound_.evaluate(stepper_->terms(), w_);
+        evaluation = bound_.evaluate(stepper_->terms(), w_, step);
       }
       take_step(step, evaluation);
       if (options_.interrupted) {
@@ -173,6 +175,7 @@ class Run {
     Update update = update_at(step);
     update.extra = evaluation.extra;
     stepper_->step(w_, evaluation.cotangents, update);
+    if (options_.random_signs) draw_signs(static_cast<std::uint32_t>(step));
     ++steps_since_record_;
   }
 
@@ -205,10 +208,22 @@ class Run {
     return true;
   }
 
+  /// W ← S W. The next step is descent at S W, whose gradient in W is S times that in S W: descent on W
+  /// under S and descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
+  void draw_signs(std::uint32_t step) {
+    const at::NoGradGuard no_grad;
+    const RandomStream stream(Purpose::signs, options_.seed, step);
+    auto signs = at::empty({w_.size(0), 1}, at::kDouble);
+    double* sign = signs.mutable_data_ptr<double>();
+    for (std::int64_t r = 0; r < w_.size(0); ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
+    w_.mul_(signs.to(w_.options()));
+    stepper_ = bound_.primitive()->stepper(w_);
+  }
+
   Record measure(std::int64_t step, const Evaluation& evaluation) {
     Record r;
     r.step = step;
-    const auto values = bound_.values(stepper_->terms(), w_);
+    const auto values = bound_.values(stepper_->terms(), w_, step);
     r.train_loss = values.loss.item<double>();
     r.test_loss = test_.primitive ? bound_.loss_at(test_, test_targets_, w_) : NAN;
     for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
@@ -242,7 +257,7 @@ class Run {
   }
 
   TrainResult finish(std::int64_t step, Outcome outcome) {
-    const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+    const auto evaluation = bound_.evaluate(stepper_->terms(), w_, step);
     latch_.see(evaluation.regularized, step);
     if (latch_.read() >= 0) return diverged(step, evaluation);
     if (to_be_recorded(step) && !is_recorded(step)) record(step, evaluation);

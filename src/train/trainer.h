@@ -38,6 +38,9 @@ struct TrainerOptions {
   std::int64_t steps = 20000;
   double noise_variance = 0.0;               ///< σ² of (21)
   SmallGradientPerturbation perturbation{};
+  /// Bai and Lee's sign randomisation: each step's loss is at SW, S fresh random signs of the neurons.
+  /// f_Q(SW) = f_Q(W), and f_L(SW) is zero on average. W holds S W.
+  bool random_signs = false;
   Schedule schedule{};
   std::uint64_t seed = 1;                    ///< of the noise
   KernelMode kernel = KernelMode::automatic;

@@ -54,6 +54,39 @@ void expect_same(const Setting& s, Term term, const std::function<torch::Tensor(
 
 const std::vector<Initialisation> starts = {Initialisation::symmetric, Initialisation::plain};
 
+TEST(Regularizers, R1AtOtherPointsIsTheExplicitFormThere) {
+  for (auto start : starts) {
+    const Setting s(start);
+    const auto by_training = projector(features(*s.network, s.x), rank), by_unlabeled = projector(features(*s.network, s.x_u), rank);
+    const auto points = random_matrix(13, d, 11);
+    const auto phi = features(*s.network, points);
+    const auto explicit_form = [&](const torch::Tensor& low) {
+      return [&phi, low](const torch::Tensor& w) {
+        return phi.mv(w.flatten() - low.mv(w.flatten())).square().mean();
+      };
+    };
+    const auto of_training = SigmaProjector::from_features(s.network, s.x, rank);
+    const auto of_unlabeled = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
+    expect_same(s, R1_at(of_training, *s.network, points), explicit_form(by_training));
+    expect_same(s, R1_at(of_unlabeled, *s.network, points), explicit_form(by_unlabeled));
+    expect_same(s, R1_fresh(of_training, [&](std::int64_t) { return points; }), explicit_form(by_training));
+  }
+}
+
+TEST(Regularizers, FreshPointsAreThoseOfTheStep) {
+  const Setting s(Initialisation::plain);
+  const auto sigma = SigmaProjector::from_features(s.network, s.x, rank);
+  const Objective fresh = square_loss() + R1_fresh(sigma, [](std::int64_t step) { return random_matrix(7, d, 100 + step); });
+  const BoundObjective bound(s.model, fresh, {s.x, s.y}, {});
+  const auto w = s.network->w.detach(), terms = bound.primitive()->terms(w);
+  for (const std::int64_t step : {0, 3}) {
+    const Objective fixed = square_loss() + R1_at(sigma, *s.network, random_matrix(7, d, 100 + step));
+    const BoundObjective want(s.model, fixed, {s.x, s.y}, {});
+    EXPECT_TRUE(close(bound.evaluate(terms, w, step).terms[0], want.evaluate(terms, w).terms[0], 1e-12));
+    EXPECT_TRUE(close(bound.values(terms, w, step).terms[0], want.values(terms, w).terms[0], 1e-12));
+  }
+}
+
 TEST(Regularizers, MadeByTheTrainingFeaturesTheyAreTheExplicitQuadraticForms) {
   for (auto start : starts) {
     const Setting s(start);

@@ -6,6 +6,7 @@
 
 #include "entk/base/error.h"
 #include "entk/base/sphere.h"
+#include "entk/base/philox.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "entk/regularizers/regularizers.h"
@@ -69,6 +70,33 @@ TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
     EXPECT_EQ(result.step, 20);
     EXPECT_EQ(result.outcome, Outcome::finished);
   }
+}
+
+TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
+  // Bai and Lee's form: W ← W − η ∇_W L(S_t W) with fresh signs; the run holds S W.
+  const auto data = small_data();
+  auto network = small_network(torch::kFloat64);
+  const auto start = 0.05 * random_matrix(network->width(), network->dimension(), 4);
+  const auto signs_at = [&](std::uint32_t step) {
+    auto signs = torch::empty({network->width(), 1}, torch::kFloat64);
+    const RandomStream stream(Purpose::signs, 5, step);
+    for (std::int64_t r = 0; r < network->width(); ++r) signs[r][0] = stream.sign(r);
+    return signs;
+  };
+  auto w = start.clone(), s = torch::ones({network->width(), 1}, torch::kFloat64);
+  for (std::uint32_t step = 0; step < 12; ++step) {
+    w = w.detach().requires_grad_(true);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), s * w, 2);
+    const auto loss = (t[0] + t[1] - data.train.y).square().mean();
+    w = w.detach() - 0.3 * torch::autograd::grad({loss}, {w})[0];
+    s = s * signs_at(step);
+  }
+  {
+    const torch::NoGradGuard no_grad;
+    network->w.copy_(start);
+  }
+  Trainer(TaylorModel(network), square_loss(), {.learning_rate = 0.3, .steps = 12, .random_signs = true, .seed = 5}).fit(data);
+  EXPECT_TRUE(close(network->w, s * w, 1e-11));
 }
 
 TEST(Trainer, FollowsNaiveAutogradForAThousandStepsWithinFloat32sBounds) {

@@ -1,0 +1,54 @@
+// Theorem 1 and Remark 1, measured: the smallest number of samples for a given test loss as d grows, for
+// the NTK alone, the quadratic NTK alone and f_L + f_Q with regularizers.
+#pragma once
+
+#include "entk/experiments/compare.h"
+#include "entk/experiments/sample_search.h"
+
+namespace entk {
+
+/// A run's keys, with "seeds", "models" and these beside them. data.dimension, data.samples and, where it
+/// is 0, projector.rank follow the search.
+struct ComplexityConfig {
+  nlohmann::json base;
+  std::vector<std::uint64_t> seeds = {1};
+  std::vector<CompareModel> models;
+  std::vector<std::int64_t> dimensions;
+  double threshold = 0.2;  ///< learned: a final test loss below this
+  /// Candidates n: from first_samples·d to last_samples·d², each about `ratio` times the one before.
+  double first_samples = 2, last_samples = 2, ratio = 1.25;
+};
+
+/// @throws InputError for malformed keys, or a run that is refused at some dimension.
+ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source);
+nlohmann::json to_json(const ComplexityConfig& config);
+std::vector<KeyInfo> complexity_config_keys();
+
+/// One model's run at a dimension, number of samples and seed. @throws InputError
+RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& model, std::int64_t dimension,
+                         std::int64_t samples, std::uint64_t seed, const std::string& source);
+
+struct ComplexityHooks {
+  std::function<int()> interrupted{};  ///< a signal's number, or 0
+  std::function<void(const CompareModel&, const Trial&)> on_trial{};
+};
+
+/// What each model needed; interrupted searches hold what was finished.
+struct ComplexityResult {
+  std::vector<SampleSearchResult> models;  ///< in the configuration's order
+  bool interrupted = false;
+};
+
+/// Searches model by model; finished runs are kept in trials-<model>.csv in the folder and not run again.
+ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,
+                                    const ComplexityHooks& hooks);
+
+/// The exponent of n in d: one fit a seed, their mean, and the standard error of that mean; with one seed
+/// the fit's own standard error. NaN where fewer than two dimensions were learned.
+Uncertain sample_exponent(const SampleSearchResult& result);
+
+/// complexity.{svg,…}, results.csv, results.md, claims.json and report.html, into the study's folder.
+Results write_complexity_results(const std::filesystem::path& folder, const ComplexityConfig& config,
+                                 const ComplexityResult& result);
+
+}  // namespace entk

@@ -1,0 +1,197 @@
+#include "entk/experiments/r1_study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/experiments/study_page.h"
+#include "entk/report/statistics.h"
+
+namespace entk {
+
+namespace {
+
+std::string title_of(const std::string& estimate) {
+  if (estimate == "fresh") return "fresh inputs every step";
+  if (estimate == "unlabeled") return "a fixed unlabeled sample";
+  return "population, closed form";
+}
+
+Uncertain last_of(const SweepCurves& curves, const std::string& column) {
+  std::vector<double> values;
+  for (const auto& run : curves.columns.at(column)) values.push_back(run.back());
+  return {mean(values), standard_deviation(values)};
+}
+
+Panel panel(const std::string& title, const std::string& column, const R1StudyConfig& config,
+            const std::vector<SweepCurves>& curves) {
+  // Weight 0 has no place on a logarithmic axis: a dashed line.
+  double least = INFINITY, largest = 0;
+  for (const double w : config.weights) {
+    if (w > 0) least = std::min(least, w), largest = std::max(largest, w);
+  }
+  Panel p;
+  p.title = rich_text(title);
+  p.x = {rich_text("weight {/:Italic λ}_1"), true};
+  p.y.logarithmic = true;
+  int color = 0;
+  for (const auto& estimate : config.estimates) {
+    Series series, without;
+    series.label = title_of(estimate);
+    series.style = SeriesStyle::line_points;
+    series.color = without.color = color++;
+    without.style = SeriesStyle::reference;
+    for (const auto& c : curves) {
+      if (c.swept.at(0) != estimate || c.steps.empty()) continue;
+      const auto value = last_of(c, column);
+      const double weight = c.swept.at(1).get<double>();
+      if (weight == 0) {
+        without.x = {least, largest};
+        without.y = {value.value, value.value};
+        continue;
+      }
+      series.x.push_back(weight);
+      series.y.push_back(value.value);
+      if (std::isnan(value.deviation)) continue;
+      series.low.push_back(value.value - value.deviation);
+      series.high.push_back(value.value + value.deviation);
+    }
+    if (series.low.size() != series.x.size()) series.low.clear(), series.high.clear();
+    if (!series.x.empty()) p.series.push_back(std::move(series));
+    if (!without.x.empty() && largest > least) p.series.push_back(std::move(without));
+  }
+  return p;
+}
+
+Table table_of(const std::vector<SweepCurves>& curves) {
+  Table table;
+  table.title = "Final values, mean ± standard deviation over seeds";
+  table.columns = {Column("R1 estimated by"), Column("λ1", 4, NumberFormat::shortest), Column("seeds"),
+                   Column("training loss"), Column("R1 in population"), Column("R3"), Column("test loss")};
+  for (const auto& c : curves) {
+    std::vector<Cell> row{title_of(c.swept[0].get<std::string>()), c.swept[1].get<double>()};
+    const bool any = !c.steps.empty();
+    row.push_back(any ? Cell(c.columns.at("step").size()) : Cell(0));
+    for (const char* column : {"train_loss", "population_R1", "R3", "test_loss"}) {
+      row.push_back(any ? Cell(last_of(c, column)) : Cell("not run"));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curves) {
+  Claim claim;
+  claim.source = "Appendix G, R1 beside R3";
+  claim.statement = "R3 alone reaches a low test error: regularizing R1 explicitly is not needed.";
+  claim.reason = "for each estimate of R1, no weight lowers the test loss by more than a tenth of that at weight 0 and the "
+                 "seeds' spread of both; two seeds at least";
+  claim.figure = "r1";
+  bool finished = true, seeds = true, held = true;
+  for (const auto& estimate : config.estimates) {
+    const SweepCurves *without = nullptr, *best = nullptr;
+    for (const auto& c : curves) {
+      if (c.swept[0] != estimate) continue;
+      finished = finished && !c.steps.empty();
+      if (c.steps.empty()) continue;
+      if (c.swept[1].get<double>() == 0) without = &c;
+      if (c.swept[1].get<double>() > 0 && (!best || last_of(c, "test_loss").value < last_of(*best, "test_loss").value)) best = &c;
+    }
+    if (!without || !best) {
+      finished = false;
+      continue;
+    }
+    const auto at_zero = last_of(*without, "test_loss"), at_best = last_of(*best, "test_loss");
+    seeds = seeds && std::isfinite(at_zero.deviation) && std::isfinite(at_best.deviation);
+    const double gain = at_zero.value - at_best.value;
+    held = held && !(gain > 0.1 * at_zero.value && gain > at_zero.deviation + at_best.deviation);
+    claim.ours += fmt::format("{}{}: test loss {} at λ1 = 0, at best {} at {}", claim.ours.empty() ? "" : "; ",
+                              title_of(estimate), format_number(at_zero, 3), format_number(at_best, 3), best->swept[1].dump());
+  }
+  claim.verdict = !finished ? Verdict::not_run
+                  : !seeds  ? Verdict::too_small_to_tell
+                  : held    ? Verdict::held
+                            : Verdict::did_not_hold;
+  return claim;
+}
+
+}  // namespace
+
+R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source) {
+  auto common = json, own = nlohmann::json::object();
+  for (const char* key : {"estimates", "weights"}) {
+    if (json.contains(key)) own[key] = json[key];
+    common.erase(key);
+  }
+  const auto study = read_study_config(common, source);
+  if (!study.sweep.empty()) throw InputError(source + ": sweep: this study has estimates and weights, not a sweep");
+  R1StudyConfig config;
+  config.base = study.base;
+  config.seeds = study.seeds;
+  const JsonReader reader(own, source);
+  config.estimates = reader.get_or<std::vector<std::string>>("estimates", config.estimates,
+                                                             {.one_of = {"fresh", "unlabeled", "population"}});
+  config.weights = reader.get_or<std::vector<double>>("weights", config.weights, {.at_least = 0});
+  if (config.estimates.empty()) reader.fail("estimates", "at least one of fresh, unlabeled and population");
+  if (std::count(config.weights.begin(), config.weights.end(), 0.0) != 1 || config.weights.size() < 2) {
+    reader.fail("weights", "λ1 = 0 once, and at least one other");
+  }
+  reader.finish();
+  return config;
+}
+
+nlohmann::json to_json(const R1StudyConfig& config) {
+  auto json = to_json(StudyConfig{config.base, config.seeds, {}});
+  json["estimates"] = config.estimates;
+  json["weights"] = config.weights;
+  return json;
+}
+
+std::vector<KeyInfo> r1_study_config_keys() {
+  auto keys = run_config_keys();
+  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
+  keys.push_back({"estimates", "[\"fresh\", \"unlabeled\", \"population\"]", "how R1 is estimated"});
+  keys.push_back({"weights", "[0, 0.01, 0.1, 1]", "R1's weights; R3's is lambda.3"});
+  return keys;
+}
+
+std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source) {
+  std::vector<PlannedRun> plan;
+  for (const auto& estimate : config.estimates) {
+    auto base = config.base;
+    base["projector"]["population_degree"] = 1;
+    if (estimate == "population") {
+      base["projector"]["source"] = "harmonic";
+      base["projector"]["rank"] = 0;
+    } else {
+      base["r1"]["points"] = estimate;
+    }
+    if (!base.contains("lambda")) base["lambda"] = {0, 0, 0, 0};
+    StudyConfig study{base, config.seeds, {{"lambda.1", std::vector<nlohmann::json>(config.weights.begin(), config.weights.end())}}};
+    for (auto& run : plan_runs(study, source)) {
+      run.name = checked_name(fmt::format("{},{}", estimate, run.name));
+      run.swept.insert(run.swept.begin(), estimate);
+      plan.push_back(std::move(run));
+    }
+  }
+  return plan;
+}
+
+Results write_r1_results(const std::filesystem::path& folder, const R1StudyConfig& config,
+                         const std::vector<PlannedRun>& plan) {
+  const auto curves = read_curves(plan, folder);
+  StudyPage page(folder, "entk appendix-g, R1 beside R3: " + folder.filename().string());
+  page.results(table_of(curves));
+  Figure figure;
+  figure.caption = "Final values over R1's weight; dashed: weight 0";
+  figure.panels = {panel("Test loss", "test_loss", config, curves),
+                   panel("{/:Italic R}_1 in population", "population_R1", config, curves)};
+  if (!figure.panels[0].series.empty()) {
+    page.figure("r1", figure, "Final test loss and R1 in population over R1's weight: mean over seeds; dashed: weight 0.");
+  }
+  page.claims({claim_of(config, curves)});
+  return page.finish();
+}
+
+}  // namespace entk

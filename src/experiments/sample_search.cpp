@@ -1,0 +1,180 @@
+#include "entk/experiments/sample_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <tuple>
+
+#include "entk/base/error.h"
+#include "entk/base/threads.h"
+#include "entk/io/csv.h"
+
+namespace entk {
+
+namespace {
+
+/// Finished trials, in memory and in the file.
+class TrialLog {
+ public:
+  explicit TrialLog(const std::filesystem::path& path) {
+    if (std::filesystem::exists(path)) {
+      for (const auto& row : read_csv(path).rows) {
+        trials_.push_back({static_cast<std::int64_t>(row.at(0)), static_cast<std::int64_t>(row.at(1)),
+                           static_cast<std::uint64_t>(row.at(2)), row.at(3)});
+        losses_[key(trials_.back())] = row.at(3);
+      }
+    }
+    file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "test_loss"});
+  }
+  std::optional<double> find(const Trial& trial) {
+    const std::lock_guard lock(mutex_);
+    const auto found = losses_.find(key(trial));
+    return found == losses_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void add(const Trial& t, const std::function<void(const Trial&)>& told) {
+    const std::lock_guard lock(mutex_);
+    file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.test_loss});
+    losses_[key(t)] = t.test_loss;
+    trials_.push_back(t);
+    if (told) told(t);
+  }
+  std::vector<Trial> trials() const { return trials_; }
+
+ private:
+  using Key = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
+  static Key key(const Trial& t) { return {t.dimension, t.samples, t.seed}; }
+
+  std::mutex mutex_;
+  std::map<Key, double> losses_;
+  std::vector<Trial> trials_;
+  std::optional<CsvWriter> file_;
+};
+
+double crossing_between(std::int64_t n_above, double above, std::int64_t n_below, double below, double threshold) {
+  if (!(above > 0) || !(below > 0) || !std::isfinite(above)) return NAN;
+  const double t = (std::log(above) - std::log(threshold)) / (std::log(above) - std::log(below));
+  return std::exp(std::log(n_above) + t * (std::log(n_below) - std::log(n_above)));
+}
+
+/// One search; no value where it was interrupted.
+std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64_t dimension, std::uint64_t seed,
+                                          const std::vector<std::int64_t>& sizes, TrialLog& log) {
+  bool stopped = false;
+  const auto loss_at = [&](std::int64_t index) {
+    Trial trial{dimension, sizes[index], seed, NAN};
+    if (const auto known = log.find(trial)) return *known;
+    const auto loss = search.run(dimension, trial.samples, seed);
+    stopped = !loss.has_value();
+    if (stopped) return static_cast<double>(NAN);
+    trial.test_loss = *loss;
+    log.add(trial, search.on_trial);
+    return *loss;
+  };
+  // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned.
+  const auto count = static_cast<std::int64_t>(sizes.size());
+  std::int64_t failed = -1, learned = count;
+  while (failed < count - 1) {
+    std::int64_t index = failed + 1;
+    while (failed >= 0 && index + 1 < count && sizes[index + 1] <= 2 * sizes[failed]) ++index;
+    const bool good = loss_at(index) < search.threshold;
+    if (stopped) return std::nullopt;
+    if (good) {
+      learned = index;
+      break;
+    }
+    failed = index;
+  }
+  while (learned < count && learned - failed > 1) {
+    const auto middle = (failed + learned) / 2;
+    const bool good = loss_at(middle) < search.threshold;
+    if (stopped) return std::nullopt;
+    (good ? learned : failed) = middle;
+  }
+  SmallestSamples found;
+  found.dimension = dimension;
+  found.seed = seed;
+  found.crossing = NAN;
+  if (learned < count) found.samples = sizes[learned];
+  if (failed >= 0) found.failed = sizes[failed];
+  if (found.samples && found.failed) {
+    found.crossing = crossing_between(*found.failed, loss_at(failed), *found.samples, loss_at(learned), search.threshold);
+  }
+  return found;
+}
+
+}  // namespace
+
+SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials) {
+  struct Task {
+    std::int64_t dimension;
+    std::uint64_t seed;
+    std::vector<std::int64_t> sizes;
+    std::optional<SmallestSamples> found;
+    std::exception_ptr error;
+  };
+  std::vector<Task> tasks;
+  for (const auto dimension : search.dimensions) {
+    const auto sizes = search.sizes(dimension);
+    if (sizes.empty() || sizes[0] < 1 || std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>()) != sizes.end()) {
+      throw InputError(fmt::format("samples at dimension {}: expected ascending candidates of at least 1", dimension));
+    }
+    for (const auto seed : search.seeds) tasks.push_back({dimension, seed, sizes, {}, {}});
+  }
+  TrialLog log(trials);
+  // The largest dimensions first: they take longest.
+  std::vector<Task*> order;
+  for (auto& task : tasks) order.push_back(&task);
+  std::stable_sort(order.begin(), order.end(), [](const Task* a, const Task* b) { return a->dimension > b->dimension; });
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> stop{false};
+  const auto work = [&] {
+    for (std::size_t i; !stop && (i = next++) < order.size();) {
+      auto& task = *order[i];
+      try {
+        task.found = search_one(search, task.dimension, task.seed, task.sizes, log);
+        if (!task.found) stop = true;
+      } catch (...) {
+        task.error = std::current_exception();
+        stop = true;
+      }
+    }
+  };
+  const int available = threads();
+  const int jobs = std::clamp<int>(search.jobs > 0 ? search.jobs : available, 1, std::max<int>(1, static_cast<int>(tasks.size())));
+  std::vector<std::thread> helpers;
+  for (int job = 0; job < jobs; ++job) {
+    helpers.emplace_back([&, job] {
+      const ThreadBudget budget(std::max(1, available / jobs + (job < available % jobs ? 1 : 0)));
+      work();
+    });
+  }
+  for (auto& helper : helpers) helper.join();
+  SampleSearchResult result;
+  for (const auto& task : tasks) {
+    if (task.error) std::rethrow_exception(task.error);
+    if (task.found) result.found.push_back(*task.found);
+  }
+  result.interrupted = result.found.size() < tasks.size();
+  result.trials = log.trials();
+  return result;
+}
+
+std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio) {
+  if (first < 1 || last < first || !(ratio > 1)) {
+    throw InputError(fmt::format("samples: expected 1 ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));
+  }
+  std::vector<std::int64_t> sizes;
+  for (double n = static_cast<double>(first); std::llround(n) < last; n *= ratio) {
+    if (sizes.empty() || std::llround(n) > sizes.back()) sizes.push_back(std::llround(n));
+  }
+  sizes.push_back(last);
+  return sizes;
+}
+
+}  // namespace entk

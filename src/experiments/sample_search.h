@@ -1,0 +1,61 @@
+// The smallest number of samples at which a model learns its target, for each dimension and seed: by
+// bisection, in parallel, resumable.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace entk {
+
+/// One training run of a search.
+struct Trial {
+  std::int64_t dimension = 0, samples = 0;
+  std::uint64_t seed = 0;
+  double test_loss = 0;  ///< NaN for a run that diverged: not learned
+};
+
+struct SampleSearch {
+  std::vector<std::int64_t> dimensions;
+  std::vector<std::uint64_t> seeds;
+  /// The candidates n for a dimension, ascending. The loss is taken to fall with n.
+  std::function<std::vector<std::int64_t>(std::int64_t dimension)> sizes;
+  double threshold = 0.1;  ///< learned: a final test loss below this
+  /// One run's final test loss; no value where it was interrupted. Called from several threads.
+  std::function<std::optional<double>(std::int64_t dimension, std::int64_t samples, std::uint64_t seed)> run;
+  int jobs = 0;                                 ///< searches side by side; 0: one a thread
+  std::function<void(const Trial&)> on_trial{};  ///< after each new run; one call at a time
+};
+
+/// What was found for one dimension and seed.
+struct SmallestSamples {
+  std::int64_t dimension = 0;
+  std::uint64_t seed = 0;
+  std::optional<std::int64_t> samples;  ///< the smallest candidate that learned; none did: none
+  std::optional<std::int64_t> failed;   ///< the candidate below it, or the largest; none where the first learned
+  /// Where log(test loss) crosses log(threshold) between the two, linear in log n; NaN where there are
+  /// not two finite losses.
+  double crossing = 0;
+};
+
+struct SampleSearchResult {
+  std::vector<SmallestSamples> found;  ///< every dimension, then every seed; unfinished ones are left out
+  std::vector<Trial> trials;           ///< all that were run, also before a resume
+  bool interrupted = false;
+};
+
+/// Runs the search. `trials` is a CSV file (dimension, samples, seed, test_loss) that keeps each finished
+/// run: a search that finds it there goes on behind it.
+/// From the smallest candidate up, each time to at most twice the last n, until one learns, then by
+/// bisection: no run is larger than about twice what is needed. @throws InputError for empty or unordered candidates; what
+/// `run` throws.
+SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials);
+
+/// first, first·ratio, … rounded, up to `last` and with `last` itself: candidates on a logarithmic scale.
+/// @throws InputError unless 1 ≤ first ≤ last and ratio > 1.
+std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio);
+
+}  // namespace entk

@@ -1,0 +1,70 @@
+#include "entk/experiments/study_page.h"
+
+#include <fmt/format.h>
+
+#include "entk/io/atomic_file.h"
+#include "entk/io/strict_json.h"
+
+namespace entk {
+
+namespace {
+
+/// Scalars of a JSON object as key and value, nested keys with points.
+void flatten(const nlohmann::json& json, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+  for (const auto& [key, value] : json.items()) {
+    const auto path = prefix.empty() ? key : prefix + "." + key;
+    if (value.is_object() && !value.empty()) {
+      flatten(value, path, out);
+    } else {
+      out.emplace_back(path, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+}
+
+}  // namespace
+
+StudyPage::StudyPage(std::filesystem::path folder, const std::string& title) : folder_(std::move(folder)), page_(title) {
+  const auto command = folder_ / "command.txt";
+  if (std::filesystem::exists(command)) page_.code(read_file(command, 1 << 20));
+  page_.heading(2, "Results");
+}
+
+void StudyPage::results(const Table& table) {
+  results_.table = table;
+  write_file_atomically(folder_ / "results.csv", to_csv(table));
+  write_file_atomically(folder_ / "results.md", to_markdown(table));
+  page_.table(table);
+}
+
+void StudyPage::figure(const std::string& name, const Figure& figure, const std::string& caption) {
+  const auto plot = write_figure(folder_, name, figure);
+  for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
+    if (!file.empty()) results_.files.push_back(file);
+  }
+  if (!plot.notice.empty()) results_.notices.push_back(plot.notice);
+  page_.figure(plot, caption);
+}
+
+void StudyPage::claims(const std::vector<Claim>& claims) {
+  write_claims(folder_, claims);
+  results_.files.push_back(folder_ / "claims.json");
+  page_.heading(2, "Claims");
+  for (const auto& c : claims) {
+    page_.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason));
+  }
+}
+
+Results StudyPage::finish() {
+  for (const auto& [heading, name] : {std::pair{"Configuration", "config.json"}, {"Environment", "environment.json"}}) {
+    if (!std::filesystem::exists(folder_ / name)) continue;
+    std::vector<std::pair<std::string, std::string>> pairs;
+    flatten(load_json(folder_ / name), "", pairs);
+    page_.heading(2, heading);
+    page_.key_values(pairs);
+  }
+  write_file_atomically(folder_ / "report.html", page_.str());
+  results_.files.push_back(folder_ / "report.html");
+  return results_;
+}
+
+}  // namespace entk

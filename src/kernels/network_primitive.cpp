@@ -1,0 +1,130 @@
+#include "entk/kernels/network_primitive.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+#include "entk/kernels/noise.h"
+
+namespace entk {
+
+namespace {
+
+constexpr std::int64_t neurons_per_tile = 128;  // part of the bits
+
+class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<NetworkPrimitive> {
+ public:
+  NetworkPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
+                   const ActivationFunctions& activation)
+      : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, 2),
+        scale_(a_ / std::sqrt(static_cast<double>(w0.size(0)))) {}
+
+  KernelMode mode() const override { return KernelMode::recompute; }
+  const char* backend() const override { return "aten, whole network"; }
+
+  at::Tensor terms(const at::Tensor& w) const override {
+    const SerialTorch serial;
+    std::vector<at::Tensor> parts(tiles());
+    for_tiles([&](std::int64_t tile, std::int64_t from, std::int64_t count) {
+      const auto z0 = x_.mm(w0_.narrow(0, from, count).t()), z = x_.mm(w.narrow(0, from, count).t());
+      const auto scale = scale_.narrow(0, from, count);
+      const auto linear = activation_.derivative(z0, 1) * z;
+      const auto rest = activation_.derivative(z0 + z, 0) - activation_.derivative(z0, 0) - linear;
+      parts[tile] = at::stack({linear.mv(scale), rest.mv(scale)});
+    });
+    for (std::size_t stride = 1; stride < parts.size(); stride *= 2) {
+      for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
+    }
+    return parts[0];
+  }
+
+  at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    const SerialTorch serial;
+    const at::NoGradGuard no_grad;
+    auto out = at::empty({width(), dimension()}, x_.options());
+    const auto at_start = (cotangents[0] - cotangents[1]).unsqueeze(1), at_w = cotangents[1].unsqueeze(1);
+    for_tiles([&](std::int64_t, std::int64_t from, std::int64_t count) {
+      const auto z0 = x_.mm(w0_.narrow(0, from, count).t()), z = x_.mm(w.narrow(0, from, count).t());
+      const auto g = at_start * activation_.derivative(z0, 1) + at_w * activation_.derivative(z0 + z, 1);
+      out.narrow(0, from, count).copy_((g * scale_.narrow(0, from, count)).t().mm(x_));
+    });
+    return out;
+  }
+
+  at::Tensor terms_along(const at::Tensor&, const at::Tensor&) const override { no_second_derivatives(); }
+  at::Tensor pull_back_along(const at::Tensor&, const at::Tensor&, const at::Tensor&) const override {
+    no_second_derivatives();
+  }
+
+  std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override;
+
+ private:
+  [[noreturn]] static void no_second_derivatives() {
+    throw RunError("the whole network's primitive has no second derivatives: differentiate Network::forward twice");
+  }
+  std::int64_t tiles() const { return (width() + neurons_per_tile - 1) / neurons_per_tile; }
+
+  template <class F>
+  void for_tiles(F&& f) const {
+    const auto one = [&](std::int64_t tile) {
+      const at::NoGradGuard no_grad;
+      const std::int64_t from = tile * neurons_per_tile;
+      f(tile, from, std::min(neurons_per_tile, width() - from));
+    };
+    if (x_.is_cpu()) {
+      parallel_for(tiles(), one);
+    } else {
+      for (std::int64_t tile = 0; tile < tiles(); ++tile) one(tile);
+    }
+  }
+
+  at::Tensor scale_;  // a/√m
+};
+
+class NetworkStepper final : public Stepper {
+ public:
+  NetworkStepper(std::shared_ptr<const NetworkPrimitive> primitive, const at::Tensor& w)
+      : primitive_(std::move(primitive)), terms_(primitive_->terms(w)) {}
+
+  at::Tensor terms() const override { return terms_; }
+
+  void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
+    const at::NoGradGuard no_grad;
+    auto gradient = primitive_->pull_back(w, cotangents);
+    if (update.extra.defined()) gradient += update.extra;
+    if (update.noise) gradient += kernels::noise_like(w, *update.noise);
+    w.sub_(gradient, update.learning_rate);
+    terms_ = primitive_->terms(w);
+  }
+
+ private:
+  std::shared_ptr<const NetworkPrimitive> primitive_;
+  at::Tensor terms_;
+};
+
+std::unique_ptr<Stepper> NetworkPrimitive::stepper(const at::Tensor& w) const {
+  return std::make_unique<NetworkStepper>(shared_from_this(), w);
+}
+
+}  // namespace
+
+std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& x, const at::Tensor& w0,
+                                                              const at::Tensor& a,
+                                                              const ActivationFunctions& activation,
+                                                              const PrimitiveOptions& options) {
+  check_matrix("x", x, -1, -1);
+  check_matrix("w0", w0, -1, x.size(1));
+  check_vector("a", a, w0.size(0));
+  check_floating("x", x);
+  check_like("w0", w0, "x", x);
+  check_like("a", a, "x", x);
+  if (options.orders != 2) throw InputError(fmt::format("orders: expected 2 for the whole network, got {}", options.orders));
+  if (!activation.derivative) throw InputError("activation: it has no derivatives");
+  return std::make_shared<NetworkPrimitive>(x.detach(), w0.detach(), a.detach(), activation);
+}
+
+}  // namespace entk
