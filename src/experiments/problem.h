@@ -34,6 +34,10 @@ Problem make_problem(const RunConfig& config, c10::Device device);
 /// The projectors that p.config asks for, from p's data and start; their warnings go to the notices.
 void make_projectors(Problem& p);
 
+/// The configuration with the sizes that its data file decides, and rank 0 as d + 1; where data.source
+/// is no file, as it is. @throws InputError for a file that cannot be used, or a rank above its points.
+RunConfig with_file_sizes(const RunConfig& config);
+
 /// A new network at the problem's start, and the model around it.
 TaylorModel make_model(const Problem& problem);
 /// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without
