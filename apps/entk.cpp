@@ -61,6 +61,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
   add_figure1(app, program);
+  add_figure2(app, program);
+  add_appendix_g(app, program);
   add_train(app, program);
   add_evaluate(app, program);
   add_compare_devices(app, program);
