@@ -17,9 +17,11 @@ struct Program {
   std::string command_line;
 };
 
+void add_appendix_g(CLI::App& app, Program& program);
 void add_figure1(CLI::App& app, Program& program);
 void add_compare(CLI::App& app, Program& program);
 void add_complexity(CLI::App& app, Program& program);
+void add_figure2(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);

@@ -63,6 +63,8 @@ int run(int argc, char** argv) {
   add_figure1(app, program);
   add_compare(app, program);
   add_complexity(app, program);
+  add_figure2(app, program);
+  add_appendix_g(app, program);
   add_train(app, program);
   add_evaluate(app, program);
   add_compare_devices(app, program);

@@ -67,4 +67,13 @@ Results StudyPage::finish() {
   return results_;
 }
 
+Results write_study_page(const std::filesystem::path& folder, const std::string& title, const Table& table,
+                         const std::vector<NamedFigure>& figures, const std::vector<Claim>& claims) {
+  StudyPage page(folder, title);
+  page.results(table);
+  for (const auto& [name, figure, caption] : figures) page.figure(name, figure, caption);
+  page.claims(claims);
+  return page.finish();
+}
+
 }  // namespace entk

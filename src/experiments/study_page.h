@@ -29,4 +29,14 @@ class StudyPage {
   Results results_;
 };
 
+struct NamedFigure {
+  std::string name;  ///< of its files
+  Figure figure;
+  std::string caption;
+};
+
+/// The usual page: table, figures, claims.
+Results write_study_page(const std::filesystem::path& folder, const std::string& title, const Table& table,
+                         const std::vector<NamedFigure>& figures, const std::vector<Claim>& claims);
+
 }  // namespace entk

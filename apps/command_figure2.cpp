@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "common_options.h"
+#include "console.h"
+#include "entk/base/threads.h"
+#include "entk/experiments/figure2.h"
+#include "entk/experiments/study_page.h"
+#include "entk/io/strict_json.h"
+#include "signals.h"
+
+namespace entk::app {
+
+namespace {
+
+const Presets presets = {{"quick", "figure2-quick"}, {"published", "figure2"}};
+
+ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
+  const auto [json, source] = resolve_json(o, presets, to_json(Figure2Config{}));
+  const auto config = read_figure2_config(json, source);
+  if (o.print_config) {
+    fmt::print("{}", dump_json(to_json(config)));
+    return ExitCode::ok;
+  }
+  pick_device(config.device);
+  set_threads(static_cast<int>(config.threads));
+  const auto folder = open_study(o, "figure2", to_json(config), command_line);
+  Console console(o.quiet, o.verbose, 1);
+  Figure2Hooks hooks;
+  hooks.interrupted = caught_signal;
+  hooks.run_done = [&](const SampleSize& size, const FinalLosses& losses, double seconds) {
+    console.line(fmt::format("d {}  seed {}  n {}  train {:.4g}  test {:.4g}  {}", size.dimension, size.seed, size.samples,
+                             losses.train, losses.test, duration(seconds)));
+  };
+  const auto runs = take_figure2(config, folder, hooks);
+  if (const int signal = caught_signal()) {
+    folder.set_status(RunState::interrupted, 0);
+    say(fmt::format("resume with: entk figure2 --resume {}", folder.path().string()));
+    return static_cast<ExitCode>(128 + signal);
+  }
+  const auto result = figure2_result(config, runs);
+  const auto claims = figure2_claims(config, result);
+  const auto results = write_study_page(folder.path(), "entk figure2", figure2_table(config, result),
+                                        {{"figure2", figure2_plot(config, result),
+                                          "The smallest n whose final test loss is below the threshold, beside 6d² and d³."}},
+                                        claims);
+  folder.set_status(RunState::done, 0);
+  for (const auto& notice : results.notices) say("note: " + notice);
+  const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
+  if (o.json) {
+    nlohmann::json summary = {{"folder", folder.path().string()}, {"runs", runs.size()},
+                              {"exponent", number(result.exponent)}, {"exponent_error", number(result.exponent_error)}};
+    for (const auto& [d, found] : result.samples) summary["samples"][std::to_string(d)] = found;
+    fmt::print("{}", dump_json(summary));
+  } else if (!o.quiet) {
+    fmt::print("{}{} ({})\n\nIn {}\n", to_text(results.table), claims[0].ours, result.exponent_source, folder.path().string());
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_figure2(CLI::App& app, Program& program) {
+  auto* command = app.add_subcommand("figure2", "The paper's Figure 2: samples that a standard ReLU network needs, against d");
+  const auto options = std::make_shared<CommonOptions>();
+  add_study_options(*command, *options, presets, figure2_keys());
+  command->callback([options, &program] {
+    program.action = [options, &program] { return run_figure2(*options, program.command_line); };
+  });
+}
+
+}  // namespace entk::app

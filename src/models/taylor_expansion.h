@@ -1,0 +1,125 @@
+// Taylor expansions of any torch::nn module in its parameters, of any order:
+//
+//   f_P(x;θ) = Σ_{p ≤ P} t_p(x;θ),   t_p = D^p f(x;θ0)[Δ, …, Δ]/p!,   Δ = θ − θ0
+//
+// by automatic differentiation: t_p = (1/p) D t_{p−1}[Δ], each derivative along Δ by reverse mode twice
+// (the pull-back is linear in its cotangent v; its own pull-back in v is the derivative along Δ). Nothing
+// is assumed of the module but that its operations can be differentiated P + 1 times.
+//
+// The gradient needs no deeper graph: ∂/∂θ ⟨u, f_P⟩ = ∂/∂θ0 ⟨u, f_{P−1}⟩ with Δ held fixed.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace entk {
+
+/// What does not depend on the module's type. Its parameters are θ, under the names that they have in
+/// the module; each begins at θ0.
+class TaylorExpansionBase : public torch::nn::Module {
+ public:
+  int order() const { return order_; }
+  /// Δ = θ − θ0, one tensor a parameter.
+  std::vector<at::Tensor> displacement() const;
+  /// θ ← the values of another module's parameters, matched by name: of the network itself, or of
+  /// another expansion of it. @throws InputError where a name is missing or a shape differs.
+  void set_parameters(const torch::nn::Module& other);
+
+  void train(bool on = true) override;
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Device device, bool non_blocking = false) override;
+
+ protected:
+  using Inputs = std::vector<at::Tensor>;
+
+  TaylorExpansionBase(std::shared_ptr<torch::nn::Module> module, const std::vector<at::Tensor>& parameters, int order);
+  /// f_P where f maps the inputs to the module's output at θ0.
+  at::Tensor expand(const std::function<at::Tensor(const Inputs&)>& f, const Inputs& inputs);
+
+  std::shared_ptr<torch::nn::Module> start_;  // at θ0; not registered: its parameters are not trained
+
+ private:
+  void remember_start();
+  void check_start() const;
+
+  int order_;
+  bool own_start_;                            // a copy that nobody else can change
+  std::vector<std::string> names_;
+  std::vector<at::Tensor> start_parameters_;  // θ0, the trainable ones
+  std::vector<std::pair<at::Tensor, std::uint32_t>> start_values_;  // and which values they had
+};
+
+/// The expansion of a module of type M: forward takes what M's takes and gives a tensor of the same
+/// shape, differentiable in θ and in the inputs, twice too.
+template <class M>
+class TaylorExpansionImpl : public TaylorExpansionBase {
+ public:
+  TaylorExpansionImpl(std::shared_ptr<M> module, const std::vector<at::Tensor>& parameters, int order)
+      : TaylorExpansionBase(std::move(module), parameters, order) {}
+
+  template <class... Arguments>
+  at::Tensor forward(const Arguments&... arguments) {
+    Inputs inputs;
+    (collect(arguments, inputs), ...);
+    // Kept for derivatives of the gradient, which may outlive this call and this module.
+    const auto f = [module = std::static_pointer_cast<M>(start_),
+                    kept = std::tuple<Arguments...>(arguments...)](const Inputs& at) -> at::Tensor {
+      std::size_t next = 0;
+      return std::apply(
+          [&](const auto&... a) {
+            const std::tuple<Arguments...> replaced{replace(a, at, next)...};  // braces: from left to right
+            return std::apply([&](const auto&... b) { return module->forward(b...); }, replaced);
+          },
+          kept);
+    };
+    return expand(f, inputs);
+  }
+
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
+    auto copy = std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_), start_->parameters(), order());
+    copy->set_parameters(*this);
+    if (device) copy->to(*device);
+    return copy;
+  }
+
+ private:
+  template <class A>
+  static void collect(const A& argument, Inputs& inputs) {
+    if constexpr (std::is_same_v<A, at::Tensor>) inputs.push_back(argument);
+  }
+  template <class A>
+  static A replace(const A& argument, const Inputs& inputs, std::size_t& next) {
+    if constexpr (std::is_same_v<A, at::Tensor>) {
+      return inputs[next++];
+    } else {
+      return argument;
+    }
+  }
+};
+
+template <class M>
+using TaylorExpansion = torch::nn::ModuleHolder<TaylorExpansionImpl<M>>;
+
+/// The expansion of `module` around `parameters` (in the order of module->parameters(), the same shapes),
+/// order ≥ 1. The module is copied and stays as it is; one that cannot be copied (not a
+/// torch::nn::Cloneable) is set to `parameters` and held, and refused later if it was changed meanwhile.
+/// Parameters that do not require a gradient stay fixed and are not among the expansion's.
+/// @throws InputError for an order below 1, or parameters whose number or shapes are not the module's.
+template <class M>
+TaylorExpansion<M> taylor_expand(std::shared_ptr<M> module, const std::vector<at::Tensor>& parameters, int order) {
+  return TaylorExpansion<M>(std::make_shared<TaylorExpansionImpl<M>>(std::move(module), parameters, order));
+}
+template <class M>
+TaylorExpansion<M> taylor_expand(const torch::nn::ModuleHolder<M>& module, const std::vector<at::Tensor>& parameters,
+                                 int order) {
+  return taylor_expand(module.ptr(), parameters, order);
+}
+
+}  // namespace entk
