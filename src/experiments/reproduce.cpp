@@ -87,11 +87,11 @@ StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const 
   auto arguments = stage_arguments(stage, config, folder);
   if (!record.ran || !fs::exists(place)) record.command = command_text(arguments);
   if (fs::exists(place)) {
-    if (fs::exists(place / "config.json")) {
+    if (stage.resumes && fs::exists(place / "config.json")) {
       arguments = stage.command;
       arguments.insert(arguments.end(), {"--resume", place.string()});
     } else {
-      fs::remove_all(place);  // it was stopped before it had written anything
+      fs::remove_all(place);  // there is nothing to go on from
     }
   }
   arguments.insert(arguments.begin(), program.string());
@@ -155,7 +155,7 @@ std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConf
     if (const auto at = word.find(mark); at != std::string::npos) word.replace(at, mark.size(), (folder / "figure1").string());
     arguments.push_back(word);
   }
-  if (config.device != "auto") arguments.insert(arguments.end(), {"--device", config.device});
+  if (stage.takes_device && config.device != "auto") arguments.insert(arguments.end(), {"--device", config.device});
   if (config.threads != 0) arguments.insert(arguments.end(), {"--threads", std::to_string(config.threads)});
   add_overrides(config.overrides.at(stage.name), "", arguments);
   arguments.insert(arguments.end(), {"--out", (folder / stage.name).string()});
