@@ -12,6 +12,7 @@
 #include "entk/base/threads.h"
 #include "entk/io/json_reader.h"
 #include "entk/kernels/tile_kernels.h"
+#include "entk/report/process.h"
 #include "signals.h"
 
 namespace entk::app {
@@ -25,13 +26,6 @@ std::string version_text() {
       b.version, b.git_revision, b.git_dirty ? ", changed" : "", b.torch, b.cuda_torch ? "yes" : "no",
       b.cuda_kernels ? "compiled" : "not compiled", b.cuda_devices, b.cpu_model,
       kernels::isa_name(kernels::best_isa()), threads());
-}
-
-std::string quoted(const std::string& word) {
-  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`;&|<>(){}*?[]#~!") == std::string::npos) return word;
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
 }
 
 /// The nearest option or subcommand to a word that is none.
@@ -54,26 +48,27 @@ int run(int argc, char** argv) {
   program.command_line = "entk";
   bool verbose = false;
   for (int i = 1; i < argc; ++i) {
-    program.command_line += " " + quoted(argv[i]);
+    program.command_line += " " + shell_word(argv[i]);
     verbose = verbose || std::string(argv[i]) == "--verbose";
   }
   CLI::App app("Wide two-layer networks, their Taylor terms and their good directions", "entk");
   app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
   add_figure1(app, program);
-  add_compare(app, program);
-  add_complexity(app, program);
   add_figure2(app, program);
   add_appendix_g(app, program);
+  add_compare(app, program);
+  add_complexity(app, program);
   add_train(app, program);
   add_evaluate(app, program);
-  add_compare_devices(app, program);
-  add_bench(app, program);
+  add_spectrum(app, program);
   add_expressivity(app, program);
   add_landscape(app, program);
   add_r1_noise(app, program);
+  add_compare_devices(app, program);
+  add_bench(app, program);
   add_report(app, program);
-  add_spectrum(app, program);
+  add_reproduce(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");
   completion->callback([&] {
     program.action = [&] {

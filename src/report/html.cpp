@@ -53,6 +53,10 @@ border-radius:1em;font-size:.85rem;font-weight:600;text-align:center}
 .did-not-hold .badge{color:var(--bad)}
 .too-small-to-tell .badge{color:var(--open)}
 .not-run .badge{color:var(--idle);border-style:dashed}
+.claims{width:100%}
+.claims th,.claims td{white-space:normal;padding-right:1em}
+.claims td{border-bottom:1px solid var(--rule);vertical-align:top}
+.claims .badge{min-width:0;margin:0;white-space:nowrap}
 @media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--quiet:#444;--rule:#999;--wash:#fff;
 --good:#00694d;--bad:#a63d00;--open:#7a5b00;--idle:#444}
 body{max-width:none;padding:0;font-size:10pt}
@@ -75,6 +79,17 @@ const char* symbol(Verdict verdict) {
       break;
   }
   return "–";
+}
+
+/// The verdict's class in the style: did-not-hold.
+std::string css_class(Verdict verdict) {
+  std::string name = to_string(verdict);
+  for (char& c : name) c = c == ' ' ? '-' : c;
+  return name;
+}
+
+std::string badge(Verdict verdict) {
+  return fmt::format("<span class=\"badge\">{} {}</span>", symbol(verdict), to_string(verdict));
 }
 
 }  // namespace
@@ -122,11 +137,22 @@ void HtmlPage::code(const std::string& text) {
 }
 
 void HtmlPage::verdict(Verdict verdict, const std::string& text) {
-  const std::string name = to_string(verdict);
-  std::string css = name;
-  for (char& c : css) c = c == ' ' ? '-' : c;
-  body_ += fmt::format("<p class=\"verdict {}\"><span class=\"badge\">{} {}</span>{}</p>\n", css,
-                       symbol(verdict), name, escape_html(text));
+  body_ += fmt::format("<p class=\"verdict {}\">{}{}</p>\n", css_class(verdict), badge(verdict),
+                       escape_html(text));
+}
+
+void HtmlPage::claims(const std::vector<ClaimLine>& lines) {
+  body_ +=
+      "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"claims\">\n<thead><tr><th>Verdict</th>"
+      "<th>Claim</th><th>Where</th><th>Paper</th><th>Here</th></tr></thead>\n<tbody>\n";
+  for (const auto& line : lines) {
+    body_ += fmt::format("<tr class=\"{}\"><td>{}</td>", css_class(line.verdict), badge(line.verdict));
+    for (const auto* text : {&line.statement, &line.source, &line.paper, &line.ours}) {
+      body_ += "<td>" + escape_html(text->empty() ? "–" : *text) + "</td>";
+    }
+    body_ += "</tr>\n";
+  }
+  body_ += "</tbody>\n</table>\n</div>\n";
 }
 
 void HtmlPage::key_values(const std::vector<std::pair<std::string, std::string>>& pairs) {

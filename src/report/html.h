@@ -18,6 +18,12 @@ enum class Verdict { held, did_not_hold, too_small_to_tell, not_run };
 /// "held", "did not hold", "too small to tell", "not run".
 std::string to_string(Verdict verdict);
 
+/// A claim in one line of a list of claims.
+struct ClaimLine {
+  std::string source, statement, paper, ours;
+  Verdict verdict;
+};
+
 /// Everything given is text and is escaped; line breaks stay only in code().
 class HtmlPage {
  public:
@@ -31,6 +37,8 @@ class HtmlPage {
   void table(const Table& table);
   void code(const std::string& text);
   void verdict(Verdict verdict, const std::string& text);
+  /// A table of claims whose statements are broken into lines, each with its verdict.
+  void claims(const std::vector<ClaimLine>& lines);
   void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);
 
   /// The figure's SVG with its caption, and the names of its data and script; where it was not

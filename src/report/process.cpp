@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +128,78 @@ ProcessResult run_program(const std::vector<std::string>& arguments,
   }
   result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
+}
+
+int run_watched(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+                const ProcessWatch& watch) {
+  std::vector<char*> argv;
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  Pipe output, failure;  // the second closes when the program runs, or brings the reason why not
+  sigset_t none;
+  sigemptyset(&none);
+
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw RunError("cannot start " + arguments[0] + ": " + std::strerror(errno));
+  if (pid == 0) {  // from here on only what is safe after a fork
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(127);
+    ::setpgid(0, 0);
+    for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    const int input = ::open("/dev/null", O_RDONLY);
+    if (input >= 0 && ::dup2(input, 0) == 0 && ::dup2(output.write_end, 1) == 1 &&
+        ::dup2(output.write_end, 2) == 2 && ::chdir(folder.c_str()) == 0) {
+      ::execvp(argv[0], argv.data());
+    }
+    const int error = errno;
+    [[maybe_unused]] const auto written = ::write(failure.write_end, &error, sizeof error);
+    ::_exit(127);
+  }
+  output.close_write_end();
+  failure.close_write_end();
+
+  int passed_on = 0, status = 0;
+  const auto listen = [&](int milliseconds) {
+    pollfd ready{output.read_end, POLLIN, 0};
+    if (::poll(&ready, 1, milliseconds) <= 0) return true;
+    char buffer[4096];
+    const ssize_t size = ::read(output.read_end, buffer, sizeof buffer);
+    if (size > 0 && watch.output) watch.output({buffer, static_cast<std::size_t>(size)});
+    return size != 0;
+  };
+  // What it started may keep the pipe open after its end: its own end is what counts.
+  bool open = true;
+  while (::waitpid(pid, &status, WNOHANG) == 0) {
+    if (open) {
+      open = listen(50);
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    if (const int signal = watch.signal ? watch.signal() : 0; signal != 0 && passed_on == 0) {
+      ::kill(-pid, signal);
+      passed_on = signal;
+    }
+  }
+  while (open) {
+    pollfd ready{output.read_end, POLLIN, 0};
+    if (::poll(&ready, 1, 0) <= 0) break;
+    open = listen(0);
+  }
+  int error = 0;
+  if (::read(failure.read_end, &error, sizeof error) == sizeof error) {
+    throw RunError("cannot start " + arguments[0] + ": " + std::strerror(error));
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string shell_word(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`;&|<>(){}*?[]#~!") == std::string::npos)
+    return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 }  // namespace entk

@@ -1,9 +1,11 @@
-// Runs another program: no shell, a time limit, what it says kept.
+// Runs another program, without a shell: with a time limit, what it says kept; or watched while it runs.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace entk {
@@ -20,5 +22,21 @@ struct ProcessResult {
 /// @throws RunError if no process can be started.
 ProcessResult run_program(const std::vector<std::string>& arguments,
                           const std::filesystem::path& folder, std::chrono::milliseconds limit);
+
+/// What is heard from a program while it runs, and said to it.
+struct ProcessWatch {
+  std::function<void(std::string_view)> output;  ///< stdout and stderr together, as they come
+  std::function<int()> signal;  ///< a signal's number, or 0: asked every 50 ms, passed on once
+};
+
+/// Runs arguments[0], searched on PATH, with no input and no time limit, in a process group of its
+/// own: an interrupt from the terminal reaches it through `watch` alone. When this process dies, it
+/// gets SIGTERM. Returns the exit status, or 128 + the signal that ended it.
+/// @throws RunError if it cannot be started.
+int run_watched(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+                const ProcessWatch& watch);
+
+/// A word as it would be typed into a shell: in quotes where it needs them.
+std::string shell_word(const std::string& word);
 
 }  // namespace entk

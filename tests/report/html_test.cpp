@@ -79,6 +79,7 @@ HtmlPage full_page() {
   page.figure(picture, "One & \"only\"", "fig.dat");
   page.figure(picture, "Two", "");
   page.table({"T<", {"a", "b<"}, {{1, "<td>"}}});
+  page.claims({{"Figure <1>", "It is < 1", "", "a & b", Verdict::did_not_hold}});
   page.key_values({{"key <", "value &"}});
   page.key_values({});
   page.heading(4, "Small");
@@ -112,6 +113,16 @@ TEST(Html, VerdictsSayWhatBecameOfTheClaim) {
   for (const char* words : {"✓ held", "✗ did not hold", "? too small to tell", "– not run"}) {
     EXPECT_NE(page.find(words), std::string::npos) << words;
   }
+}
+
+TEST(Html, ALineOfClaimsHasItsVerdictAndItsTextEscaped) {
+  HtmlPage page("x");
+  page.claims({{"Figure <1>", "It is < 1", "", "a & b", Verdict::did_not_hold}});
+  const std::string text = page.str();
+  EXPECT_NE(text.find("<tr class=\"did-not-hold\"><td><span class=\"badge\">✗ did not hold</span></td>"
+                      "<td>It is &lt; 1</td><td>Figure &lt;1&gt;</td><td>–</td><td>a &amp; b</td></tr>"),
+            std::string::npos)
+      << text;
 }
 
 TEST(Html, TheContentsLeadToTheHeadings) {

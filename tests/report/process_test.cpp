@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "entk/base/error.h"
 #include "tests/support/testing.h"
 
 namespace entk {
@@ -56,6 +57,45 @@ TEST(Process, LongOutputIsCutNotStuck) {
   const auto run = run_program({"sh", "-c", "yes | head -c 1000000"}, "/", 60s);
   EXPECT_EQ(run.status, 0);
   EXPECT_EQ(run.output.size(), 65536u);
+}
+
+TEST(Watched, IsHeardWhileItRunsAndItsStatusComesBack) {
+  const TemporaryFolder folder;
+  std::string said;
+  const auto listen = [&](std::string_view text) { said += text; };
+  EXPECT_EQ(run_watched({"sh", "-c", "echo out; echo err >&2; exit 7"}, folder.path(), {listen, {}}), 7);
+  EXPECT_EQ(said, "out\nerr\n");
+  EXPECT_EQ(run_watched({"sh", "-c", "kill -9 $$"}, folder.path(), {}), 128 + SIGKILL);
+}
+
+TEST(Watched, ASignalIsPassedOnOnce) {
+  std::string said;
+  ProcessWatch watch;
+  watch.output = [&](std::string_view text) { said += text; };
+  watch.signal = [&] { return said.find("ready") == std::string::npos ? 0 : SIGINT; };
+  const auto* script = "trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.02; done";
+  EXPECT_EQ(run_watched({"sh", "-c", script}, "/", watch), 3);
+  EXPECT_EQ(said, "ready\ncaught\n");
+}
+
+TEST(Watched, AProgramThatCannotStartIsNamedWithTheReason) {
+  try {
+    run_watched({"entk-no-such-program"}, "/", {});
+    FAIL();
+  } catch (const RunError& e) {
+    EXPECT_STREQ(e.what(), "cannot start entk-no-such-program: No such file or directory");
+  }
+}
+
+TEST(Watched, ALastingGrandchildDoesNotHoldItBack) {
+  EXPECT_EQ(run_watched({"sh", "-c", "sleep 20 & exit 0"}, "/", {}), 0);
+}
+
+TEST(Shell, WordsAreQuotedWhereTheyNeedIt) {
+  EXPECT_EQ(shell_word("train.steps=10"), "train.steps=10");
+  EXPECT_EQ(shell_word(""), "''");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word(R"({"a": 1})"), R"('{"a": 1}')");
 }
 
 }  // namespace

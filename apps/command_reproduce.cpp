@@ -1,0 +1,77 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "common_options.h"
+#include "console.h"
+#include "entk/base/device.h"
+#include "entk/experiments/reproduce.h"
+#include "entk/io/strict_json.h"
+#include "signals.h"
+
+namespace entk::app {
+
+namespace {
+
+const Presets& presets() {
+  static const Presets all = {{"quick", "reproduce-quick"}, {"published", "reproduce"}};
+  return all;
+}
+
+ReproduceConfig resolve_reproduce(const CommonOptions& o) {
+  if (!o.seeds.empty() || !o.dtype.empty()) {
+    throw InputError("--seeds and --dtype are a stage's own: --set figure1.seeds=[1], --set figure1.dtype=float64");
+  }
+  const auto standard = read_reproduce_config(nlohmann::json::object(), "defaults");
+  const auto [json, source] = resolve_json(o, presets(), to_json(standard));
+  auto config = read_reproduce_config(json, source);
+  pick_device(config.device);
+  return config;
+}
+
+ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stages, const std::string& command_line) {
+  auto config = resolve_reproduce(o);
+  if (!stages.empty()) {
+    auto json = to_json(config);
+    json["stages"] = stages;
+    config = read_reproduce_config(json, "--stages");
+  }
+  if (o.print_config) {
+    fmt::print("{}", dump_json(to_json(config)));
+    return ExitCode::ok;
+  }
+  const auto folder = open_study(o, "reproduce", to_json(config), command_line);
+  ReproduceHooks hooks;
+  hooks.interrupted = caught_signal;
+  if (!o.quiet) {
+    hooks.line = say;
+    hooks.output = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
+  }
+  const auto code = take_stages(folder, config, std::filesystem::read_symlink("/proc/self/exe"), hooks);
+  if (caught_signal() != 0) {
+    folder.set_status(RunState::interrupted, 0);
+    say(fmt::format("resume with: entk reproduce --resume {}", folder.path().string()));
+    return code;
+  }
+  folder.set_status(code == ExitCode::ok ? RunState::done : RunState::failed, 0, code == ExitCode::ok ? "" : "a stage failed");
+  say(fmt::format("{}the claims and what became of them: {}",
+                  code == ExitCode::ok ? "" : "not every stage ran (--resume tries those again); ",
+                  (folder.path() / "report.html").string()));
+  return code;
+}
+
+}  // namespace
+
+void add_reproduce(CLI::App& app, Program& program) {
+  auto* command = app.add_subcommand("reproduce", "All studies one after the other, and one page with the paper's claims");
+  const auto options = std::make_shared<CommonOptions>();
+  const auto stages = std::make_shared<std::vector<std::string>>();
+  add_study_options(*command, *options, presets(), reproduce_config_keys());
+  command->add_option("--stages", *stages, "take these alone, as figure1,spectrum [all]")->type_name("NAME,NAME")->delimiter(',');
+  command->callback([options, stages, &program] {
+    program.action = [options, stages, &program] { return reproduce(*options, *stages, program.command_line); };
+  });
+}
+
+}  // namespace entk::app
