@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/experiments/config_layers.h"
 #include "entk/experiments/problem.h"
