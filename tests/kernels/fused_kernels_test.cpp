@@ -115,6 +115,8 @@ TEST(FusedKernels, PlainTf32ErrsByAThousandthAndNoLess) {
   const auto exact = p.reference_terms();
   const double split = testing::relative_error(emulated(p, {})->terms(p.w), exact);
   const double plain = testing::relative_error(emulated(p, {}, true)->terms(p.w), exact);
+  RecordProperty("split", fmt::format("{:.2e}", split));
+  RecordProperty("tf32", fmt::format("{:.2e}", plain));
   EXPECT_LT(split, 1e-6);
   EXPECT_LT(plain, 3e-3);
   EXPECT_GT(plain, 1e-5) << "TF32's rounding has gone: is the low part used?";
