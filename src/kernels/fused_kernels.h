@@ -37,7 +37,10 @@ namespace entk::kernels::fused {
 struct StepState {
   float learning_rate = 0, deviation = 0;  ///< deviation 0: no noise
   std::uint32_t step = 0, seed_low = 0, seed_high = 0;
-  bool operator==(const StepState&) const = default;
+  bool operator==(const StepState& o) const {
+    return learning_rate == o.learning_rate && deviation == o.deviation && step == o.step &&
+           seed_low == o.seed_low && seed_high == o.seed_high;
+  }
 };
 
 /// Tiles first … first + count − 1. Arrays of tables and z begin at the first tile; weights and sums

@@ -5,6 +5,7 @@
 // fibers run in either order: a missing barrier or wait shows as NaN or as bits that depend on it.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -20,21 +21,21 @@ namespace entk::testing {
 
 /// c + Σ a b as a tensor core adds: addends are cut to 24 bits below the largest one's exponent, their
 /// sum is rounded towards zero. Real ones keep a bit or two more.
-inline float tensor_core_sum(float c, const double* products, int count) {
-  double largest = std::fabs(c);
-  double plain = c;
-  for (int i = 0; i < count; ++i) {
-    largest = std::fmax(largest, std::fabs(products[i]));
-    plain += products[i];
+inline float tensor_core_sum(float c, const double (&products)[8]) {
+  double largest = 0, plain = c;
+  for (double p : products) {
+    largest = std::fmax(largest, std::fabs(p));
+    plain += p;
   }
-  if (!std::isfinite(plain) || largest == 0) return static_cast<float>(plain);
-  const double unit = std::ldexp(1.0, std::ilogb(largest) - 23);
-  double sum = std::trunc(c / unit);
-  for (int i = 0; i < count; ++i) sum += std::trunc(products[i] / unit);
-  const double value = sum * unit;
-  float rounded = static_cast<float>(value);
-  if (std::fabs(static_cast<double>(rounded)) > std::fabs(value)) rounded = std::nextafter(rounded, 0.0f);
-  return rounded;
+  if (largest == 0 || !std::isfinite(plain)) return static_cast<float>(plain);
+  largest = std::fmax(largest, std::fabs(static_cast<double>(c)));
+  const double unit = std::ldexp(1.0, std::ilogb(largest) - 23), inverse = 1 / unit;
+  // Each addend is below 2^24 units: exact in an integer.
+  auto sum = static_cast<std::int64_t>(c * inverse);
+  for (double p : products) sum += static_cast<std::int64_t>(p * inverse);
+  const double value = static_cast<double>(sum) * unit;
+  const auto rounded = static_cast<float>(value);
+  return std::fabs(static_cast<double>(rounded)) > std::fabs(value) ? std::nextafter(rounded, 0.0f) : rounded;
 }
 
 class EmulatedBlock {
@@ -47,11 +48,10 @@ class EmulatedBlock {
 
   template <class Body>
   void run(Body&& body) {
-    std::function<void(int)> call = [&](int thread) {
+    call_ = [this, &body](int thread) {
       Machine machine{*this, thread};
       body(machine);
     };
-    call_ = &call;
     for (int i = 0; i < threads; ++i) {
       Fiber& f = fibers_[i];
       f.stack.resize(stack_bytes);
@@ -154,7 +154,7 @@ class EmulatedBlock {
   static void enter(unsigned low, unsigned high, unsigned thread) {
     auto* self = reinterpret_cast<EmulatedBlock*>(static_cast<std::uintptr_t>(low) |
                                                   static_cast<std::uintptr_t>(high) << 32);
-    (*self->call_)(static_cast<int>(thread));
+    self->call_(static_cast<int>(thread));
     self->fibers_[thread].done = true;
   }
 
@@ -191,7 +191,7 @@ class EmulatedBlock {
         const int row = lane / 4 + 8 * (e / 2), column = lane % 4 * 2 + e % 2;
         double products[8];
         for (int k = 0; k < 8; ++k) products[k] = a[row][k] * b[k][column];
-        w.result[lane][e] = tensor_core_sum(w.c[lane][e], products, 8);
+        w.result[lane][e] = tensor_core_sum(w.c[lane][e], products);
       }
     }
   }
@@ -204,7 +204,7 @@ class EmulatedBlock {
   std::vector<float> shared_;
   Meeting barrier_;
   ucontext_t scheduler_;
-  const std::function<void(int)>* call_ = nullptr;
+  std::function<void(int)> call_;
 };
 
 /// Launches by running the blocks one after the other.

@@ -68,10 +68,12 @@ TEST(RecordedSteps, DivergenceIsFoundAtTheStepWhereItHappened) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
-  const TrainerOptions options{.learning_rate = 1e9, .steps = 40};
+  // Four or five steps after the start; records, where the host looks, are at 100 and 125.
+  const TrainerOptions options{.learning_rate = 100, .steps = 130, .start_step = 100};
   const auto plain = fit(false, options, 0.0 * R4()), recorded = fit(true, options, 0.0 * R4());
   EXPECT_EQ(recorded.result.outcome, Outcome::diverged);
   EXPECT_EQ(recorded.result.last.step, plain.result.last.step);
+  EXPECT_GE(recorded.result.last.step, 103) << "before the first recorded step: nothing was tested";
 }
 
 TEST(RecordedSteps, AUsersTermIsNeverRecorded) {
