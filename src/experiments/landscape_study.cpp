@@ -5,8 +5,8 @@
 
 #include <cmath>
 
+#include "entk/base/device.h"
 #include "entk/base/error.h"
-#include "entk/base/threads.h"
 #include "entk/experiments/config_layers.h"
 #include "entk/experiments/problem.h"
 #include "entk/io/atomic_file.h"

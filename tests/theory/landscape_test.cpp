@@ -15,11 +15,12 @@ namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
 
-constexpr std::int64_t d = 5, m = 40, n = 23;  // m d = 200
+constexpr std::int64_t d = 5, m = 24, n = 23;  // m d = 120
 
 // L_λ with every kind of term, and the same written out naively for ordinary autograd.
 struct Setting {
-  explicit Setting(Initialisation start) : network(float64_network(d, m, start)), model(network) {}
+  explicit Setting(Initialisation start)
+      : network(float64_network(d, m, start)), model(network, TaylorModelOptions{.initial_output = false}) {}
   Network network;
   TaylorModel model;
   torch::Tensor x = random_matrix(n, d, 1), y = random_matrix(n, 1, 2).squeeze(1);

@@ -257,7 +257,7 @@ struct FromTheSaddle {
   double final_part() const { return result.last.train_loss / result.records[0].train_loss; }
 };
 
-TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
+TEST(Trainer, BothFormsOfNoiseLeaveASaddleWherePlainDescentStays) {
   const FromTheSaddle plain({.steps = 1500});
   EXPECT_EQ(plain.network->w.abs().max().item<double>(), 0);
   EXPECT_EQ(plain.final_part(), 1);
