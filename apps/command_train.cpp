@@ -1,6 +1,7 @@
 #include "run_commands.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <memory>
@@ -16,8 +17,9 @@ namespace entk::app {
 
 namespace {
 
-RunHooks hooks_for(Console& console) {
+RunHooks hooks_for(Console& console, bool ignore_memory) {
   RunHooks hooks;
+  hooks.ignore_memory = ignore_memory;
   hooks.interrupted = caught_signal;
   hooks.progress = [&console](const std::string& run, const Record& r, std::int64_t steps, double left) {
     console.progress(run, r, steps, left);
@@ -39,17 +41,43 @@ void show(const CommonOptions& o, const Results& results, const std::filesystem:
   for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());
 }
 
-ExitCode single_run(const CommonOptions& o, const Resolved& resolved, const std::string& command,
+/// What can be known of data files and memory before a folder is made.
+void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory) {
+  std::map<std::string, RunConfig> seen;
+  for (auto& run : plan) {
+    const auto key = ProblemCache::key(run.config);
+    if (run.config.data.source == "file" && !seen.count(key)) seen.emplace(key, with_file_sizes(run.config));
+    if (const auto found = seen.find(key); found != seen.end()) {
+      run.config.data = found->second.data;
+      run.config.projector = found->second.projector;
+    }
+    if (!ignore_memory) check_memory(run.config, pick_device(run.config.device));
+  }
+}
+
+/// A resumed study may go further and have more seeds and values; what all its runs share stays.
+void check_study_resumable(const RunFolder& folder, const nlohmann::json& config) {
+  const auto shared = [](nlohmann::json json) {
+    for (const char* key : {"seeds", "seed", "sweep", "threads", "resolved"}) json.erase(key);
+    for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
+    return json;
+  };
+  const auto path = folder.file("config.json");
+  if (const auto paths = differing_paths(shared(load_json(path)), shared(config)); !paths.empty()) {
+    throw InputError(fmt::format("{}: a resumed study may change train.steps, threads, seeds and sweep; this one changes {}",
+                                 path.string(), fmt::join(paths, ", ")));
+  }
+}
+
+ExitCode single_run(const CommonOptions& o, const RunConfig& config, const std::string& command,
                     const std::string& command_line) {
-  const auto config = read_run_config(resolved.study.base, resolved.source);
-  if (!o.force) check_memory(config, pick_device(config.device));
   const auto folder = open_folder(o, command);
   if (!o.resume.empty()) check_resumable(folder, config, o.other_device);
   ProblemCache cache;
   RunOutcome outcome;
   {
     Console console(o.quiet, o.verbose, 1);
-    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console));
+    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o.force));
   }
   if (!outcome.message.empty()) say(outcome.message);
   if (outcome.state == RunState::interrupted) say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
@@ -78,7 +106,7 @@ nlohmann::json study_summary(const RunFolder& folder, const std::vector<PlannedR
 ExitCode run_study(const std::string& command, const CommonOptions& o, const Presets& presets,
                    const std::string& command_line, bool always_study) {
   const auto resolved = resolve(o, presets);
-  const auto plan = plan_runs(resolved.study, resolved.source);
+  auto plan = plan_runs(resolved.study, resolved.source);
   if (o.print_config) {
     auto json = to_json(resolved.study);
     auto full = to_json(plan[0].config);
@@ -88,29 +116,27 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
     return ExitCode::ok;
   }
   const bool study = always_study || !resolved.study.sweep.empty() || resolved.study.seeds.size() > 1;
-  if (!study) {
-    auto one = resolved;
-    if (!one.study.seeds.empty()) one.study.base["seed"] = one.study.seeds[0];
-    return single_run(o, one, command, command_line);
-  }
-  if (!o.force) check_memory(plan[0].config, pick_device(plan[0].config.device));
+  check_before_work(plan, o.force);
+  if (!study) return single_run(o, plan[0].config, command, command_line);
   const auto folder = open_folder(o, command);
+  auto config = to_json(plan[0].config);
+  const auto json = to_json(resolved.study);
+  for (const char* key : {"seeds", "sweep"}) {
+    if (json.contains(key)) config[key] = json[key];
+  }
   if (o.resume.empty()) {
     folder.write_text("command.txt", command_line + "\n");
-    auto config = to_json(plan[0].config);
-    const auto json = to_json(resolved.study);
-    for (const char* key : {"seeds", "sweep"}) {
-      if (json.contains(key)) config[key] = json[key];
-    }
-    folder.write_json("config.json", config);
+  } else {
+    check_study_resumable(folder, config);
   }
+  folder.write_json("config.json", config);
   folder.set_status(RunState::running, 0);
   const auto started = std::chrono::steady_clock::now();
   StudyOutcome outcome;
   {
     Console console(o.quiet, o.verbose, plan.size());
     console.line(fmt::format("{} runs into {}", plan.size(), folder.path().string()));
-    outcome = take_study(plan, folder, command_line, hooks_for(console));
+    outcome = take_study(plan, folder, command_line, hooks_for(console, o.force));
   }
   std::string worst;
   for (std::size_t i = 0; i < plan.size(); ++i) {

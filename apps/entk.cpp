@@ -72,6 +72,11 @@ int run(int argc, char** argv) {
       return ExitCode::ok;
     };
   });
+  const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
+    say(fmt::format("there is no command {}{}", argv[1], hint(app, argv[1])));
+    return static_cast<int>(ExitCode::bad_input);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -19,7 +19,7 @@ double test_loss(const entk::Activation& activation, double lambda3) {
   const entk::Network network(entk::NetworkOptions{.dimension = d, .width = 400, .activation = activation});
   const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/d + 1);
   const auto objective = entk::square_loss() + lambda3 * entk::R3(sigma);
-  entk::Trainer trainer(entk::TaylorModel(network), objective, {.learning_rate = 0.3, .steps = 3000});
+  entk::Trainer trainer(entk::TaylorModel(network), objective, {.learning_rate = 0.3, .steps = 1500});
   return trainer.fit(data, entk::pick_device("auto")).last.test_loss;
 }
 

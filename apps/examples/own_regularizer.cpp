@@ -19,7 +19,7 @@ int main() {
     const entk::Network network(entk::NetworkOptions{.dimension = d, .width = m});
     const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/d + 1);
     const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) + weight * group_lasso;
-    const auto result = entk::Trainer(entk::TaylorModel(network), objective, {.steps = 2000}).fit(data);
+    const auto result = entk::Trainer(entk::TaylorModel(network), objective, {.steps = 1000}).fit(data);
     const auto norms = network->w.detach().norm(2, 1);
     const auto moved = (norms > 0.1 * norms.max()).sum().item<std::int64_t>();
     std::printf("weight %-6g training loss %.4f   test loss %.4f   neurons that moved %d of %d\n", weight,

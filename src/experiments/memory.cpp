@@ -42,12 +42,11 @@ std::int64_t resident_bytes_now() {
 }
 
 std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
-  // What each part holds, in the order of the run; sizes of a data file are read with it, not here.
-  const bool own = c.data.source == "file";
+  // What each part holds, in the order of the run; a data file's sizes: with_file_sizes.
   const std::int64_t element = c.dtype == "float64" ? 8 : 4;
-  const double n = own ? 0 : static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
-  const double tests = own ? 0 : static_cast<double>(c.data.test_samples);
-  const double unlabeled = own ? 0 : static_cast<double>(c.data.unlabeled_samples);
+  const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
+  const double tests = static_cast<double>(c.data.test_samples);
+  const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
   const double m = static_cast<double>(c.model.width);
   const bool twins = c.model.initialisation == "symmetric";
 
@@ -68,8 +67,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
       {static_cast<std::int64_t>(tests), c.data.dimension, c.model.width, twins, static_cast<int>(c.model.order),
        static_cast<int>(element)},
       KernelMode::recompute));
-  // ‖∇L_λ‖ and ‖W‖_F in float64, and W itself serialised.
-  const double recording = weights + std::max(weights * 8 / static_cast<double>(element), 3 * (2 * weights + n * d * 4));
+  // ∇L_λ and its norm in float64, or W0, W and X serialised.
+  const double recording = std::max(weights + 8 * m * d, 2 * weights + n * d * static_cast<double>(element));
   const double training = 2 * weights + tables + std::max(test_forward, recording);
   const double making = drawing + weights * (twins ? 2 : 3);
   const double peak = data + std::max({making, weights * 2 + projector, training});

@@ -7,7 +7,8 @@
 
 namespace entk {
 
-/// Peak bytes of this process during the run, from its sizes and what the process holds now.
+/// Peak bytes of this process during the run, from its sizes (those of a data file filled in) and what
+/// the process holds now.
 std::int64_t estimate_peak_bytes(const RunConfig& config, c10::Device device);
 /// Bytes that this process holds now.
 std::int64_t resident_bytes_now();

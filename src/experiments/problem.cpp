@@ -23,13 +23,22 @@ DataSet draw(const RunConfig& c) {
   return draw_data(law, options, read_target(target, c.data.dimension, law, c.seed));
 }
 
-/// Sizes that a data file decides.
+/// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
 void fill_sizes(RunConfig& c, const DataSet& data) {
   c.data.dimension = data.train.x.size(1);
   c.data.samples = data.train.x.size(0);
   c.data.test_samples = data.test.x.defined() ? data.test.x.size(0) : 0;
   c.data.unlabeled_samples = data.unlabeled.defined() ? data.unlabeled.size(0) : 0;
+  if (c.projector.source == "none") return;
   if (c.projector.rank == 0) c.projector.rank = c.data.dimension + 1;
+  const bool unlabeled = c.projector.source == "unlabeled";
+  if (unlabeled && !data.unlabeled.defined()) {
+    throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
+  }
+  if (const auto points = unlabeled ? c.data.unlabeled_samples : c.data.samples; c.projector.rank > points) {
+    throw InputError(fmt::format("projector.rank: expected at most {}, the number of its points in {}, got {}", points,
+                                 c.data.file, c.projector.rank));
+  }
 }
 
 }  // namespace
@@ -51,6 +60,12 @@ DataSet load_data(const std::string& file) {
   } catch (const InputError& e) {
     throw InputError(file + ": " + e.what());
   }
+}
+
+RunConfig with_file_sizes(const RunConfig& config) {
+  auto filled = config;
+  if (config.data.source == "file") fill_sizes(filled, load_data(config.data.file));
+  return filled;
 }
 
 Problem make_problem(const RunConfig& config, c10::Device device) {
@@ -80,9 +95,6 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   }
   const auto& source = p.config.projector.source;
   if (source != "none") {
-    if (source == "unlabeled" && !p.data.unlabeled.defined()) {
-      throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
-    }
     p.sigma = source == "features" ? SigmaProjector::from_features(network, p.data.train.x, p.config.projector.rank)
                                    : SigmaProjector::from_unlabeled(network, p.data.unlabeled, p.config.projector.rank);
     p.notices.insert(p.notices.end(), p.sigma->warnings().begin(), p.sigma->warnings().end());

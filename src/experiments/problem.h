@@ -28,6 +28,10 @@ struct Problem {
 /// @throws InputError where the configuration cannot be met: a file, a rank, NaN in X.
 Problem make_problem(const RunConfig& config, c10::Device device);
 
+/// The configuration with the sizes that its data file decides, and rank 0 as d + 1; where data.source
+/// is no file, as it is. @throws InputError for a file that cannot be used, or a rank above its points.
+RunConfig with_file_sizes(const RunConfig& config);
+
 /// A new network at the problem's start, and the model around it.
 TaylorModel make_model(const Problem& problem);
 /// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without

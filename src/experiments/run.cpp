@@ -79,13 +79,18 @@ class FolderRun {
     where["dtype"] = config_.dtype;
     where["seed"] = config_.seed;
     folder_.write_json("environment.json", where);
-    check_memory(config_, device_);
+    if (!hooks_.ignore_memory) check_memory(config_, device_);
     folder_.set_status(RunState::running, 0);
     problem_ = cache_.problem(config_, device_);
     for (const auto& notice : problem_->notices) tell(notice);
     auto model = make_model(*problem_);
     auto options = trainer_options(problem_->config);
-    if (resumed) options.start_step = restore(model);
+    if (resumed) {
+      options.start_step = restore(model);
+    } else {
+      // Stopped before its first checkpoint, a run begins again, and so do its records.
+      for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+    }
     const std::string key = ProblemCache::key(config_);
     options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
       return cache_.primitive(key, network, x, o);

@@ -16,6 +16,7 @@ struct RunHooks {
   std::function<int()> interrupted{};  ///< a signal's number, or 0; asked after every step
   std::function<void(const std::string& run, const Record&, std::int64_t steps, double seconds_left)> progress{};
   std::function<void(const std::string& run, const std::string& notice)> notice{};
+  bool ignore_memory = false;  ///< run although the memory estimate says no
 };
 
 struct RunOutcome {

@@ -38,10 +38,11 @@ std::vector<std::vector<nlohmann::json>> combinations(const std::vector<SweepAxi
   return all;
 }
 
-bool is_settled(const std::filesystem::path& folder) {
+/// Whether a run has nothing left to do: it diverged, or took all its steps.
+bool is_settled(const std::filesystem::path& folder, const RunConfig& config) {
   if (!std::filesystem::exists(folder / "status.json")) return false;
-  const auto state = read_status(folder).state;
-  return state == RunState::done || state == RunState::diverged;
+  const auto status = read_status(folder);
+  return status.state == RunState::diverged || (status.state == RunState::done && status.step >= config.train.steps);
 }
 
 RunOutcome settled_outcome(const std::filesystem::path& folder) {
@@ -150,7 +151,7 @@ StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& fo
   std::map<std::string, std::atomic<int>> users;  // of a problem, so that the last one frees it
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const auto path = run_path(folder.path(), plan[i]);
-    if (is_settled(path)) {
+    if (is_settled(path, plan[i].config)) {
       study.runs[i] = settled_outcome(path);
     } else {
       pending.push_back(&plan[i]);
@@ -188,7 +189,8 @@ StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& fo
   const bool interrupted = stop;
   for (std::size_t i = 0; i < plan.size(); ++i) {
     auto& outcome = study.runs[i];
-    const bool never_ran = !outcome.last && outcome.state == RunState::done && !is_settled(run_path(folder.path(), plan[i]));
+    const bool never_ran = !outcome.last && outcome.state == RunState::done &&
+                           !is_settled(run_path(folder.path(), plan[i]), plan[i].config);
     if (never_ran && interrupted) outcome.state = RunState::interrupted;
     study.code = std::max(study.code, outcome.code);
   }

@@ -1,0 +1,187 @@
+// Every `entk` command of the README, cut to seconds, and what each command promises.
+#include <fstream>
+
+#include "entk/io/strict_json.h"
+#include "tests/apps/program.h"
+
+namespace entk {
+namespace {
+
+using testing::entk;
+using testing::exits_with;
+using testing::says;
+using testing::TemporaryFolder;
+using testing::Words;
+
+struct Cut {
+  std::vector<int> codes{0};
+  std::string arguments;
+};
+
+/// readme_cuts.txt by command.
+std::map<std::string, Cut> read_cuts() {
+  std::map<std::string, Cut> cuts;
+  std::ifstream file(ENTK_SOURCE_DIR "/tests/apps/readme_cuts.txt");
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    const auto colon = line.find(':');
+    std::istringstream head(line.substr(0, colon));
+    Cut cut;
+    std::string name;
+    head >> name;
+    for (int code; head >> code;) cut.codes.push_back(code);
+    cut.arguments = line.substr(colon + 1);
+    cuts[name] = cut;
+  }
+  return cuts;
+}
+
+std::string trimmed(const std::string& text) {
+  const auto first = text.find_first_not_of(" \t");
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+/// The commands "entk …" and "build/entk …" in the ```sh blocks of a page, without the program's name.
+std::vector<std::string> commands_of(const std::string& page) {
+  std::vector<std::string> commands;
+  std::istringstream lines(page);
+  bool inside = false;
+  std::string joined;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("```", 0) == 0) {
+      inside = !inside && line == "```sh";
+      continue;
+    }
+    if (!inside) continue;
+    if (const auto comment = line.find(" #"); comment != std::string::npos) line.resize(comment);
+    joined += line;
+    if (!joined.empty() && joined.back() == '\\') {
+      joined.back() = ' ';
+      continue;
+    }
+    for (std::size_t at = 0; at != std::string::npos;) {
+      const auto next = joined.find("&&", at);
+      const auto part = trimmed(joined.substr(at, next == std::string::npos ? next : next - at));
+      for (const std::string name : {"entk ", "build/entk "}) {
+        if (part.rfind(name, 0) == 0) commands.push_back(part.substr(name.size()));
+      }
+      at = next == std::string::npos ? next : next + 2;
+    }
+    joined.clear();
+  }
+  return commands;
+}
+
+/// Runs the commands one after another in one folder that has what the tree has for a reader.
+void run_all(const std::vector<std::string>& commands) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "runs");
+  for (const char* name : {"apps", "configs", "docs"}) {
+    std::filesystem::create_symlink(std::filesystem::path(ENTK_SOURCE_DIR) / name, folder / name);
+  }
+  const auto cuts = read_cuts();
+  for (const auto& command : commands) {
+    const auto name = command.substr(0, command.find(' '));
+    std::string line = ENTK_BINARY_DIR "/entk " + command;
+    std::vector<int> codes{0};
+    if (name[0] != '-') {  // --help, --version
+      const auto cut = cuts.find(name);
+      ASSERT_NE(cut, cuts.end()) << "'entk " << command << "' stands in README.md, and tests/apps/readme_cuts.txt has no line for '"
+                                 << name << "': add what makes it run in seconds";
+      codes = cut->second.codes;
+      const auto end = line.find_first_of("|>;");
+      line.insert(end == std::string::npos ? line.size() : end, " " + cut->second.arguments + " ");
+    }
+    const auto result = run_program({"sh", "-c", line}, folder.path(), std::chrono::minutes(4));
+    EXPECT_TRUE(std::count(codes.begin(), codes.end(), result.status) && !result.timed_out)
+        << "entk " << command << "\nran as " << line << "\nexit " << result.status << ":\n" << result.output;
+  }
+}
+
+TEST(Commands, EveryCommandOfTheReadmeRuns) {
+  const auto readme = testing::read_text(ENTK_SOURCE_DIR "/README.md");
+  if (readme.empty()) GTEST_SKIP() << "no README.md";
+  const auto commands = commands_of(readme);
+  ASSERT_GT(commands.size(), 0u);
+  run_all(commands);
+}
+
+TEST(Commands, CommandsAreFoundInShellBlocksAlone) {
+  EXPECT_EQ(commands_of("entk no\n```sh\n./setup.sh && build/entk figure1 --out a  # comment\nentk train \\\n  --quiet\ncd x\n```\n"
+                        "```cpp\nentk no\n```\n```sh\nentk report a\n```\n"),
+            (std::vector<std::string>{"figure1 --out a", "train    --quiet", "report a"}));
+}
+
+TEST(Commands, EachRunsWithoutTheReadmeToo) {
+  run_all({"--version", "--help", "figure1 --preset quick --out runs/first", "figure1 --preset published --seeds 1 --out runs/published",
+           "figure1 --preset text --seeds 1 --out runs/text", "train --out runs/one",
+           "train --config configs/figure1-quick.json --sweep train.noise_variance=0,0.1 --seeds 1,11 --out runs/noise",
+           "evaluate 'runs/noise/runs/train.noise_variance=0,seed=1/checkpoint.pt' --config apps/examples/evaluate.json",
+           "compare-devices", "compare-devices --mode threads", "compare-devices --write-reference runs/reference.pt",
+           "compare-devices --against runs/reference.pt", "report runs/noise", "report runs/one", "completion"});
+}
+
+const Words small = {"--set", "model.width=20", "--set", "data.dimension=4", "--set", "data.samples=20", "--set",
+                     "data.test_samples=20", "--set", "projector.rank=5", "--set", "train.steps=5"};
+
+TEST(Commands, AFigureLeavesPlotsInThreeFormatsWithTheirScriptATableAndAPage) {
+  using testing::operator+;
+  const TemporaryFolder folder;
+  ASSERT_TRUE(exits_with(entk(Words{"figure1", "--out", "f"} + small, folder.path()), 0));
+  for (const char* file : {"figure1.svg", "figure1.png", "figure1.pdf", "figure1.gp", "figure1.dat", "results.csv",
+                           "results.md", "report.html", "config.json", "command.txt", "status.json",
+                           "runs/lambda.3=10,seed=11/environment.json", "runs/lambda.3=10,seed=11/metrics.csv"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder / "f" / file)) << file;
+  }
+  EXPECT_EQ(testing::read_text(folder / "f/command.txt").substr(0, 20), "entk figure1 --out f");
+  EXPECT_NE(testing::read_text(folder / "f/report.html").find("<svg"), std::string::npos);
+}
+
+TEST(Commands, PrintConfigGivesAConfigurationThatGivesItselfAgain) {
+  using testing::operator+;
+  const TemporaryFolder folder;
+  const auto first = entk(Words{"figure1", "--print-config", "--sweep", "lambda.3=0,1"} + small, folder.path());
+  ASSERT_TRUE(exits_with(first, 0));
+  testing::write_text(folder / "c.json", first.output);
+  const auto second = entk({"train", "--config", "c.json", "--print-config"}, folder.path());
+  EXPECT_EQ(second.output, first.output);
+  EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
+}
+
+TEST(Commands, JsonOnStdoutIsAllThatIsThere) {
+  using testing::operator+;
+  const TemporaryFolder folder;
+  const auto one = entk(Words{"train", "--json", "--quiet", "--out", "a"} + small, folder.path());
+  const auto summary = parse_json(one.output, "stdout");
+  EXPECT_EQ(summary.at("step"), 5);
+  EXPECT_EQ(summary.at("folder"), "a");
+  const auto study = entk(Words{"train", "--json", "--quiet", "--seeds", "1,2", "--out", "b"} + small, folder.path());
+  EXPECT_EQ(parse_json(study.output, "stdout").at("runs").at("seed=2").at("state"), "done");
+  const auto compared = entk({"compare-devices", "--json", "--quiet", "--mode", "threads", "--set", "train.steps=5", "--set", "model.width=20"}, folder.path());
+  EXPECT_EQ(parse_json(compared.output, "stdout").at("within"), true);
+}
+
+TEST(Commands, ALongerRunBeginsWithTheBytesOfAShorterOne) {
+  using testing::operator+;
+  const TemporaryFolder folder;
+  ASSERT_TRUE(exits_with(entk(Words{"train", "--quiet", "--out", "short"} + small, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk(Words{"train", "--quiet", "--out", "long"} + small + Words{"--set", "train.steps=9"}, folder.path()), 0));
+  const auto shorter = testing::read_text(folder / "short/metrics.csv"), longer = testing::read_text(folder / "long/metrics.csv");
+  EXPECT_EQ(longer.substr(0, shorter.size()), shorter);
+  EXPECT_GT(longer.size(), shorter.size());
+}
+
+TEST(Commands, CompletionIsBashAndKnowsCommandsAndOptions) {
+  const TemporaryFolder folder;
+  const auto script = entk({"completion"}, folder.path());
+  testing::write_text(folder / "entk.bash", script.output);
+  const auto complete = [&](const std::string& words, int word) {
+    return run_program({"bash", "-c", "source ./entk.bash; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(word) +
+                                          "; _entk; echo \"${COMPREPLY[*]}\""}, folder.path(), std::chrono::seconds(20)).output;
+  };
+  EXPECT_EQ(complete("entk figu", 1).substr(0, 7), "figure1");
+  EXPECT_EQ(complete("entk train --print", 2), "--print-config\n");
+}
+
+}  // namespace
+}  // namespace entk

@@ -1,0 +1,239 @@
+// What must never happen to a run: killed, interrupted, out of disk, damaged, diverged.
+#include <signal.h>
+
+#include "entk/experiments/run.h"
+#include "entk/io/checkpoint_file.h"
+#include "entk/io/csv.h"
+#include "tests/apps/program.h"
+
+namespace entk {
+namespace {
+
+using testing::entk;
+using testing::exits_with;
+using testing::same_bytes;
+using testing::says;
+using testing::start_entk;
+using testing::TemporaryFolder;
+using testing::wait_for;
+using testing::wait_until;
+using testing::Words;
+
+/// A run of two tiles of neurons, with noise: what could differ between threads does.
+Words tiny(const std::string& out, const Words& more) {
+  using testing::operator+;
+  return Words{"train", "--quiet", "--out", out, "--set", "model.width=600", "--set", "data.dimension=8", "--set",
+               "data.samples=30", "--set", "data.test_samples=20", "--set", "lambda.3=1", "--set",
+               "train.noise_variance=0.1"} + more;
+}
+
+std::string steps(std::int64_t count) { return "train.steps=" + std::to_string(count); }
+const std::string save_always = "train.checkpoint_seconds=0", save_at_end = "train.checkpoint_seconds=10000";
+constexpr std::int64_t endless = 100000000;
+
+std::int64_t checkpoint_step(const std::filesystem::path& run) {
+  return read_checkpoint(run).tensors.at("step").item<std::int64_t>();
+}
+
+std::int64_t lines_of(const std::filesystem::path& file) {
+  const auto text = testing::read_text(file);
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+class Faults : public ::testing::Test {
+ protected:
+  /// The run that nothing happened to.
+  void expect_unbroken(const std::string& run, std::int64_t count) {
+    const std::string name = "unbroken-" + run;
+    ASSERT_TRUE(exits_with(entk(tiny(name, {"--set", steps(count), "--set", save_at_end}), folder.path()), 0));
+    for (const char* file : {"checkpoint.pt", "metrics.csv"}) {
+      EXPECT_TRUE(same_bytes(folder / run / file, folder / name / file));
+    }
+    EXPECT_EQ(read_status(folder / run).state, RunState::done);
+  }
+  ProcessResult resume(const std::string& run, const Words& more) {
+    using testing::operator+;
+    return entk(Words{"train", "--resume", run} + more, folder.path());
+  }
+  /// Starts an endless run and sends it a signal once a condition holds; its exit status.
+  int stop(const Words& words, int signal, const std::function<bool()>& condition) {
+    const pid_t child = start_entk(words, folder.path());
+    const bool came = wait_until(condition);
+    ::kill(child, signal);
+    const int status = wait_for(child);
+    EXPECT_TRUE(came) << testing::read_text(folder / "output.txt");
+    return status;
+  }
+
+  const TemporaryFolder folder;
+};
+
+TEST_F(Faults, KilledAndResumedWithOtherThreadsItHasTheBytesOfTheUnbrokenRun) {
+  const auto saved_twice = [&] { return std::filesystem::exists(folder / "run/checkpoint.previous.pt"); };
+  EXPECT_EQ(stop(tiny("run", {"--threads", "1", "--set", steps(endless), "--set", save_always}), SIGKILL, saved_twice), -SIGKILL);
+  const auto first = checkpoint_step(folder / "run");
+  const auto saved_later = [&] { return checkpoint_step(folder / "run") > first + 5; };
+  EXPECT_EQ(stop({"train", "--quiet", "--resume", "run", "--threads", "2"}, SIGKILL, saved_later), -SIGKILL);
+  const auto count = checkpoint_step(folder / "run") + 20;
+  ASSERT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(count), "--set", save_at_end}), 0));
+  expect_unbroken("run", count);
+}
+
+TEST_F(Faults, KilledBeforeItsFirstCheckpointARunBeginsAgain) {
+  const auto recorded = [&] { return lines_of(folder / "run/metrics.csv") > 4; };
+  EXPECT_EQ(stop(tiny("run", {"--set", steps(endless), "--set", save_at_end}), SIGKILL, recorded), -SIGKILL);
+  EXPECT_FALSE(std::filesystem::exists(folder / "run/checkpoint.pt"));
+  ASSERT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(30)}), 0));
+  expect_unbroken("run", 30);
+}
+
+TEST_F(Faults, OneAndTwoThreadsGiveTheSameBytes) {
+  for (const char* threads : {"1", "2", "3"}) {
+    ASSERT_TRUE(exits_with(entk(tiny(threads, {"--threads", threads, "--set", steps(40)}), folder.path()), 0));
+    for (const char* file : {"checkpoint.pt", "metrics.csv"}) EXPECT_TRUE(same_bytes(folder / threads / file, folder / "1" / file));
+  }
+}
+
+TEST_F(Faults, ASignalSavesAndSaysHowToResume) {
+  for (const auto& [signal, code] : std::vector<std::pair<int, int>>{{SIGINT, 130}, {SIGTERM, 143}}) {
+    const std::string run = "run" + std::to_string(code);
+    const auto recorded = [&] { return lines_of(folder / run / "metrics.csv") > 4; };
+    EXPECT_EQ(stop(tiny(run, {"--set", steps(endless), "--set", save_at_end}), signal, recorded), code);
+    const auto output = testing::read_text(folder / "output.txt");
+    EXPECT_NE(output.find("resume with: entk train --resume " + run), std::string::npos) << output;
+    EXPECT_EQ(read_status(folder / run).state, RunState::interrupted);
+    const auto count = checkpoint_step(folder / run) + 10;
+    ASSERT_TRUE(exits_with(resume(run, {"--quiet", "--set", steps(count)}), 0));
+    expect_unbroken(run, count);
+  }
+}
+
+TEST_F(Faults, ADamagedCheckpointIsNamedAndThePreviousOneUsed) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
+  const auto checkpoint = folder / "run/checkpoint.pt", previous = folder / "run/checkpoint.previous.pt";
+  auto flipped = testing::read_text(checkpoint);
+  flipped[flipped.size() / 2] ^= 1;
+  testing::write_text(checkpoint, flipped);
+  auto result = resume("run", {"--set", steps(30)});
+  ASSERT_TRUE(exits_with(result, 0));
+  EXPECT_TRUE(says(result, "run/checkpoint.pt"));
+  EXPECT_TRUE(says(result, "previous"));
+  expect_unbroken("run", 30);
+
+  std::filesystem::resize_file(checkpoint, 1000);
+  result = resume("run", {"--set", steps(30)});
+  ASSERT_TRUE(exits_with(result, 0));
+  EXPECT_TRUE(says(result, "truncated"));
+  std::filesystem::resize_file(checkpoint, 1000);
+  std::filesystem::resize_file(previous, 1000);
+  result = resume("run", {"--set", steps(40)});
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "run/checkpoint.pt"));
+  EXPECT_TRUE(says(result, "run/checkpoint.previous.pt"));
+}
+
+TEST_F(Faults, AFullDiskIsNamedAndLosesNothing) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
+  const auto before = testing::read_text(folder / "run/checkpoint.pt");
+  // Files may not grow beyond half a checkpoint; the write fails as on a full disk.
+  const pid_t child = start_entk({"train", "--quiet", "--resume", "run", "--set", steps(30)}, folder.path(),
+                                 static_cast<std::int64_t>(before.size() / 2));
+  EXPECT_EQ(wait_for(child), 4);
+  const auto output = testing::read_text(folder / "output.txt");
+  EXPECT_NE(output.find("run/checkpoint.pt"), std::string::npos) << output;
+  EXPECT_NE(output.find("File too large"), std::string::npos) << output;
+  EXPECT_TRUE(testing::read_text(folder / "run/checkpoint.pt") == before);
+  EXPECT_EQ(read_status(folder / "run").state, RunState::failed);
+  ASSERT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(30)}), 0));
+  expect_unbroken("run", 30);
+}
+
+TEST_F(Faults, DivergenceStopsNamesTheStepAndIsNotSaved) {
+  const auto result = entk(tiny("run", {"--set", steps(100), "--set", "train.learning_rate=1000", "--set", save_always}), folder.path());
+  EXPECT_TRUE(exits_with(result, 3));
+  EXPECT_TRUE(says(result, "not finite at step"));
+  EXPECT_TRUE(says(result, "learning rate 1000"));
+  EXPECT_EQ(read_status(folder / "run").state, RunState::diverged);
+  EXPECT_GT(read_csv(folder / "run/metrics.csv").rows.size(), 0u);
+  EXPECT_TRUE(read_checkpoint(folder / "run").tensors.at("W").isfinite().all().item<bool>());
+}
+
+TEST_F(Faults, OneDivergedRunDoesNotStopAStudyAndResumingSkipsWhatIsDone) {
+  const auto result = entk(tiny("study", {"--set", steps(30), "--sweep", "train.learning_rate=1000,1"}), folder.path());
+  EXPECT_TRUE(exits_with(result, 3));
+  const auto done = folder / "study/runs/train.learning_rate=1,seed=1";
+  EXPECT_EQ(read_status(done).state, RunState::done);
+  EXPECT_EQ(read_status(folder / "study/runs/train.learning_rate=1000,seed=1").state, RunState::diverged);
+  const auto written = std::filesystem::last_write_time(done / "metrics.csv");
+  EXPECT_TRUE(exits_with(resume("study", {"--quiet"}), 3));
+  EXPECT_EQ(std::filesystem::last_write_time(done / "metrics.csv"), written);
+}
+
+TEST_F(Faults, WhatExistsIsNotOverwrittenAndAHeldFolderIsRefused) {
+  std::filesystem::create_directory(folder / "mine");
+  testing::write_text(folder / "mine/notes.txt", "precious");
+  const auto result = entk(tiny("mine", {"--set", steps(1)}), folder.path());
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "exists already"));
+  EXPECT_EQ(testing::read_text(folder / "mine/notes.txt"), "precious");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "mine"), {}), 1);
+
+  const auto held = RunFolder::create(folder / "held");
+  held.write_json("config.json", to_json(RunConfig{}));
+  EXPECT_TRUE(says(resume("held", {}), "another process is using it"));
+}
+
+TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(5)}), folder.path()), 0));
+  const auto changed = resume("run", {"--set", "train.learning_rate=0.5"});
+  EXPECT_TRUE(exits_with(changed, 2));
+  EXPECT_TRUE(says(changed, "train.learning_rate"));
+
+  const Words from_file = {"--set", "data.source=file", "--set", "data.file=data.pt", "--seeds", "1,2", "--set", steps(5)};
+  torch::manual_seed(1);
+  write_pt(folder / "data.pt", {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})}});
+  ASSERT_TRUE(exits_with(entk(tiny("own", from_file), folder.path()), 0));
+  ASSERT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(8)}), 0));
+  std::filesystem::remove(folder / "own/runs/seed=1/status.json");  // as if it had been stopped
+  write_pt(folder / "data.pt", {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})}});
+  const auto other = resume("own", {});
+  EXPECT_TRUE(exits_with(other, 2));
+  EXPECT_TRUE(says(other, "has the data file changed?"));
+}
+
+TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
+  torch::manual_seed(1);
+  auto x = torch::randn({20, 4}), bad = x.clone();
+  bad[3][2] = NAN;
+  write_pt(folder / "nan.pt", {{"X", bad}, {"y", torch::randn({20})}});
+  write_pt(folder / "short.pt", {{"X", x}, {"y", torch::randn({19})}});
+  testing::write_text(folder / "twice.json", "{\"train\": {\n\"steps\": 1,\n\"steps\": 2}}");
+  const auto file = [](const char* name) { return Words{"--set", "data.source=file", "--set", std::string("data.file=") + name}; };
+  const std::vector<std::pair<Words, std::string>> cases = {
+      {{"--set", "train.stepz=3"}, "train.stepz: unknown key; did you mean 'steps'"},
+      {{"--set", "train.steps=1.5"}, "train.steps: expected an integer"},
+      {{"--set", "train.learning_rate=true"}, "train.learning_rate: expected a number"},
+      {{"--set", "train.learning_rate=0"}, "train.learning_rate: expected a number above 0"},
+      {{"--set", "lambda.3=NaN"}, "lambda"},
+      {{"--set", "model.width=7"}, "model.width: expected an even number"},
+      {{"--set", "model.width=1000000000", "--set", "data.samples=1000000"}, "memory"},
+      {{"--set", "projector.rank=31"}, "projector.rank: expected at most 30"},
+      {{"--set", "model.activation.name=sigmoi"}, "did you mean sigmoid"},
+      {{"--config", "twice.json"}, "twice.json:3"},
+      {{"--device", "gpu"}, "device"},
+      {{"--sweep", "train.steps=1,x"}, "train.steps"},
+      {file("nan.pt"), "nan.pt: X: entry [3, 2]"},
+      {file("short.pt"), "short.pt: y: expected a vector of length 20"},
+      {file("none.pt"), "none.pt"}};
+  for (const auto& [words, message] : cases) {
+    const auto result = entk(tiny("run", words), folder.path());
+    EXPECT_TRUE(exits_with(result, 2)) << message;
+    EXPECT_TRUE(says(result, message));
+    EXPECT_FALSE(std::filesystem::exists(folder / "run")) << message;
+    std::filesystem::remove_all(folder / "run");
+  }
+  EXPECT_TRUE(says(entk({"trian"}, folder.path()), "did you mean train"));
+}
+
+}  // namespace
+}  // namespace entk

@@ -1,0 +1,122 @@
+// Inputs, targets and data sets: laws, closed-form moments against Monte Carlo, what shares no numbers.
+#include <ATen/ATen.h>
+
+#include "entk/base/error.h"
+#include "entk/data/dataset.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using testing::identical;
+using testing::ThreadCount;
+
+constexpr std::int64_t samples = 40000;
+/// Five standard deviations of a mean over `samples` of something with relative deviation 3.
+constexpr double monte_carlo = 5 * 3 / 200.0;
+
+template <class F>
+std::string error_of(F&& call) {
+  try {
+    call();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+double mean_square(const Target& target, InputLaw law, std::int64_t d) {
+  return target.value(draw_inputs(law, samples, d, Purpose::probe, 7)).square().mean().item<double>();
+}
+
+TEST(Inputs, LieOnTheSphereOfRadiusRootDAndAreUncorrelated) {
+  const auto x = draw_inputs(InputLaw::sphere, samples, 6, Purpose::probe, 1);
+  EXPECT_EQ(x.scalar_type(), at::kDouble);
+  EXPECT_LT((x.square().sum(1) - 6).abs().max().item<double>(), 1e-12);
+  EXPECT_LT((x.t().mm(x) / samples - at::eye(6, at::kDouble)).abs().max().item<double>(), 0.03);
+  // E x_1⁴ = 3d/(d+2) on the sphere, 3 for Gaussian inputs: the two laws differ.
+  const auto gaussian = draw_inputs(InputLaw::gaussian, samples, 6, Purpose::probe, 1);
+  EXPECT_NEAR(x.pow(4).mean().item<double>(), 18.0 / 8, 0.03);
+  EXPECT_NEAR(gaussian.pow(4).mean().item<double>(), 3, 0.1);
+}
+
+TEST(Inputs, ALongerSampleBeginsWithAShorterOneForAnyNumberOfThreads) {
+  for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
+    const ThreadCount one(1);
+    const auto shorter = draw_inputs(law, 7, 5, Purpose::train_inputs, 3);
+    set_threads(2);
+    EXPECT_TRUE(identical(draw_inputs(law, 1000, 5, Purpose::train_inputs, 3).narrow(0, 0, 7), shorter));
+  }
+}
+
+TEST(DataSet, TrainingTestAndUnlabeledInputsShareNoRowAndSeedsDiffer) {
+  const auto target = figure1_target(4, InputLaw::sphere, 1);
+  const auto data = sphere_data({.dimension = 4, .samples = 50, .test_samples = 50, .unlabeled_samples = 50}, target);
+  const auto all = at::cat({data.train.x, data.test.x, data.unlabeled,
+                            sphere_data({.dimension = 4, .samples = 50, .test_samples = 0, .seed = 2}, target).train.x});
+  EXPECT_GT((at::cdist(all, all) + 10 * at::eye(200, at::kDouble)).min().item<double>(), 1e-3);
+  EXPECT_TRUE(identical(data.train.y, target.value(data.train.x)));
+  EXPECT_TRUE(identical(data.test.y, target.value(data.test.x)));
+}
+
+TEST(Targets, TheirSecondMomentsAreThoseOfTheirFormulas) {
+  for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
+    for (const auto& target : {figure1_target(10, law, 2), figure1_text_target(10, law, 2)}) {
+      const double moment = mean_square(target, law, 10);
+      EXPECT_NEAR(target.second_moment / moment, 1, monte_carlo) << target.description;
+    }
+  }
+  // Figure 1 as run has E f*² = 1 for Gaussian inputs; as the text says it, 1 + 2(d−1)/(d+2) on the sphere.
+  EXPECT_NEAR(figure1_target(10, InputLaw::gaussian, 2).second_moment, 1, 1e-12);
+  // √675 makes E (xᵀAx/√675)² = 1 at d = 50 alone, exact_scale everywhere; the cubic part adds 1.
+  EXPECT_NEAR(mean_square(figure2_target(50, false, 1), InputLaw::gaussian, 50), 2, 2 * monte_carlo);
+  EXPECT_NEAR(mean_square(figure2_target(20, true, 1), InputLaw::gaussian, 20), 2, 2 * monte_carlo);
+  EXPECT_LT(mean_square(figure2_target(20, false, 1), InputLaw::gaussian, 20), 1.6);
+}
+
+TEST(Targets, TheLowDegreePartOfAssumptionOneHasUnitSecondMoment) {
+  Polynomial own;
+  own.monomials = {{2.0, {0, 0, 1}}, {-1.0, {2}}};  // 2 x_0² x_1 − x_2
+  for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
+    for (int degree = 1; degree <= 3; ++degree) {
+      LowDegreePlusSparse options{.dimension = 8, .law = law, .degree = degree, .alphas = {0.0}, .seed = 4};
+      if (degree == 3) options.low_degree = own;
+      EXPECT_NEAR(mean_square(low_degree_plus_sparse(options), law, 8), 1, degree * monte_carlo) << degree;
+    }
+  }
+}
+
+TEST(Targets, TheSparsePartIsThePowerOfTheDirectionsGiven) {
+  Polynomial constant;
+  constant.constant = -3;  // scaled to −1
+  const auto target = low_degree_plus_sparse({.dimension = 3, .degree = 2, .low_degree = constant, .alphas = {0.5, -1.0},
+                                              .betas = {{2, 0, 0}, {0, 0, 5}}});
+  const auto x = at::tensor({1.0, 2.0, 3.0, -1.0, 0.5, 2.0}, at::kDouble).reshape({2, 3});
+  EXPECT_TRUE(testing::close(target.value(x), at::tensor({-1 + 0.5 - 27.0, -1 - 0.5 - 8.0}, at::kDouble), 1e-14));
+}
+
+TEST(Targets, WhatAssumptionOneForbidsIsNamed) {
+  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .degree = 0}); }).find("degree"), std::string::npos);
+  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .alphas = {1.5}}); }).find("alpha"), std::string::npos);
+  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .betas = {{1, 0}}}); }).find("beta"), std::string::npos);
+  Polynomial cubic;
+  cubic.monomials = {{1.0, {0, 0, 0}}};
+  EXPECT_NE(error_of([&] { low_degree_plus_sparse({.dimension = 3, .degree = 2, .low_degree = cubic}); }).find("degree 3"),
+            std::string::npos);
+}
+
+TEST(OwnData, WhatDoesNotFitOrIsNotFiniteIsNamedWithItsFirstIndex) {
+  auto x = at::ones({4, 3}, at::kDouble);
+  const auto y = at::ones({4}, at::kDouble);
+  EXPECT_EQ(own_data({x, y}).train.x.size(0), 4);
+  EXPECT_NE(error_of([&] { own_data({x, at::ones({3}, at::kDouble)}); }).find("y: "), std::string::npos);
+  EXPECT_NE(error_of([&] { own_data({x, y}, {at::ones({2, 2}, at::kDouble), at::ones({2}, at::kDouble)}); }).find("X_test"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { own_data({x.to(at::kLong), y}); }).find("float"), std::string::npos);
+  auto bad = x.clone();
+  bad[2][1] = INFINITY;
+  EXPECT_NE(error_of([&] { own_data({bad, y}); }).find("X: entry [2, 1]"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace entk

@@ -1,0 +1,149 @@
+// Configurations: layers, strictness, sweeps, and the memory that one will take.
+#include "entk/experiments/config.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "entk/base/error.h"
+#include "entk/experiments/config_layers.h"
+#include "entk/experiments/memory.h"
+#include "entk/experiments/study.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using nlohmann::json;
+
+template <class F>
+std::string error_of(F&& call) {
+  try {
+    call();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(ConfigLayers, LaterLayersReplaceValuesAndWholeNamedThings) {
+  json base = {{"train", {{"steps", 1}, {"learning_rate", 2}}}, {"model", {{"activation", {{"name", "sigmoid"}, {"shift", 1}}}}}};
+  merge_over(base, {{"train", {{"steps", 5}}}, {"model", {{"activation", {{"name", "relu"}}}}}});
+  EXPECT_EQ(base, json({{"train", {{"steps", 5}, {"learning_rate", 2}}}, {"model", {{"activation", {{"name", "relu"}}}}}}));
+  set_at(base, "lambda", {0, 0, 0, 0});
+  set_at(base, "lambda.3", 10);
+  EXPECT_EQ(base["lambda"], json({0, 0, 10, 0}));
+  EXPECT_EQ(value_at(base, "lambda.3"), 10);
+  EXPECT_EQ(error_of([&] { set_at(base, "lambda.5", 1); }), "lambda.5: expected a number from 1 to 4 in place of '5'");
+  EXPECT_EQ(differing_paths({{"a", {{"b", 1}}}, {"c", 2}}, {{"a", {{"b", 3}}}, {"c", 2}}), std::vector<std::string>{"a.b"});
+}
+
+TEST(ConfigLayers, OverridesAreJsonOrWords) {
+  EXPECT_EQ(parse_override("a.b=1.5").value, json(1.5));
+  EXPECT_EQ(parse_override("a=true").value, json(true));
+  EXPECT_EQ(parse_override("a=cosine").value, json("cosine"));
+  EXPECT_EQ(parse_override("a=[1,2]").value, json({1, 2}));
+  EXPECT_EQ(parse_sweep("lambda.3=0,0.1,1").values, (std::vector<json>{0, 0.1, 1}));
+  EXPECT_NE(error_of([] { parse_override("steps"); }).find("key=value"), std::string::npos);
+  EXPECT_NE(error_of([] { parse_sweep("a=1,,2"); }).find("empty value"), std::string::npos);
+}
+
+TEST(RunConfig, EveryPresetReadsBackAsItself) {
+  for (const auto& name : preset_names()) {
+    const auto text = preset(name);
+    if (!text.contains("train") || !text.contains("model") || !text["model"].contains("order")) continue;  // of another kind of study
+    const auto config = read_study_config(text, name);
+    const auto full = to_json(read_run_config(config.base, name));
+    EXPECT_EQ(to_json(read_run_config(full, name)), full) << name;
+    EXPECT_FALSE(plan_runs(config, name).empty()) << name;
+  }
+}
+
+TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
+  const auto message = [](const char* path, const json& value) {
+    json config = json::object();
+    set_at(config, path, value);
+    return error_of([&] { read_run_config(config, "c.json"); });
+  };
+  EXPECT_EQ(message("train.stepz", 3), "c.json: train.stepz: unknown key; did you mean 'steps'?");
+  for (const auto& value : std::vector<json>{1.9, -1, true, "10", nullptr}) {
+    EXPECT_NE(message("train.steps", value).find("c.json: train.steps: expected an integer"), std::string::npos) << value;
+  }
+  for (const auto& value : std::vector<json>{0, -1, true, "1"}) {
+    EXPECT_NE(message("train.learning_rate", value).find("train.learning_rate: expected a number above 0"), std::string::npos) << value;
+  }
+  EXPECT_NE(message("model.width", 7).find("even"), std::string::npos);
+  EXPECT_NE(message("model.activation", {{"name", "sigmod"}}).find("did you mean sigmoid"), std::string::npos);
+  EXPECT_NE(message("model.activation", {{"name", "relu"}, {"shift", 1}}).find("shift"), std::string::npos);
+  EXPECT_NE(message("lambda", {0, 0, 1}).find("lambda"), std::string::npos);
+  EXPECT_NE(message("loss", "squared").find("square"), std::string::npos);
+  EXPECT_NE(message("data.target", {{"name", "figure1"}, {"degre", 2}}).find("degre"), std::string::npos);
+}
+
+TEST(Study, EveryCombinationOfSweptValuesAndSeedsHasANameOfItsOwn) {
+  const auto study = read_study_config({{"seeds", {1, 2}}, {"sweep", {{"lambda.3", {0, 10}}, {"train.noise_variance", {0, 0.5}}}}}, "c");
+  const auto plan = plan_runs(study, "c");
+  ASSERT_EQ(plan.size(), 8u);
+  EXPECT_EQ(plan[1].name, "lambda.3=0,train.noise_variance=0,seed=2");
+  EXPECT_EQ(plan[7].config.lambda, (std::vector<double>{0, 0, 10, 0}));
+  EXPECT_EQ(plan[7].config.train.noise_variance, 0.5);
+  EXPECT_NE(error_of([] { read_study_config({{"seeds", {1, -1}}}, "c"); }).find("seeds"), std::string::npos);
+}
+
+/// Peak resident bytes of a program beyond what it holds at its start, in a process of its own.
+std::int64_t peak_of_training(const RunConfig& config, std::int64_t& estimate) {
+  int ends[2];
+  if (::pipe(ends) != 0) return 0;
+  const testing::TemporaryFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    set_threads(1);
+    const auto guess = estimate_peak_bytes(config, c10::kCPU);
+    ProblemCache cache;
+    const auto outcome = take_run(config, RunFolder::create(folder / "run"), "run", "test", cache, {});
+    const bool sent = ::write(ends[1], &guess, sizeof guess) == sizeof guess;
+    ::_exit(sent && outcome.code == ExitCode::ok ? 0 : 1);
+  }
+  int status = 1;
+  rusage usage{};
+  ::wait4(child, &status, 0, &usage);
+  const bool read = ::read(ends[0], &estimate, sizeof estimate) == sizeof estimate;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return read && status == 0 ? std::int64_t{usage.ru_maxrss} * 1024 : 0;
+}
+
+TEST(Memory, TheEstimateIsWithinAFifthOfTheMeasuredPeak) {
+  RunConfig tables;
+  tables.data = {.source = "sphere", .dimension = 20, .samples = 2000, .test_samples = 100};
+  tables.model.width = 8000;
+  tables.projector.source = "none";
+  tables.train.steps = 1;
+  auto projector = tables;
+  projector.model.width = 200;
+  projector.projector = {"features", 21};
+  auto weights = tables;
+  weights.data.samples = 20;
+  weights.data.dimension = 500;
+  weights.model.width = 60000;
+  for (const auto& config : {tables, projector, weights}) {
+    std::int64_t estimate = 0;
+    const auto peak = peak_of_training(config, estimate);
+    ASSERT_GT(peak, 0);
+    EXPECT_NEAR(static_cast<double>(estimate) / static_cast<double>(peak), 1, 0.2)
+        << "estimated " << estimate / 1000000 << " MB, measured " << peak / 1000000 << " MB";
+  }
+}
+
+TEST(Memory, WhatDoesNotFitIsRefusedWithTheKeysToChange) {
+  RunConfig config;
+  config.model.width = 100000000;
+  config.data.samples = 1000000;
+  const auto message = error_of([&] { check_memory(config, c10::kCPU); });
+  for (const char* part : {"GB", "data.samples (1000000)", "model.width (100000000)"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+}
+
+}  // namespace
+}  // namespace entk
