@@ -160,7 +160,7 @@ at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor&
   if (const auto slow = slow_terms(); !slow.empty()) {
     throw InputError(fmt::format("{}: it goes through the whole model, so it is no expression of its terms and W", slow[0]));
   }
-  const auto in = inputs_from(terms);
+  const auto in = inputs_from(terms, 0);
   auto total = objective_.loss.mean(in.output, in.targets);
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     const double weight = objective_.terms[i].weight;
