@@ -23,6 +23,7 @@ void add_figure2(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
+void add_bench(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
 
 }  // namespace entk::app

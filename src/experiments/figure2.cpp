@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "entk/base/device.h"
+#include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/data/dataset.h"
 #include "entk/experiments/config.h"
