@@ -34,7 +34,13 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
     console.line(fmt::format("d {}  seed {}  n {}  train {:.4g}  test {:.4g}  {}", size.dimension, size.seed, size.samples,
                              losses.train, losses.test, duration(seconds)));
   };
-  const auto runs = take_figure2(config, folder, hooks);
+  Figure2Runs runs;
+  try {
+    runs = take_figure2(config, folder, hooks);
+  } catch (const std::exception& e) {
+    folder.set_status(RunState::failed, 0, e.what());
+    throw;
+  }
   if (const int signal = caught_signal()) {
     folder.set_status(RunState::interrupted, 0);
     say(fmt::format("resume with: entk figure2 --resume {}", folder.path().string()));

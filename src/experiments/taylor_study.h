@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
+#include "entk/data/images.h"
 #include "entk/experiments/claims.h"
 #include "entk/experiments/schema.h"
 #include "entk/io/run_folder.h"
@@ -75,5 +77,32 @@ void describe(V& v, TaylorStudyConfig& c) {
 TaylorStudyConfig read_taylor_study_config(const nlohmann::json& json, const std::string& source);
 nlohmann::json to_json(const TaylorStudyConfig& config);
 std::vector<KeyInfo> taylor_study_keys();
+
+/// The data of a configuration, in its type, on its device. @throws InputError naming a file that is
+/// missing or not what it should be.
+DataSet load_images(const TaylorStudyConfig& config);
+
+struct TaylorStudyHooks {
+  std::function<int()> interrupted{};
+  /// seed, epochs done, and the test losses of the network and its trained expansions.
+  std::function<void(std::int64_t seed, std::int64_t epoch, const std::vector<double>& test_losses)> recorded{};
+};
+/// One run for each seed in folder/runs/seed=…: metrics.csv and a checkpoint each record; finished runs
+/// are skipped and broken ones go on from their checkpoint. False where it was interrupted.
+/// @throws NotFiniteError, after the other seeds, where a network diverged.
+bool take_taylor_study(const TaylorStudyConfig& config, const DataSet& data, const RunFolder& folder,
+                       const TaylorStudyHooks& hooks);
+
+/// The runs' metrics.csv, column by column: one curve a finished seed, over `epochs`.
+struct TaylorCurves {
+  std::vector<double> epochs;
+  std::map<std::string, std::vector<std::vector<double>>> columns;
+  const std::vector<std::vector<double>>& at(const std::string& what, const std::string& of) const { return columns.at(what + "_" + of); }
+};
+TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder);
+Table taylor_study_table(const TaylorCurves& curves);
+/// Training and test loss, training and test error, and the distance to the network, over epochs.
+Figure taylor_study_plot(const TaylorCurves& curves);
+std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves);
 
 }  // namespace entk

@@ -1,0 +1,59 @@
+#include "entk/models/convolutional_network.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/check.h"
+#include "entk/base/sphere.h"
+
+namespace entk {
+
+ConvolutionalNetworkImpl::ConvolutionalNetworkImpl(const ConvolutionalOptions& options) : options_(options) {
+  const auto& o = options_;
+  for (const auto& [name, value] : {std::pair{"input_channels", o.input_channels}, {"height", o.height}, {"width", o.width},
+                                    {"blocks", o.blocks}, {"channels", o.channels}}) {
+    if (value < 1) throw InputError(fmt::format("{}: expected at least 1, got {}", name, value));
+  }
+  if (o.blocks > 30 || std::min(o.height, o.width) >> o.blocks < 1) {
+    throw InputError(fmt::format("blocks: {}×{} pixels cannot be halved {} times", o.height, o.width, o.blocks));
+  }
+  reset();
+}
+
+void ConvolutionalNetworkImpl::reset() {
+  // Also called by clone(), which then copies its values over these.
+  const auto& o = options_;
+  const RandomStream stream(Purpose::convolution, o.seed);
+  std::int64_t drawn = 0;
+  weights_.clear();
+  biases_.clear();
+  const auto add = [&](const std::string& suffix, std::int64_t outputs, std::int64_t inputs, std::int64_t side, double gain) {
+    const std::int64_t fan_in = inputs * side * side, count = checked_product("channels", outputs, fan_in);
+    auto weight = at::empty({outputs, inputs, side, side}, at::kDouble);
+    double* values = weight.mutable_data_ptr<double>();
+    const double deviation = std::sqrt(gain / static_cast<double>(fan_in));
+    for (std::int64_t i = 0; i < count; ++i) values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
+    drawn += count;
+    if (side == 1) weight = weight.flatten(1);
+    weights_.push_back(register_parameter("weight" + suffix, weight.to(o.dtype)));
+    biases_.push_back(register_parameter("bias" + suffix, at::zeros({outputs}, o.dtype)));
+  };
+  for (std::int64_t block = 1; block <= o.blocks; ++block) {
+    add(std::to_string(block), o.channels, block == 1 ? o.input_channels : o.channels, 3, 2.0);
+  }
+  add("_out", 1, o.channels * (o.height >> o.blocks) * (o.width >> o.blocks), 1, 1.0);
+}
+
+at::Tensor ConvolutionalNetworkImpl::forward(const at::Tensor& x) {
+  const auto blocks = static_cast<std::size_t>(options_.blocks);
+  auto h = x;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    h = at::avg_pool2d(at::conv2d(h, weights_[block], biases_[block], 1, 1).relu(), 2);
+  }
+  return at::linear(h.flatten(1), weights_[blocks], biases_[blocks]).squeeze(1);
+}
+
+}  // namespace entk

@@ -1,0 +1,227 @@
+// Figure 2 and the Taylor study of Appendix G at sizes of milliseconds.
+#include "entk/experiments/figure2.h"
+#include "entk/experiments/taylor_study.h"
+
+#include "entk/base/error.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using testing::read_text;
+using testing::TemporaryFolder;
+
+Figure2Config tiny_figure2() {
+  Figure2Config config;
+  config.dimensions = {2, 3};
+  config.search = {.step = 1.0, .most = 6.0, .threshold = 0.9, .method = "bisection"};
+  config.train = {.width = 8, .learning_rate = 0.05, .steps = 60, .test_samples = 50, .exact_scale = true};
+  config.seeds = {1, 2};
+  config.device = "cpu";
+  return config;
+}
+
+/// The n that a search tries, where exactly n ≥ `enough` is enough.
+std::vector<std::int64_t> tried(const Figure2Config& config, std::int64_t dimension, std::int64_t enough,
+                                std::optional<std::int64_t>& found) {
+  std::map<std::int64_t, FinalLosses> known;
+  std::vector<std::int64_t> order;
+  while (const auto n = next_samples(config, dimension, known)) {
+    EXPECT_FALSE(known.count(*n));
+    order.push_back(*n);
+    known[*n] = {0, *n >= enough ? 0.05 : 0.5};
+    if (order.size() > 100) break;
+  }
+  found = enough_samples(config, known);
+  return order;
+}
+
+TEST(Figure2, BothSearchesFindTheSmallestEnoughOfTheirGrid) {
+  Figure2Config config;
+  config.search = {.step = 0.5, .most = 20.0, .threshold = 0.1, .method = "scan"};
+  std::optional<std::int64_t> by_scan, by_bisection;
+  for (const std::int64_t enough : {1, 50, 51, 700, 1999, 2000}) {
+    config.search.method = "scan";
+    const auto scanned = tried(config, 10, enough, by_scan);
+    config.search.method = "bisection";
+    const auto bisected = tried(config, 10, enough, by_bisection);
+    const std::int64_t want = (enough + 49) / 50 * 50;
+    EXPECT_EQ(by_scan, want);
+    EXPECT_EQ(by_bisection, want);
+    EXPECT_EQ(scanned.size(), static_cast<std::size_t>(want / 50));
+    EXPECT_LE(bisected.size(), 6u);
+  }
+  tried(config, 10, 2001, by_bisection);
+  EXPECT_FALSE(by_bisection);
+}
+
+TEST(Figure2, ARunThatIsThereIsNotTakenAgainAndThreadsDoNotMatter) {
+  const TemporaryFolder folder;
+  const auto config = tiny_figure2();
+  int taken = 0;
+  const Figure2Hooks counting{.run_done = [&](const SampleSize&, const FinalLosses&, double) { ++taken; }};
+  Figure2Runs whole;
+  {
+    const testing::ThreadCount threads(1);
+    whole = take_figure2(config, RunFolder::create(folder / "whole"), counting);
+  }
+  EXPECT_EQ(taken, static_cast<int>(whole.size()));
+  // Stopped in the middle, then gone on with three threads.
+  int asked = 0;
+  taken = 0;
+  Figure2Hooks stopping = counting;
+  stopping.interrupted = [&] { return ++asked > 5 ? 2 : 0; };
+  {
+    const testing::ThreadCount threads(1);
+    EXPECT_LT(take_figure2(config, RunFolder::create(folder / "split"), stopping).size(), whole.size());
+  }
+  const testing::ThreadCount threads(3);
+  const auto rest = take_figure2(config, RunFolder::open(folder / "split"), counting);
+  EXPECT_EQ(taken, static_cast<int>(whole.size()));
+  ASSERT_EQ(rest.size(), whole.size());
+  for (const auto& [size, losses] : whole) {
+    EXPECT_EQ(rest.at(size).train, losses.train);
+    EXPECT_EQ(rest.at(size).test, losses.test);
+  }
+}
+
+TEST(Figure2, ADivergedRunIsNotEnough) {
+  auto config = tiny_figure2();
+  config.train.learning_rate = 1e5;
+  config.train.steps = 400;
+  const auto losses = train_relu(config, {3, 1, 20}, {});
+  ASSERT_TRUE(losses);
+  EXPECT_FALSE(enough_samples(config, {{20, *losses}}));
+}
+
+/// Runs of an exact power law n = factor d^exponent.
+Figure2Runs power_law_runs(const Figure2Config& config, double exponent, double factor) {
+  Figure2Runs runs;
+  for (const auto d : config.dimensions) {
+    for (const auto seed : config.seeds) {
+      runs[{d, seed, std::llround(factor * std::pow(static_cast<double>(d), exponent))}] = {0, 0.01};
+    }
+  }
+  return runs;
+}
+
+TEST(Figure2, FitsTheExponentAndJudgesOnlyWhatIsLargeEnough) {
+  Figure2Config config;
+  config.dimensions = {10, 20, 40, 80};
+  config.seeds = {1, 2, 3};
+  const auto square = figure2_result(config, power_law_runs(config, 2, 6));
+  EXPECT_NEAR(square.exponent, 2, 1e-9);
+  ASSERT_EQ(square.exponents.size(), 3u);
+  EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::held);
+  const auto steep = figure2_result(config, power_law_runs(config, 3.5, 1));
+  EXPECT_EQ(figure2_claims(config, steep)[0].verdict, Verdict::did_not_hold);
+  config.train.steps = 1000;
+  EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::too_small_to_tell);
+  // A dimension where a seed found none is not part of the fit.
+  auto runs = power_law_runs(config, 2, 6);
+  runs.at({80, 2, 38400}).test = 0.5;
+  const auto censored = figure2_result(config, runs);
+  EXPECT_EQ(censored.missing.at(80), 1);
+  EXPECT_NEAR(censored.fit->slope, 2, 1e-9);
+  EXPECT_NO_THROW(to_text(figure2_table(config, censored)));
+  EXPECT_NO_THROW(to_text(figure2_table(config, figure2_result(config, {}))));
+}
+
+TEST(Figure2, RefusesAConfigurationThatCannotBe) {
+  const auto refused = [](const char* json) { EXPECT_THROW(read_figure2_config(nlohmann::json::parse(json), "test"), InputError) << json; };
+  refused(R"({"dimensions": []})");
+  refused(R"({"seeds": [1, 1]})");
+  refused(R"({"search": {"step": 2, "most": 1}})");
+  refused(R"({"search": {"method": "guess"}})");
+  refused(R"({"train": {"width": 0}})");
+  refused(R"({"dimension": [1]})");
+  EXPECT_EQ(to_json(read_figure2_config(to_json(tiny_figure2()), "test")), to_json(tiny_figure2()));
+}
+
+// ---------------------------------------------------------------------------------------------
+
+TaylorStudyConfig tiny_taylor() {
+  TaylorStudyConfig config;
+  config.model = {.blocks = 2, .channels = 3};
+  config.train = {.learning_rate = 0.05, .batch = 20, .epochs = 3};
+  config.seeds = {1, 2};
+  config.dtype = "float64";
+  config.device = "cpu";
+  return config;
+}
+
+/// Two classes of random images that differ in their mean.
+DataSet tiny_images() {
+  torch::manual_seed(3);
+  const auto some = [](std::int64_t n) {
+    const auto y = torch::arange(n).remainder(2).to(torch::kFloat64) * 2 - 1;
+    return Samples{torch::randn({n, 1, 4, 4}, torch::kFloat64) + 0.5 * y.reshape({n, 1, 1, 1}), y};
+  };
+  DataSet data;
+  data.train = some(50);
+  data.test = some(30);
+  return data;
+}
+
+TEST(TaylorStudy, GoesOnToTheSameBytesForAnyNumberOfThreads) {
+  const TemporaryFolder folder;
+  const auto config = tiny_taylor();
+  const auto data = tiny_images();
+  {
+    const testing::ThreadCount threads(1);
+    ASSERT_TRUE(take_taylor_study(config, data, RunFolder::create(folder / "whole"), {}));
+  }
+  int asked = 0;
+  {
+    const testing::ThreadCount threads(1);
+    ASSERT_FALSE(take_taylor_study(config, data, RunFolder::create(folder / "split"), {.interrupted = [&] { return ++asked > 2 ? 15 : 0; }}));
+  }
+  const testing::ThreadCount threads(3);
+  ASSERT_TRUE(take_taylor_study(config, data, RunFolder::open(folder / "split"), {}));
+  for (const char* file : {"runs/seed=1/metrics.csv", "runs/seed=2/metrics.csv", "runs/seed=1/checkpoint.pt"}) {
+    EXPECT_EQ(read_text(folder / "split" / file), read_text(folder / "whole" / file)) << file;
+  }
+  EXPECT_NE(read_text(folder / "whole/runs/seed=1/metrics.csv"), read_text(folder / "whole/runs/seed=2/metrics.csv"));
+}
+
+TEST(TaylorStudy, BeginsAtOneFunctionAndRecordsWhatTheTableSays) {
+  const TemporaryFolder folder;
+  const auto config = tiny_taylor();
+  ASSERT_TRUE(take_taylor_study(config, tiny_images(), RunFolder::create(folder / "study"), {}));
+  const auto curves = read_taylor_curves(config, folder / "study");
+  ASSERT_EQ(curves.epochs, (std::vector<double>{0, 1, 2, 3}));
+  for (const char* of : {"order1", "order2", "order1_at_network", "order2_at_network"}) {
+    for (const auto& run : curves.at("distance", of)) {
+      EXPECT_EQ(run.front(), 0) << of;
+      EXPECT_GT(run.back(), 0) << of;
+    }
+  }
+  for (const auto& run : curves.at("train_loss", "network")) EXPECT_LT(run.back(), run.front());
+  EXPECT_EQ(taylor_study_table(curves).rows.size(), 5u);
+  const auto claims = taylor_study_claims(config, curves);
+  ASSERT_EQ(claims.size(), 3u);
+  EXPECT_EQ(claims[0].verdict, Verdict::held) << claims[0].ours;
+}
+
+TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
+  const TemporaryFolder folder;
+  auto config = tiny_taylor();
+  config.train.learning_rate = 1e8;
+  EXPECT_THROW(take_taylor_study(config, tiny_images(), RunFolder::create(folder / "study"), {}), NotFiniteError);
+  for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"}) EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
+}
+
+TEST(TaylorStudy, RefusesAConfigurationThatCannotBe) {
+  const auto refused = [](const char* json) { EXPECT_THROW(read_taylor_study_config(nlohmann::json::parse(json), "test"), InputError) << json; };
+  refused(R"({"data": {"classes": [3]}})");
+  refused(R"({"data": {"classes": [3, 3]}})");
+  refused(R"({"data": {"source": "imagenet"}})");
+  refused(R"({"seeds": []})");
+  refused(R"({"train": {"epochs": 0}})");
+  auto config = tiny_taylor();
+  config.data.source = "cifar10";
+  EXPECT_THROW(load_images(config), InputError);
+}
+
+}  // namespace
+}  // namespace entk
