@@ -133,7 +133,7 @@ at::Tensor HarmonicProjector::State::gram() const {
   const double mass = g[0][0].item<double>();
   if (degree == 0) return g.mul_(c * c);
   const auto mean = part(g[0], 1).clone();                                        // E w
-  const auto second = part(part(g, 1).t(), 1).t().contiguous();                   // E wwᵀ
+  const auto second = part(part(g, 1).t(), 1).t().clone();                        // E wwᵀ
   const auto block_of = [&](int k, int l) { return part(part(g, k).t(), l).t(); };
   g[0][0].mul_(c * c);
   block_of(0, 1).mul_(c * (A + B));
@@ -189,9 +189,10 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   // x_j is orthonormal under the inputs, xᵀMx of tr(M²) = 1 has E[(xᵀMx)²] = 2d/(d+2).
   const double s = std::sqrt((static_cast<double>(d) + 2) / (2 * static_cast<double>(d)));
   auto state = std::make_shared<State>(State{
-      k, rank, m, twins, network.w0.scalar_type(), network.activation(), w0,
+      k, rank, m, d, twins, network.w0.scalar_type(), network.activation(), w0,
       network.a.detach().narrow(0, 0, rows).to(at::kDouble).contiguous(), spectrum,
-      population_form(network.activation(), static_cast<int>(d)), b.c, b.A, b.B, s * b.C, s * b.D, TracelessPacking(d),
+      population_form(network.activation(), static_cast<int>(d)), b.c, b.A, b.B, s * b.C, s * b.D,
+      TracelessPacking(k >= 2 ? d : 1),
       {}, {}, spectrum.warnings});
   state->packing.to(w0.device());
   const double largest = *std::max_element(spectrum.lambda.begin(), spectrum.lambda.end());
@@ -210,7 +211,8 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   auto g = state->gram();
   state->scale = g.diagonal().rsqrt();
   g.mul_(state->scale).mul_(state->scale.unsqueeze(1));
-  auto [factor, info] = at::linalg_cholesky_ex(g);
+  const auto result = at::linalg_cholesky_ex(g);
+  const at::Tensor factor = std::get<0>(result), info = std::get<1>(result);
   const bool definite = info.item<std::int64_t>() == 0 && at::isfinite(factor.diagonal()).all().item<bool>();
   if (!definite || factor.diagonal().square().min().item<double>() < smallest_pivot) {
     throw InputError(fmt::format(
