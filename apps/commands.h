@@ -21,6 +21,7 @@ void add_figure1(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
+void add_bench(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
 void add_reproduce(CLI::App& app, Program& program);
 

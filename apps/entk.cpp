@@ -58,6 +58,7 @@ int run(int argc, char** argv) {
   add_train(app, program);
   add_evaluate(app, program);
   add_compare_devices(app, program);
+  add_bench(app, program);
   add_report(app, program);
   add_reproduce(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");
