@@ -20,5 +20,6 @@ struct AppendixStudy {
 };
 
 AppendixStudy taylor_appendix_study();
+AppendixStudy r1_appendix_study();
 
 }  // namespace entk::app

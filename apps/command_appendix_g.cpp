@@ -8,8 +8,8 @@
 namespace entk::app {
 
 void add_appendix_g(CLI::App& app, Program& program) {
-  const std::vector<AppendixStudy> studies = {taylor_appendix_study()};
-  auto* command = app.add_subcommand("appendix-g", "The paper's Appendix G: Taylor expansions of a convolutional network");
+  const std::vector<AppendixStudy> studies = {taylor_appendix_study(), r1_appendix_study()};
+  auto* command = app.add_subcommand("appendix-g", "The paper's Appendix G: expansions of a convolutional network; R1 beside R3");
   struct Options : AppendixOptions {
     std::string study;
   };
