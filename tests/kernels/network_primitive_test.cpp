@@ -69,7 +69,7 @@ TEST(NetworkPrimitive, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(NetworkPrimitive, TheModelOfTheWholeNetworkIsTheNetwork) {
-  const Setting s(19, 4, 24, Initialisation::plain);
+  Setting s(19, 4, 24, Initialisation::plain);
   {
     const torch::NoGradGuard no_grad;
     s.network->w.copy_(s.w);
