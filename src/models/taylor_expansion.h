@@ -104,8 +104,16 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
   }
 };
 
+/// Holds one as torch's modules are held: expansion(x), expansion->parameters().
 template <class M>
-using TaylorExpansion = torch::nn::ModuleHolder<TaylorExpansionImpl<M>>;
+class TaylorExpansion : public torch::nn::ModuleHolder<TaylorExpansionImpl<M>> {
+ public:
+  using torch::nn::ModuleHolder<TaylorExpansionImpl<M>>::ModuleHolder;
+  template <class... Arguments>
+  at::Tensor operator()(const Arguments&... arguments) {
+    return this->get()->forward(arguments...);
+  }
+};
 
 /// The expansion of `module` around `parameters` (in the order of module->parameters(), the same shapes),
 /// order ≥ 1. The module is copied and stays as it is; one that cannot be copied (not a
