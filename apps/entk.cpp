@@ -17,6 +17,8 @@
 
 namespace entk::app {
 
+void add_reproduce(CLI::App& app, Program& program);
+
 namespace {
 
 std::string version_text() {
@@ -61,6 +63,7 @@ int run(int argc, char** argv) {
   add_bench(app, program);
   add_report(app, program);
   add_reproduce(app, program);
+  add_spectrum(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");
   completion->callback([&] {
     program.action = [&] {

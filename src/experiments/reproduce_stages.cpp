@@ -14,6 +14,14 @@ const std::vector<Stage>& reproduce_stages() {
        .command = {"figure1"},
        .quick = quick,
        .published = published},
+      {.name = "spectrum",
+       .title = "The spectrum of Σ",
+       .source = "section 1.1, Theorem 2",
+       .claim = "Σ's eigenvalues fall into three sets with gaps between them: large ones for degrees up to k, medium ones of order "
+                "d^(1−i), Θ(d^i) of them, for degrees i = k+1 … 2k, and the rest of order 1/m.",
+       .command = {"spectrum"},
+       .quick = quick,
+       .published = {"--preset", "paper"}},
   };
   return stages;
 }
