@@ -17,6 +17,8 @@
 
 namespace entk::app {
 
+void add_reproduce(CLI::App& app, Program& program);
+
 namespace {
 
 std::string version_text() {

@@ -17,9 +17,9 @@ const std::vector<Stage>& reproduce_stages() {
        .published = preset("published")},
       {.name = "spectrum",
        .title = "The spectrum of Σ",
-       .source = "Section 4, Lemmas 1 and 2",
-       .claim = "Σ's eigenvalues come in groups, one a degree, of sizes d^0, d^1, d^2, … and values that fall by a factor d from "
-                "degree to degree; the top groups are the directions that fit low degrees.",
+       .source = "section 1.1, Theorem 2",
+       .claim = "Σ's eigenvalues fall into three sets with gaps between them: large ones for degrees up to k, medium ones of order "
+                "d^(1−i), Θ(d^i) of them, for degrees i = k+1 … 2k, and the rest of order 1/m.",
        .command = {"spectrum"},
        .quick = preset("quick"),
        .published = preset("paper")},
