@@ -63,8 +63,6 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
 
 }  // namespace
 
-void add_reproduce(CLI::App& app, Program& program);
-
 void add_reproduce(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("reproduce", "All studies one after the other, and one page with the paper's claims");
   const auto options = std::make_shared<CommonOptions>();

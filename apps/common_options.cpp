@@ -94,7 +94,7 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
     resolved.source = (std::filesystem::path(o.resume) / "config.json").string();
     json = without_resolved(load_json(resolved.source));
   } else {
-    if (!presets.empty() && o.config.empty()) {
+    if (!presets.empty() && (o.config.empty() || !o.preset.empty())) {
       std::string file;
       std::vector<std::string> names;
       const auto wanted = o.preset.empty() ? presets[0].first : o.preset;

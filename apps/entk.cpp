@@ -17,8 +17,6 @@
 
 namespace entk::app {
 
-void add_reproduce(CLI::App& app, Program& program);
-
 namespace {
 
 std::string version_text() {
