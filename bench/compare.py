@@ -284,4 +284,5 @@ def main():
             subprocess.run([arguments.entk, "bench", "--growth", arguments.out / "results.json"], check=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

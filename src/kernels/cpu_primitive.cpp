@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "entk/base/threads.h"
@@ -67,13 +68,12 @@ class CpuPrimitive final : public TaylorPrimitive,
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous();
     std::vector<Scratch> scratch(threads());
-    AlignedBuffer<T> sums(tiles_ * orders_ * padded_);
-    parallel_for_workers(tiles_, [&](std::int64_t tile, int worker) {
+    TileSums sums;
+    return sum_tiles(sums, orders_, [&](std::int64_t tile, int worker, T* out) {
       Scratch& s = scratch[worker];
       const T* wt = load_weights(tile, data(weights), s);
-      forward_tile(tile, wt, s, nullptr, sums.data() + tile * orders_ * padded_);
+      forward_tile(tile, wt, s, nullptr, out);
     });
-    return reduce(sums, orders_);
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
@@ -91,12 +91,11 @@ class CpuPrimitive final : public TaylorPrimitive,
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous(), direction = v.contiguous();
     std::vector<Scratch> scratch(threads());
-    AlignedBuffer<T> sums(tiles_ * 2 * padded_);
-    parallel_for_workers(tiles_, [&](std::int64_t tile, int worker) {
+    TileSums sums;
+    return sum_tiles(sums, 0, [&](std::int64_t tile, int worker, T* out) {
       Scratch& s = scratch[worker];
       load_weights(tile, data(weights), s);
       load_weights(tile, data(direction), s.direction);
-      T* out = sums.data() + tile * 2 * padded_;
       for_blocks([&](std::int64_t i, std::int64_t count) {
         const T* tables = tables_at(tile, i, s);
         product(i, count, s.weights.data(), s.z.reserve(count * tile_columns));
@@ -104,7 +103,6 @@ class CpuPrimitive final : public TaylorPrimitive,
         kernels_.sums_along(count, twins_, tables, s.z.data(), s.v.data(), out + i, padded_);
       });
     });
-    return reduce(sums, 0);
   }
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
@@ -263,25 +261,51 @@ class CpuPrimitive final : public TaylorPrimitive,
     }
   }
 
-  /// Sums over tiles by a fixed tree; 1/p! where `factorials` orders want it.
-  at::Tensor reduce(AlignedBuffer<T>& sums, int factorials) const {
-    const std::int64_t rows = factorials ? factorials : 2;
-    const std::int64_t length = rows * padded_;
-    at::Tensor out = at::empty({rows, n_}, x_.options());
-    T* result = out.template mutable_data_ptr<T>();
+  /// Sums of a group of tiles, and of the groups before it.
+  struct TileSums {
+    Space tiles, groups;
+  };
+
+  /// count rows of `length` to the first of them, by a fixed tree.
+  void add_up(T* rows, std::int64_t count, std::int64_t length) const {
     constexpr std::int64_t chunk = 1536;
     parallel_for((length + chunk - 1) / chunk, [&](std::int64_t part) {
-      const std::int64_t from = part * chunk, count = std::min(chunk, length - from);
-      for (std::int64_t stride = 1; stride < tiles_; stride *= 2) {
-        for (std::int64_t t = 0; t + stride < tiles_; t += 2 * stride) {
-          kernels_.add(count, sums.data() + (t + stride) * length + from, sums.data() + t * length + from);
+      const std::int64_t from = part * chunk, size = std::min(chunk, length - from);
+      for (std::int64_t stride = 1; stride < count; stride *= 2) {
+        for (std::int64_t t = 0; t + stride < count; t += 2 * stride) {
+          kernels_.add(size, rows + (t + stride) * length + from, rows + t * length + from);
         }
       }
     });
+  }
+
+  /// Σ over tiles of what make(tile, worker, sums) makes, with 1/p! where `factorials` orders want it. The
+  /// tree is that over all tiles, climbed a group at a time: a group's size is a power of two and changes no
+  /// bits, and what is kept does not grow with n×m.
+  template <class F>
+  at::Tensor sum_tiles(TileSums& sums, int factorials, F&& make) const {
+    const std::int64_t rows = factorials ? factorials : 2;
+    const std::int64_t length = rows * padded_;
+    // Groups of some 4 MB, of enough tiles that threads do not wait for each other's last one.
+    const auto fitting = static_cast<std::uint64_t>((std::int64_t{4} << 20) / (length * std::int64_t{sizeof(T)}) + 1);
+    const auto group = static_cast<std::int64_t>(
+        std::max(std::bit_floor(fitting), std::bit_ceil(static_cast<std::uint64_t>(16 * threads()))));
+    const std::int64_t groups = (tiles_ + group - 1) / group;
+    T* tile_rows = sums.tiles.reserve(std::min(group, tiles_) * length);
+    T* group_rows = groups > 1 ? sums.groups.reserve(groups * length) : tile_rows;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t first = g * group, count = std::min(group, tiles_ - first);
+      parallel_for_workers(count, [&](std::int64_t i, int worker) { make(first + i, worker, tile_rows + i * length); });
+      add_up(tile_rows, count, length);
+      if (groups > 1) std::copy(tile_rows, tile_rows + length, group_rows + g * length);
+    }
+    if (groups > 1) add_up(group_rows, groups, length);
+    at::Tensor out = at::empty({rows, n_}, x_.options());
+    T* result = out.template mutable_data_ptr<T>();
     T factor = 1;
     for (std::int64_t p = 0; p < rows; ++p) {
       if (factorials) factor /= static_cast<T>(p + 1);
-      const T* from = sums.data() + p * padded_;
+      const T* from = group_rows + p * padded_;
       for (std::int64_t i = 0; i < n_; ++i) result[p * n_ + i] = factor * from[i];
     }
     return out;
@@ -349,17 +373,16 @@ class CpuStepper final : public Stepper {
 
  public:
   CpuStepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w)
-      : owner_(std::move(primitive)), p_(*owner_), sums_(p_.tiles_ * p_.orders_ * p_.padded_) {
+      : owner_(std::move(primitive)), p_(*owner_) {
     if (p_.mode_ == KernelMode::keep) z_ = AlignedBuffer<T>(p_.tiles_ * p_.padded_ * tile_columns);
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous();
     prepare_scratch();
-    parallel_for_workers(p_.tiles_, [&](std::int64_t tile, int worker) {
+    terms_ = p_.sum_tiles(sums_, p_.orders_, [&](std::int64_t tile, int worker, T* sums) {
       Scratch& s = scratch_[worker];
       const T* wt = p_.load_weights(tile, Primitive::data(weights), s);
-      p_.forward_tile(tile, wt, s, z_at(tile), sums_at(tile));
+      p_.forward_tile(tile, wt, s, z_at(tile), sums);
     });
-    terms_ = p_.reduce(sums_, p_.orders_);
   }
 
   at::Tensor terms() const override { return terms_; }
@@ -370,11 +393,10 @@ class CpuStepper final : public Stepper {
     const at::Tensor extra = update.extra.defined() ? update.extra.contiguous() : at::Tensor();
     T* weights = w.template mutable_data_ptr<T>();
     prepare_scratch();
-    parallel_for_workers(p_.tiles_, [&](std::int64_t tile, int worker) {
+    terms_ = p_.sum_tiles(sums_, p_.orders_, [&](std::int64_t tile, int worker, T* sums) {
       step_tile(tile, g.data(), extra.defined() ? Primitive::data(extra) : nullptr, update, weights,
-                scratch_[worker]);
+                scratch_[worker], sums);
     });
-    terms_ = p_.reduce(sums_, p_.orders_);
   }
 
  private:
@@ -389,11 +411,10 @@ class CpuStepper final : public Stepper {
   T* z_at(std::int64_t tile) {
     return z_.size() ? z_.data() + tile * p_.padded_ * tile_columns : nullptr;
   }
-  T* sums_at(std::int64_t tile) { return sums_.data() + tile * p_.orders_ * p_.padded_; }
 
   /// G of the tile, its gradient, its new rows of W, its new Z and its share of the new terms.
   void step_tile(std::int64_t tile, const T* cotangents, const T* extra, const Update& update, T* w,
-                 Scratch& s) {
+                 Scratch& s, T* sums) {
     const std::int64_t d = p_.d_;
     const bool kept = p_.mode_ == KernelMode::keep;
     T* z = z_at(tile);
@@ -432,12 +453,13 @@ class CpuStepper final : public Stepper {
                          noise, w + at);
     }
     const T* wt = p_.load_weights(tile, w, s);
-    p_.forward_tile(tile, wt, s, z, sums_at(tile));
+    p_.forward_tile(tile, wt, s, z, sums);
   }
 
   std::shared_ptr<const Primitive> owner_;
   const Primitive& p_;
-  AlignedBuffer<T> z_, sums_;
+  AlignedBuffer<T> z_;
+  typename Primitive::TileSums sums_;
   std::vector<Scratch> scratch_;
   at::Tensor terms_;
 };

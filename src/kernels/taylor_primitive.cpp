@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "entk/base/check.h"
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/cpu_primitive.h"
@@ -25,7 +27,7 @@ std::int64_t primitive_bytes(const PrimitiveSizes& s, KernelMode mode) {
   if (mode == KernelMode::reference) return 5 * s.samples * 256 * s.element_size;
   const std::int64_t neurons = s.twins ? s.width / 2 : s.width;
   std::int64_t entries = 2 * s.samples * s.dimension;               // X packed twice
-  entries += (neurons / 32 + 1) * s.orders * s.samples;             // sums of tiles
+  entries += std::min(neurons / 32 + 1, 64 + neurons / 2048) * s.orders * s.samples;  // sums of tiles
   if (mode == KernelMode::keep) entries += s.samples * (s.orders * neurons + s.width);
   return entries * s.element_size;
 }

@@ -100,6 +100,7 @@ void for_each_case(const Problem& p, F&& check) {
 }
 
 void expect_within_bounds(const Problem& p) {
+  const SerialTorch serial;
   const auto type = torch::kFloat64;
   const auto x = p.x.to(type), w0 = p.w0.to(type), a = p.a.to(type), w = p.w.to(type), g = p.g.to(type);
   const auto bound = bounds(p);
@@ -130,8 +131,8 @@ TEST(PrimitiveBound, TinySubnormalAndLargeDisplacementsStayWithinTheBound) {
 }
 
 TEST(PrimitiveBound, ProductsWithTensorFloatsFailTheBound) {
-  // The bound is sharp enough to tell float32 from inputs rounded to ten bits of mantissa.
-  const auto p = problem(193, 101, 128, true, 1.0);
+  // Where sums are short the bound tells float32 from inputs rounded to ten bits of mantissa.
+  const auto p = problem(7, 3, 64, true, 1.0);
   const auto type = torch::kFloat64;
   const auto rounded = [](const torch::Tensor& t) {
     return (t.view(torch::kInt).add(0x1000).bitwise_and(~0x1fff)).view(torch::kFloat32).to(torch::kFloat64);

@@ -3,6 +3,7 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
+#include "entk/base/threads.h"
 #include "entk/kernels/reference.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/train/trainer.h"
@@ -34,6 +35,7 @@ struct Fixture {
 
   /// By hand: the naive terms and torch's autograd. `x` stands for X in the products alone.
   End by_autograd(const torch::Tensor& x) const {
+    const SerialTorch serial;
     const auto start = network(torch::kFloat64);
     auto w = torch::zeros({width, dimension}, torch::kFloat64);
     torch::Tensor fit;
