@@ -38,7 +38,8 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
       for (const auto seed : c.seeds) {
         const auto file = folder / "parts" / fmt::format("k={},m={},seed={}.json", k, width, seed);
         if (!std::filesystem::exists(file)) continue;
-        for (const auto& [name, value] : load_json(file).items()) here[name].push_back(value.get<double>());
+        const auto numbers = load_json(file);
+        for (const auto& [name, value] : numbers.items()) here[name].push_back(value.get<double>());
       }
       if (here.empty()) continue;
       curve.widths.push_back(static_cast<double>(width));

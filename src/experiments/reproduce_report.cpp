@@ -103,7 +103,8 @@ void add_stage(HtmlPage& page, const StageResult& result, const fs::path& folder
 std::vector<std::pair<std::string, std::string>> environment_lines(const fs::path& folder) {
   std::vector<std::pair<std::string, std::string>> lines;
   if (!fs::exists(folder / "environment.json")) return lines;
-  for (const auto& [key, value] : load_json(folder / "environment.json").items()) {
+  const auto environment = load_json(folder / "environment.json");
+  for (const auto& [key, value] : environment.items()) {
     lines.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
   }
   return lines;

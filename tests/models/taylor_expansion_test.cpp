@@ -1,5 +1,6 @@
 #include "entk/models/taylor_expansion.h"
 
+#include "entk/base/error.h"
 #include "entk/models/convolutional_network.h"
 #include "entk/models/taylor_model.h"
 #include "tests/support/explicit_matrices.h"
