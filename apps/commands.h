@@ -23,5 +23,6 @@ void add_evaluate(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
+void add_spectrum(CLI::App& app, Program& program);
 
 }  // namespace entk::app

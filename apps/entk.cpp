@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
   add_compare_devices(app, program);
   add_bench(app, program);
   add_report(app, program);
+  add_spectrum(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");
   completion->callback([&] {
     program.action = [&] {

@@ -55,15 +55,6 @@ void round_inputs(Problem& p) {
   }
 }
 
-void remake_projector(Problem& p) {
-  if (!p.sigma) return;
-  const Network network(p.w0, p.a, *p.activation);
-  const auto rank = p.config.projector.rank;
-  p.sigma = p.sigma->source() == SigmaSource::features
-                ? SigmaProjector::from_features(network, p.data.train.x, rank)
-                : SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
-}
-
 std::map<std::string, double> scales(const TensorDict& reference) {
   std::map<std::string, double> scale;
   for (const auto& [name, value] : reference) {
@@ -88,7 +79,7 @@ TensorDict comparison_quantities(const RunConfig& config, c10::Device device) {
   const SerialTorch serial;
   auto problem = make_problem(config, device);
   round_inputs(problem);
-  remake_projector(problem);
+  make_projectors(problem);
   return run_quantities(problem, config, device);
 }
 
@@ -111,7 +102,7 @@ TensorDict permuted_quantities(const RunConfig& config, std::uint64_t permutatio
   problem.w0 = problem.w0.index_select(0, index);
   problem.a = problem.a.index_select(0, index);
   if (problem.start.defined()) problem.start = problem.start.index_select(0, index);
-  remake_projector(problem);
+  make_projectors(problem);
   auto q = run_quantities(problem, config, c10::kCPU);
   for (const char* name : {"W", "gradient"}) {
     auto back = at::empty_like(q[name]);

@@ -7,6 +7,7 @@
 #include "entk/base/error.h"
 #include "entk/base/device.h"
 #include "entk/experiments/config_layers.h"
+#include "entk/spectrum/harmonic_projector.h"
 
 namespace entk {
 
@@ -38,13 +39,20 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source));
   }
   const bool drawn = c.data.source != "file";
+  if (drawn && c.projector.source == "harmonic") {
+    try {
+      harmonic_degree(c.data.dimension, c.projector.rank);
+    } catch (const InputError& e) {
+      fail(e.what());
+    }
+  }
   if (drawn && c.projector.source == "unlabeled" && c.data.unlabeled_samples == 0) {
     fail("data.unlabeled_samples: expected at least projector.rank for an unlabeled projector, got 0");
   }
   if (c.projector.source == "none" && (c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0)) {
     fail("projector.source: R1, R2 and R3 need a projector, got none");
   }
-  if (drawn && c.projector.source != "none") {
+  if (drawn && (c.projector.source == "features" || c.projector.source == "unlabeled")) {
     const auto points = c.projector.source == "features" ? c.data.samples : c.data.unlabeled_samples;
     if (c.projector.rank > points) {
       fail(fmt::format("projector.rank: expected at most {}, the number of its points, got {}", points, c.projector.rank));

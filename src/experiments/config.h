@@ -34,6 +34,7 @@ struct DataConfig {
 struct ProjectorConfig {
   std::string source = "features";
   std::int64_t rank = 0;
+  std::int64_t population_degree = -1;
 };
 
 struct ScheduleConfig {
@@ -88,8 +89,11 @@ void describe(V& v, DataConfig& c) {
 
 template <class V>
 void describe(V& v, ProjectorConfig& c) {
-  v.value("source", c.source, {.one_of = {"none", "features", "unlabeled"}}, "none, features or unlabeled");
+  v.value("source", c.source, {.one_of = {"none", "features", "unlabeled", "harmonic"}},
+          "none, features, unlabeled, or harmonic: degrees <= k in closed form, rank n_k, k = 0, 1, 2");
   v.value("rank", c.rank, {.at_least = 0, .at_most = 1e7}, "r; 0 stands for n_1 = d + 1");
+  v.value("population_degree", c.population_degree, {.at_least = -1, .at_most = 2},
+          "k: record R1 and R2 in population too, by the harmonic projector of degree k; -1: no");
 }
 
 template <class V>

@@ -93,17 +93,26 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
     network->w.copy_(w);
   }
   TaylorModel model(network, TaylorModelOptions{.initial_output = false});
-  const auto sigma = config.source == "features"
-                         ? SigmaProjector::from_features(network, x, config.rank)
-                         : SigmaProjector::from_unlabeled(network, in("X_unlabeled"), config.rank);
   EvaluateResult result;
-  result.warnings = sigma.warnings();
+  const auto regularizers = [&] {
+    if (config.source == "harmonic") {
+      const auto sigma = HarmonicProjector::make(network, config.rank);
+      result.warnings = sigma.warnings();
+      result.values["population_truncation"] = sigma.form().truncation.trace;
+      return paper_regularizers(sigma, x, config.lambda);
+    }
+    const auto sigma = config.source == "features"
+                           ? SigmaProjector::from_features(network, x, config.rank)
+                           : SigmaProjector::from_unlabeled(network, in("X_unlabeled"), config.rank);
+    result.warnings = sigma.warnings();
+    return paper_regularizers(sigma, *network, x, config.lambda);
+  }();
   if (const auto [lowest, highest] = argument_range(x, w0); true) {
     if (auto two = assumption_two(*config.activation, lowest, highest); !two.holds) {
       result.warnings.push_back(std::move(two.warning));
     }
   }
-  const Objective objective = Objective(config.loss) + paper_regularizers(sigma, *network, x, config.lambda);
+  const Objective objective = Objective(config.loss) + regularizers;
   const BoundObjective bound(model, objective, {x, y}, {.mode = KernelMode::recompute});
   const auto terms = bound.primitive()->terms(w);
   const auto n = x.size(0);

@@ -19,7 +19,8 @@ struct EvaluateResult {
 /// (28) and `regularized_loss` (20); `gradient_norm`, Frobenius, of the regularized loss in W, and with
 /// `gradient` the m×d gradient itself.
 /// tensors: W0 m×d, a m, W m×d, X n×d, y n and, where the projector needs it, X_unlabeled N×d.
-/// config: activation, projector {source, rank}, lambda, loss, dtype, device.
+/// config: activation, projector {source, rank}, lambda, loss, dtype, device. With source harmonic, R1
+/// and R2 are population values, and `population_truncation` says what they leave out of tr Σ.
 /// @throws InputError naming tensor or key; NotFiniteError naming the result that is not finite.
 EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json& config,
                                 const std::string& source, bool gradient);

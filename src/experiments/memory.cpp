@@ -10,6 +10,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/spectrum/legendre.h"
 
 namespace entk {
 
@@ -60,7 +61,16 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
                              static_cast<int>(c.model.order), static_cast<int>(element)};
   const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
                                   static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
-  const double sides = c.projector.source == "none" ? 0 : (unlabeled_projector ? unlabeled : n);
+  const bool harmonic = c.projector.source == "harmonic";
+  const double sides = c.projector.source == "none" || harmonic ? 0 : (unlabeled_projector ? unlabeled : n);
+  // The harmonic projectors: Cholesky's factor stays, and R3's n×r table; while they are made, G, a copy
+  // of it, and three tables.
+  const double recorded = c.projector.population_degree < 0
+                              ? 0
+                              : cumulative_multiplicity(static_cast<int>(c.data.dimension), static_cast<int>(c.projector.population_degree));
+  const double r = std::max(harmonic ? static_cast<double>(c.projector.rank) : 0, recorded);
+  const double kept = r * r * 8 + (harmonic ? n * r * static_cast<double>(element) : 0);
+  const double harmonic_making = 3 * r * r * 8 + (harmonic ? 3 * n * r * 8 : 0) + r * 512 * 8;
   // K, its eigenvectors and LAPACK's workspace, and σ' for 512 neurons.
   const double projector = sides * sides * 8 * 4 + sides * 512 * 8 * 2 + sides * d * 8;
   const double tables = static_cast<double>(primitive_bytes(sizes, mode));
@@ -72,7 +82,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double recording = weights + std::max(weights * 8 / static_cast<double>(element), 3 * (2 * weights + n * d * 4));
   const double training = 2 * weights + tables + std::max(test_forward, recording);
   const double making = drawing + weights * (twins ? 2 : 3);
-  const double peak = data + std::max({making, weights * 2 + projector, training});
+  const double peak = data + std::max({making, weights * 2 + std::max(projector, harmonic_making), training + kept});
   const double base = static_cast<double>(resident_bytes_now());
   const double total = device.is_cpu() ? base + peak : base + drawing;
   return total < 9e18 ? static_cast<std::int64_t>(total) : std::numeric_limits<std::int64_t>::max();

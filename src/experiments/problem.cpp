@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
+#include "entk/spectrum/legendre.h"
 
 namespace entk {
 
@@ -78,16 +80,41 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
     p.notices.push_back(std::move(report.warning));
   }
-  const auto& source = p.config.projector.source;
-  if (source != "none") {
-    if (source == "unlabeled" && !p.data.unlabeled.defined()) {
+  make_projectors(p);
+  return p;
+}
+
+void make_projectors(Problem& p) {
+  const Network network(p.w0, p.a, *p.activation);
+  const auto tell = [&](const std::vector<std::string>& warnings) {
+    for (const auto& warning : warnings) {
+      if (std::find(p.notices.begin(), p.notices.end(), warning) == p.notices.end()) p.notices.push_back(warning);
+    }
+  };
+  const auto& [source, rank, population_degree] = p.config.projector;
+  if (source == "features") {
+    p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
+  } else if (source == "unlabeled") {
+    if (!p.data.unlabeled.defined()) {
       throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
     }
-    p.sigma = source == "features" ? SigmaProjector::from_features(network, p.data.train.x, p.config.projector.rank)
-                                   : SigmaProjector::from_unlabeled(network, p.data.unlabeled, p.config.projector.rank);
-    p.notices.insert(p.notices.end(), p.sigma->warnings().begin(), p.sigma->warnings().end());
+    p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
+  } else if (source == "harmonic") {
+    p.harmonic = HarmonicProjector::make(network, rank);
   }
-  return p;
+  if (population_degree >= 0) {
+    const auto d = static_cast<int>(network->dimension());
+    const auto n_k = exact_cumulative_multiplicity(d, static_cast<int>(population_degree));
+    p.population = p.harmonic && p.harmonic->rank() == n_k ? p.harmonic : HarmonicProjector::make(network, n_k.value_or(0));
+  }
+  if (p.sigma) tell(p.sigma->warnings());
+  for (const auto* made : {&p.harmonic, &p.population}) {
+    if (*made) tell((*made)->warnings());
+  }
+  if ((p.harmonic || p.population) && p.config.data.source != "sphere") {
+    tell({"harmonic projector: its formulas are those of inputs uniform on the sphere; for other inputs R1, R2 and the "
+          "projector are an approximation"});
+  }
 }
 
 TaylorModel make_model(const Problem& p) {
@@ -104,8 +131,16 @@ Objective make_objective(const Problem& p, const TaylorModel& model, const std::
                          const nlohmann::json& loss) {
   const Objective objective = read_loss(loss, "config");
   const auto weights = read_lambda(lambda, "config");
-  if (!p.sigma) return objective + weights[3] * R4();
-  return objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights);
+  auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
+               : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
+                            : objective + weights[3] * R4();
+  if (p.population) {
+    for (auto term : {R1(*p.population), R2(*p.population)}) {
+      term.name = "population_" + term.name;
+      whole = whole + 0.0 * term;
+    }
+  }
+  return whole;
 }
 
 std::string ProblemCache::key(const RunConfig& config) {

@@ -21,17 +21,24 @@ struct Problem {
   DataSet data;                           ///< in the run's type, on its device
   at::Tensor w0, a, start;                ///< of the network; start: W(0), undefined where it is zero
   std::optional<Activation> activation;
-  std::optional<SigmaProjector> sigma;    ///< none where projector.source is none
+  std::optional<SigmaProjector> sigma;        ///< projector.source features or unlabeled
+  std::optional<HarmonicProjector> harmonic;  ///< projector.source harmonic
+  std::optional<HarmonicProjector> population;  ///< of projector.population_degree, for the records
   std::vector<std::string> notices;       ///< Assumption 2, eigenvalue gaps, …
+
+  bool has_projector() const { return sigma || harmonic; }
 };
 
 /// @throws InputError where the configuration cannot be met: a file, a rank, NaN in X.
 Problem make_problem(const RunConfig& config, c10::Device device);
+/// The projectors that p.config asks for, from p's data and start; their warnings go to the notices.
+void make_projectors(Problem& p);
 
 /// A new network at the problem's start, and the model around it.
 TaylorModel make_model(const Problem& problem);
 /// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without
-/// a projector, R4 alone.
+/// a projector, R4 alone. Behind them, where projector.population_degree asks for it, population_R1 and
+/// population_R2 with weight 0.
 Objective make_objective(const Problem& problem, const TaylorModel& model, const std::vector<double>& lambda,
                          const nlohmann::json& loss);
 

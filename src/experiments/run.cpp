@@ -33,26 +33,33 @@ nlohmann::json deciding(nlohmann::json config) {
   config = without_resolved(std::move(config));
   for (const char* key : {"threads"}) config.erase(key);
   for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) config["train"].erase(key);
+  // A folder of before this key has none.
+  auto& projector = config["projector"];
+  if (projector.value("population_degree", -1) < 0) projector.erase("population_degree");
   return config;
 }
 
-std::vector<double> metrics_row(const Record& r, bool with_projector) {
-  std::vector<double> terms(4, NAN);
-  if (with_projector) {
-    std::copy(r.terms.begin(), r.terms.end(), terms.begin());
-  } else {
-    terms[3] = r.terms.at(0);
-  }
-  return {static_cast<double>(r.step), r.train_loss, r.test_loss, terms[0], terms[1], terms[2], terms[3],
-          r.regularized_loss, r.norm_w, r.norm_gradient};
+std::vector<double> metrics_row(const Record& r, const Problem& p) {
+  // A diverged run's last record has no terms.
+  auto terms = r.terms;
+  if (!p.has_projector()) terms.insert(terms.begin(), 3, NAN);
+  terms.resize(p.population ? 6 : 4, NAN);
+  std::vector<double> row = {static_cast<double>(r.step), r.train_loss, r.test_loss, terms[0], terms[1], terms[2], terms[3],
+                             r.regularized_loss, r.norm_w, r.norm_gradient};
+  row.insert(row.end(), terms.begin() + 4, terms.end());
+  return row;
 }
 
 nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
 
-nlohmann::json summary_json(const TrainResult& result, bool with_projector) {
-  const auto row = metrics_row(result.last, with_projector);
-  const auto columns = metrics_columns();
+nlohmann::json summary_json(const TrainResult& result, const Problem& p) {
+  const auto row = metrics_row(result.last, p);
+  const auto columns = metrics_columns(p.population.has_value());
   nlohmann::json json = {{"kernel", result.kernel}};
+  // What the population values leave out, of tr Σ.
+  for (const auto* sigma : {&p.harmonic, &p.population}) {
+    if (*sigma) json["population_truncation"] = (*sigma)->form().truncation.trace;
+  }
   for (std::size_t i = 1; i < columns.size(); ++i) json[columns[i]] = number(row[i]);
   json["step"] = result.last.step;
   return json;
@@ -91,12 +98,11 @@ class FolderRun {
       return cache_.primitive(key, network, x, o);
     };
     options.interrupted = hooks_.interrupted;
-    const auto columns = metrics_columns();
+    const auto columns = metrics_columns(problem_->population.has_value());
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
-    const bool with_projector = problem_->sigma.has_value();
     options.on_record = [&](const Record& r, const Timing& t) {
-      metrics.row(metrics_row(r, with_projector));
+      metrics.row(metrics_row(r, *problem_));
       timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
       if (hooks_.progress) {
         const double left = t.seconds_per_step * static_cast<double>(options.steps - r.step);
@@ -112,7 +118,7 @@ class FolderRun {
     Trainer trainer(model, make_objective(*problem_, model, config_.lambda, config_.loss), options);
     const auto result = trainer.fit(problem_->data, device_);
     for (const auto& notice : result.notices) tell(notice);
-    folder_.write_json("summary.json", summary_json(result, with_projector));
+    folder_.write_json("summary.json", summary_json(result, *problem_));
     return conclude(result);
   }
 
@@ -216,8 +222,11 @@ class FolderRun {
 
 }  // namespace
 
-std::vector<std::string> metrics_columns() {
-  return {"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4", "regularized_loss", "norm_W", "norm_gradient"};
+std::vector<std::string> metrics_columns(bool population) {
+  std::vector<std::string> columns{"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4", "regularized_loss",
+                                   "norm_W", "norm_gradient"};
+  if (population) columns.insert(columns.end(), {"population_R1", "population_R2"});
+  return columns;
 }
 
 RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,

@@ -26,8 +26,8 @@ struct RunOutcome {
 };
 
 /// Columns of metrics.csv after step: train_loss, test_loss, R1 … R4, regularized_loss, norm_W,
-/// norm_gradient.
-std::vector<std::string> metrics_columns();
+/// norm_gradient and, where projector.population_degree asks for them, population_R1, population_R2.
+std::vector<std::string> metrics_columns(bool population = false);
 
 /// Takes the run as far as it goes; what goes wrong comes back as an outcome, with status.json saying the
 /// same. A folder with a checkpoint is resumed from it: to the same bits as a run never stopped.

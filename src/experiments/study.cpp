@@ -212,7 +212,7 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
     const auto table = read_csv(folder / "metrics.csv");
     auto steps = table.column("step");
     if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
-    for (const auto& name : metrics_columns()) found->columns[name].push_back(table.column(name));
+    for (const auto& name : table.columns) found->columns[name].push_back(table.column(name));
   }
   for (auto& curves : all) {
     for (auto& [name, runs] : curves.columns) {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "entk/regularizers/term.h"
+#include "entk/spectrum/harmonic_projector.h"
 #include "entk/spectrum/sigma_projector.h"
 
 namespace entk {
@@ -23,9 +24,20 @@ Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tenso
 /// R4 = ‖W‖_{2,4}^8 = (Σ_r ‖w_r‖⁴)² (19)(27). Of degree 8: its scale is wild.
 Term R4();
 
+/// In population, by the projector in closed form: E over the sphere itself, no sample. R1 and R2 are
+/// quadratic forms vec(V)ᵀΣvec(V) of V = Π_{>r}W and Π_{≤r}W, exact up to the truncation of
+/// sigma.form(); each evaluation goes through the pairs of neurons, O(m²d).
+Term R1(const HarmonicProjector& sigma);
+Term R2(const HarmonicProjector& sigma);
+/// R3 at the training inputs x, with that projector: ‖f_L(x;W) − (Φ𝓕G^(-1)) 𝓕ᵀvec(W)‖²/n. The n×r table
+/// is made here, once.
+Term R3(const HarmonicProjector& sigma, const at::Tensor& x);
+
 /// R1 to R4 at once, weighted by λ1 … λ4; x are the training inputs. All four are present, so that a
 /// record can show them, whatever the weights.
 std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network,
                                      const at::Tensor& x, const std::array<double, 4>& lambda);
+std::vector<Term> paper_regularizers(const HarmonicProjector& sigma, const at::Tensor& x,
+                                     const std::array<double, 4>& lambda);
 
 }  // namespace entk
