@@ -143,6 +143,17 @@ TEST(PrimitiveBound, ProductsWithTensorFloatsFailTheBound) {
   EXPECT_FALSE(within(coarse, exact, bounds(p).pull_back));
 }
 
+TEST(PrimitiveBound, ManyTilesAddedUpInGroupsHaveTheBitsOfOneTree) {
+  // 141 tiles: two groups of 128 tiles on one thread, one of 256 on sixteen.
+  const auto p = problem(4000, 2, 9000, false, 1.0);
+  const auto primitive = make_primitive(p.x, p.w0, p.a, shifted_sigmoid(), {.mode = KernelMode::recompute});
+  const auto terms = [&](int threads) {
+    const testing::ThreadCount count(threads);
+    return primitive->terms(p.w);
+  };
+  EXPECT_TRUE(testing::identical(terms(1), terms(16)));
+}
+
 TEST(PrimitiveBound, NotANumberReachesItsOwnSampleAndEveryGradient) {
   auto p = problem(50, 9, 70, true, 1.0);
   p.x[17][3] = NAN;
