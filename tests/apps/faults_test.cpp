@@ -164,6 +164,9 @@ TEST_F(Faults, OneDivergedRunDoesNotStopAStudyAndResumingSkipsWhatIsDone) {
   const auto done = folder / "study/runs/train.learning_rate=1,seed=1";
   EXPECT_EQ(read_status(done).state, RunState::done);
   EXPECT_EQ(read_status(folder / "study/runs/train.learning_rate=1000,seed=1").state, RunState::diverged);
+  // Runs of a study share their data and projector, and nothing else.
+  ASSERT_TRUE(exits_with(entk(tiny("alone", {"--set", steps(30)}), folder.path()), 0));
+  for (const char* file : {"checkpoint.pt", "metrics.csv"}) EXPECT_TRUE(same_bytes(done / file, folder / "alone" / file));
   const auto written = std::filesystem::last_write_time(done / "metrics.csv");
   EXPECT_TRUE(exits_with(resume("study", {"--quiet"}), 3));
   EXPECT_EQ(std::filesystem::last_write_time(done / "metrics.csv"), written);
