@@ -185,7 +185,12 @@ std::shared_ptr<const Problem> ProblemCache::problem(const RunConfig& config, c1
   const auto found = entry(key(config));
   const std::lock_guard lock(found->mutex);
   if (!found->problem) found->problem = std::make_shared<const Problem>(make_problem(config, device));
-  return found->problem;
+  // The tensors are shared; what else the run is asked for is its own.
+  auto own = std::make_shared<Problem>(*found->problem);
+  own->config = config;
+  own->config.data = found->problem->config.data;
+  own->config.projector = found->problem->config.projector;
+  return own;
 }
 
 std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string& key, const NetworkImpl& network,

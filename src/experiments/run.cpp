@@ -95,7 +95,7 @@ class FolderRun {
     problem_ = cache_.problem(config_, device_);
     for (const auto& notice : problem_->notices) tell(notice);
     auto model = make_model(*problem_);
-    auto options = trainer_options(resolved());
+    auto options = trainer_options(problem_->config);
     if (resumed) {
       options.start_step = restore(model);
     } else {
@@ -139,18 +139,9 @@ class FolderRun {
     if (hooks_.notice) hooks_.notice(name_, notice);
   }
 
-  /// This run's configuration with what its data file decided. The problem is shared with runs that
-  /// train otherwise: its own `config.train` and `config.lambda` are those of the run that came first.
-  RunConfig resolved() const {
-    auto config = config_;
-    config.data = problem_->config.data;
-    config.projector = problem_->config.projector;
-    return config;
-  }
-
   void write_config(const NetworkImpl& network) {
-    const auto c = resolved();
-    auto json = to_json(c);
+    auto json = to_json(problem_->config);
+    const auto& c = problem_->config;
     const PrimitiveSizes sizes{c.data.samples, c.data.dimension, c.model.width, network.symmetric(),
                                static_cast<int>(c.model.order), c.dtype == "float64" ? 8 : 4};
     const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
@@ -167,7 +158,7 @@ class FolderRun {
     const auto& p = *problem_;
     TensorDict dict{{"W0", p.w0}, {"a", p.a}, {"W", state.w}, {"X", p.data.train.x}, {"y", p.data.train.y},
                     {"step", at::scalar_tensor(state.step, at::kLong)},
-                    {"config", as_bytes(deciding(to_json(resolved())).dump())}};
+                    {"config", as_bytes(deciding(to_json(p.config)).dump())}};
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
     if (p.sigma) {
       dict["projector_basis"] = p.sigma->basis();
@@ -188,7 +179,7 @@ class FolderRun {
     }
     const auto& bytes = tensors.at("config");
     const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
-    const auto paths = differing_paths(parse_json(text, "checkpoint"), deciding(to_json(resolved())));
+    const auto paths = differing_paths(parse_json(text, "checkpoint"), deciding(to_json(problem_->config)));
     // Where the type or the device differs, so does every bit: those are said first.
     std::vector<std::string> refused;
     for (const auto& path : paths) {
