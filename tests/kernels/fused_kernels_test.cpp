@@ -99,14 +99,15 @@ TEST(FusedKernels, BitsDoNotDependOnTheOrderOfLanes) {
   EXPECT_TRUE(identical(one->pull_back(p.w, p.g), other->pull_back(p.w, p.g)));
 }
 
-TEST(FusedKernels, KeepingAndRecomputingInGroupsOfTilesGiveTheSame) {
+// Not bit for bit: ATen's σ^(p), of which tables are made, rounds an entry by its place in its tensor.
+TEST(FusedKernels, KeepingAndRecomputingInGroupsOfTilesGiveTheSameUpToTheTablesRounding) {
   ENTK_SKIP_UNDER_TSAN;
   const BoundedProblem p(40, 9, 130, true, 2);
   const auto kept = emulated(p, {}), recomputed = emulated(p, {.mode = KernelMode::recompute, .workspace = 1});
   EXPECT_EQ(recomputed->mode(), KernelMode::recompute);
-  EXPECT_TRUE(identical(kept->terms(p.w), recomputed->terms(p.w)));
-  EXPECT_TRUE(identical(kept->pull_back(p.w, p.g), recomputed->pull_back(p.w, p.g)));
-  EXPECT_TRUE(identical(kept->terms_along(p.w, p.v), recomputed->terms_along(p.w, p.v)));
+  EXPECT_TRUE(close(recomputed->terms(p.w), kept->terms(p.w), 1e-6));
+  EXPECT_TRUE(close(recomputed->pull_back(p.w, p.g), kept->pull_back(p.w, p.g), 1e-6));
+  EXPECT_TRUE(close(recomputed->terms_along(p.w, p.v), kept->terms_along(p.w, p.v), 1e-6));
 }
 
 TEST(FusedKernels, PlainTf32ErrsByAThousandthAndNoLess) {
