@@ -11,6 +11,7 @@
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/legendre.h"
+#include "entk/spectrum/sigma_projector.h"
 
 namespace entk {
 
@@ -70,8 +71,12 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double r = std::max(harmonic ? static_cast<double>(c.projector.rank) : 0, recorded);
   const double kept = r * r * 8 + (harmonic ? n * r * static_cast<double>(element) : 0);
   const double harmonic_making = 3 * r * r * 8 + (harmonic ? 3 * n * r * 8 : 0) + r * 512 * 8;
-  // K, its eigenvectors and LAPACK's workspace, and σ' for 512 neurons.
-  const double projector = sides * sides * 8 * 4 + sides * 512 * 8 * 2 + sides * d * 8;
+  // K with LAPACK's eigenvectors and workspace, or with the blocks of a subspace iteration; σ' for 512 neurons.
+  const double rank = c.projector.rank > 0 ? static_cast<double>(c.projector.rank) : d + 1;
+  const bool dense = sides <= 1500 || 3 * rank > sides;
+  const double kernel = std::min(sides * sides * 8, std::max(static_cast<double>(ProjectorOptions{}.kernel_limit), sides * 2048 * 8));
+  const double eigenvectors = dense ? 4 * sides * sides * 8 : kernel + 8 * sides * (1.125 * rank + 12) * 8;
+  const double projector = eigenvectors + sides * 512 * 8 * 2 + sides * d * 8;
   const double tables = static_cast<double>(primitive_bytes(sizes, mode));
   const double test_forward = static_cast<double>(primitive_bytes(
       {static_cast<std::int64_t>(tests), c.data.dimension, c.model.width, twins, static_cast<int>(c.model.order),

@@ -4,16 +4,27 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
-#include "entk/report/statistics.h"
 #include "entk/theory/expressive_solution.h"
 
 namespace entk {
 
 namespace {
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+/// With n − 1; 0 for one value.
+double standard_deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  double sum = 0;
+  for (const double value : values) sum += (value - mean(values)) * (value - mean(values));
+  return std::sqrt(sum / static_cast<double>(values.size() - 1));
+}
 
 double frobenius(const at::Tensor& a, const at::Tensor& b) {
   const SerialTorch serial;

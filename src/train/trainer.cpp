@@ -34,7 +34,7 @@ class Latch {
       : first_(at::full({}, never, at::TensorOptions(at::kLong).device(device))), now_(at::zeros_like(first_)) {}
   void see(const at::Tensor& loss, std::int64_t step) {
     if (loss.is_cpu()) {
-      if (!std::isfinite(loss.item<double>()) && first_seen_ == never) first_seen_ = step;
+      if (!std::isfinite(loss.item<double>()) && read() < 0) first_seen_ = step;
       return;
     }
     first_.copy_(at::where(at::isfinite(loss), first_, first_.clamp_max(step)));

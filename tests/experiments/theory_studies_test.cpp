@@ -8,6 +8,7 @@
 #include "entk/experiments/landscape_study.h"
 #include "entk/experiments/noise_study.h"
 #include "entk/experiments/run.h"
+#include "entk/io/strict_json.h"
 #include "entk/kernels/reference.h"
 #include "entk/theory/expressive_solution.h"
 #include "tests/support/testing.h"
@@ -99,6 +100,25 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   EXPECT_EQ(study_landscape(options).landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
   options.set = {"seed=2"};
   EXPECT_NE(message([&] { study_landscape(options); }).find("its X is not what its configuration gives"), std::string::npos);
+}
+
+TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
+  const TemporaryFolder folder;
+  ProblemCache cache;
+  std::vector<double> norms;
+  for (const double variance : {0.0, 4.0}) {
+    const auto config = small_run({{"train", {{"steps", 3}, {"noise_variance", variance}}}, {"lambda", {0, 0, 1 + variance, 0}}});
+    const auto run = RunFolder::create(folder / fmt::format("run{}", variance));
+    const auto outcome = take_run(config, run, "run", "test", cache, {});
+    ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
+    norms.push_back(outcome.last->norm_w);
+    const auto written = load_json(run.file("config.json"));
+    EXPECT_EQ(written["train"]["noise_variance"], variance);
+    EXPECT_EQ(written["lambda"][2], 1 + variance);
+  }
+  // Three steps of noise alone: √3·2 in Frobenius norm.
+  EXPECT_NEAR(norms[1], 2 * std::sqrt(3.0), 0.5);
+  EXPECT_LT(norms[0], norms[1] / 2);
 }
 
 TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
