@@ -83,7 +83,8 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   const auto run = RunFolder::create(folder / "run");
   const auto outcome = take_run(small_run({{"model", {{"linear_term", false}}}, {"lambda", {0, 0, 0, 0}}}), run, "run", "test", cache, {});
   ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
-  LandscapeStudyOptions options{.input = run.path()};
+  LandscapeStudyOptions options;
+  options.input = run.path();
   options.landscape.gamma = 1e-3;
   const auto study = study_landscape(options);
   EXPECT_EQ(study.landscape.verdict, StationaryVerdict::not_sosp);
