@@ -90,6 +90,8 @@ Figure solution_figure(const std::vector<Curve>& curves) {
   }
   Figure figure;
   figure.caption = "Theorem 2's solution: relative error of f_Q(W_Q), its norm, and f_L(S W_Q) with and without random signs S";
+  // Five and seven labels leave no corner free.
+  for (auto* panel : {&error, &norm, &linear}) panel->legend = Legend::below;
   figure.panels = {error, norm, linear};
   figure.width = 7.5;
   return figure;
