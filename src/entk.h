@@ -5,6 +5,7 @@
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/data/dataset.h"
+#include "entk/models/taylor_expansion.h"
 #include "entk/models/taylor_model.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/spectrum/sigma_projector.h"
