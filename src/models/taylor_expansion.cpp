@@ -162,7 +162,8 @@ TaylorExpansionBase::TaylorExpansionBase(std::shared_ptr<torch::nn::Module> modu
                                    value.defined() ? fmt::format("{}", fmt::streamed(value.sizes())) : "none"));
     }
     at::Tensor at_start = item.value();
-    if (!at::equal(at_start, value)) at_start.copy_(value);  // a module that is held stays as it is where it can
+    const auto wanted = value.detach().to(at_start.device(), at_start.scalar_type());
+    if (!at::equal(at_start, wanted)) at_start.copy_(wanted);  // a module that is held stays as it is where it can
     if (!at_start.requires_grad()) continue;
     bool known = false;  // weights that two layers share are one parameter
     for (const auto& t : start_parameters_) known = known || t.is_same(at_start);
