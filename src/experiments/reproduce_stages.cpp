@@ -59,7 +59,7 @@ const std::vector<Stage>& reproduce_stages() {
        .source = "Theorem 1",
        .claim = "The same with k = 2.",
        .command = {"compare"},
-       .quick = {"--preset", "cubic", "--set", "seeds=[1]", "--set", "train.steps=500"},
+       .quick = {"--preset", "cubic", "--set", "seeds=[1]", "--set", "train.steps=200"},
        .published = preset("cubic")},
       {.name = "orders",
        .title = "Orders above two",
