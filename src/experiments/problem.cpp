@@ -197,11 +197,13 @@ std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string
                                                                const at::Tensor& x, const PrimitiveOptions& options) {
   const auto found = entry(key);
   const std::lock_guard lock(found->mutex);
-  for (const auto& [points, primitive] : found->primitives) {
-    if (primitive->orders() == options.orders && points.sizes() == x.sizes() && at::equal(points, x)) return primitive;
+  for (const auto& made : found->primitives) {
+    const bool same_kind = made.options.orders == options.orders && made.options.mode == options.mode &&
+                           made.options.memory_limit == options.memory_limit;
+    if (same_kind && made.points.sizes() == x.sizes() && at::equal(made.points, x)) return made.primitive;
   }
-  found->primitives.emplace_back(x, make_primitive(network, x, options));
-  return found->primitives.back().second;
+  found->primitives.push_back({x, options, make_primitive(network, x, options)});
+  return found->primitives.back().primitive;
 }
 
 void ProblemCache::forget(const std::string& key) {

@@ -61,7 +61,12 @@ class ProblemCache {
  private:
   struct Entry {
     std::shared_ptr<const Problem> problem;
-    std::vector<std::pair<at::Tensor, std::shared_ptr<const TaylorPrimitive>>> primitives;
+    struct Made {
+      at::Tensor points;
+      PrimitiveOptions options;
+      std::shared_ptr<const TaylorPrimitive> primitive;
+    };
+    std::vector<Made> primitives;
     std::mutex mutex;
   };
   std::shared_ptr<Entry> entry(const std::string& key);
