@@ -46,4 +46,11 @@ at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double rad
   return point;
 }
 
+at::Tensor random_signs(std::int64_t count, const RandomStream& stream) {
+  auto signs = at::empty({count}, at::kDouble);
+  double* values = signs.mutable_data_ptr<double>();
+  for (std::int64_t i = 0; i < count; ++i) values[i] = stream.sign(static_cast<std::uint64_t>(i));
+  return signs;
+}
+
 }  // namespace entk

@@ -178,19 +178,9 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source)
   return config;
 }
 
-nlohmann::json to_json(const RunConfig& config) {
-  RunConfig copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const RunConfig& config) { return write_described(config); }
 
-std::vector<KeyInfo> run_config_keys() {
-  RunConfig standard;
-  SchemaLister lister;
-  describe(lister, standard);
-  return lister.keys();
-}
+std::vector<KeyInfo> run_config_keys() { return list_described(RunConfig{}); }
 
 TrainerOptions trainer_options(const RunConfig& c) {
   TrainerOptions o;

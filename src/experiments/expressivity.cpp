@@ -52,19 +52,9 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
   return c;
 }
 
-nlohmann::json to_json(const ExpressivityConfig& config) {
-  auto copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const ExpressivityConfig& config) { return write_described(config); }
 
-std::vector<KeyInfo> expressivity_config_keys() {
-  ExpressivityConfig standard;
-  SchemaLister lister;
-  describe(lister, standard);
-  return lister.keys();
-}
+std::vector<KeyInfo> expressivity_config_keys() { return list_described(ExpressivityConfig{}); }
 
 ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t k, std::int64_t width, std::int64_t seed_number) {
   const auto seed = static_cast<std::uint64_t>(seed_number);

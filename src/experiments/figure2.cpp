@@ -94,19 +94,9 @@ Figure2Config read_figure2_config(const nlohmann::json& json, const std::string&
   return config;
 }
 
-nlohmann::json to_json(const Figure2Config& config) {
-  auto copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const Figure2Config& config) { return write_described(config); }
 
-std::vector<KeyInfo> figure2_keys() {
-  Figure2Config config;
-  SchemaLister lister;
-  describe(lister, config);
-  return lister.keys();
-}
+std::vector<KeyInfo> figure2_keys() { return list_described(Figure2Config{}); }
 
 std::optional<FinalLosses> train_relu(const Figure2Config& config, const SampleSize& size,
                                       const std::function<int()>& interrupted) {

@@ -33,9 +33,15 @@ void fill_sizes(RunConfig& c, const DataSet& data) {
   c.data.unlabeled_samples = data.unlabeled.defined() ? data.unlabeled.size(0) : 0;
   if (c.projector.source == "none") return;
   if (c.projector.rank == 0) c.projector.rank = c.data.dimension + 1;
+  if (c.projector.source == "harmonic") {  // its rank is bounded by no points
+    harmonic_degree(c.data.dimension, c.projector.rank);
+    return;
+  }
   const bool unlabeled = c.projector.source == "unlabeled";
-  if (unlabeled && !data.unlabeled.defined()) {
-    throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
+  for (const auto& [key, wants] : {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == "unlabeled"}}) {
+    if (wants && !data.unlabeled.defined()) {
+      throw InputError(fmt::format("{}: unlabeled needs X_unlabeled in the data file", key));
+    }
   }
   if (const auto points = unlabeled ? c.data.unlabeled_samples : c.data.samples; c.projector.rank > points) {
     throw InputError(fmt::format("projector.rank: expected at most {}, the number of its points in {}, got {}", points,
@@ -110,9 +116,6 @@ void make_projectors(Problem& p) {
   if (source == "features") {
     p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
   } else if (source == "unlabeled") {
-    if (!p.data.unlabeled.defined()) {
-      throw InputError("projector.source: unlabeled needs X_unlabeled in the data file");
-    }
     p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
   } else if (source == "harmonic") {
     p.harmonic = HarmonicProjector::make(network, rank);
@@ -157,7 +160,6 @@ Objective make_objective(const Problem& p, const TaylorModel& model, const std::
       return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
     });
   } else if (p.sigma && r1.points == "unlabeled") {
-    if (!p.data.unlabeled.defined()) throw InputError("r1.points: unlabeled needs X_unlabeled in the data file");
     whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
   }
   if (p.population) {

@@ -30,8 +30,11 @@ ReproduceConfig standard_config() {
   return config;
 }
 
+}  // namespace
+
+// Where the schema's visitors look for it: in the configuration's own namespace.
 template <class V>
-void describe(V& v, ReproduceConfig& c) {
+static void describe(V& v, ReproduceConfig& c) {
   v.value("preset", c.preset, {.one_of = {"quick", "published"}}, "sizes of every stage: quick or published");
   v.value("stages", c.stages, {.one_of = stage_names()}, "which to take");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
@@ -41,6 +44,8 @@ void describe(V& v, ReproduceConfig& c) {
           fmt::format("keys of `entk {}` over its preset's", fmt::join(stage.command, " ")).c_str());
   }
 }
+
+namespace {
 
 /// Keys of a configuration as the --set options that make it so.
 void add_overrides(const nlohmann::json& json, const std::string& prefix, std::vector<std::string>& arguments) {
@@ -134,19 +139,9 @@ ReproduceConfig read_reproduce_config(const nlohmann::json& json, const std::str
   return config;
 }
 
-nlohmann::json to_json(const ReproduceConfig& config) {
-  auto copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const ReproduceConfig& config) { return write_described(config); }
 
-std::vector<KeyInfo> reproduce_config_keys() {
-  auto standard = standard_config();
-  SchemaLister lister;
-  describe(lister, standard);
-  return lister.keys();
-}
+std::vector<KeyInfo> reproduce_config_keys() { return list_described(standard_config()); }
 
 std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConfig& config, const fs::path& folder) {
   auto arguments = stage.command;

@@ -26,19 +26,6 @@ void flatten(const nlohmann::json& json, const std::string& prefix, std::vector<
   }
 }
 
-std::vector<std::pair<std::string, std::string>> pairs_of(const std::filesystem::path& file) {
-  std::vector<std::pair<std::string, std::string>> pairs;
-  if (std::filesystem::exists(file)) flatten(load_json(file), "", pairs);
-  return pairs;
-}
-
-void add_files(const FigureFiles& plot, Results& results) {
-  for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
-    if (!file.empty()) results.files.push_back(file);
-  }
-  if (!plot.notice.empty()) results.notices.push_back(plot.notice);
-}
-
 void write_page(const std::filesystem::path& folder, const HtmlPage& page, Results& results) {
   write_file_atomically(folder / "report.html", page.str());
   results.files.push_back(folder / "report.html");
@@ -69,6 +56,19 @@ Panel metrics_panel(const CsvTable& metrics, const std::string& title,
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> json_pairs(const std::filesystem::path& file) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (std::filesystem::exists(file)) flatten(load_json(file), "", pairs);
+  return pairs;
+}
+
+void add_files(const FigureFiles& plot, Results& results) {
+  for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
+    if (!file.empty()) results.files.push_back(file);
+  }
+  if (!plot.notice.empty()) results.notices.push_back(plot.notice);
+}
+
 Results write_run_results(const std::filesystem::path& folder) {
   Results results;
   const auto metrics = read_csv(folder / "metrics.csv");
@@ -97,9 +97,9 @@ Results write_run_results(const std::filesystem::path& folder) {
     page.figure(plot, "Recorded quantities over steps.");
   }
   page.heading(2, "Configuration");
-  page.key_values(pairs_of(folder / "config.json"));
+  page.key_values(json_pairs(folder / "config.json"));
   page.heading(2, "Environment");
-  page.key_values(pairs_of(folder / "environment.json"));
+  page.key_values(json_pairs(folder / "environment.json"));
   write_page(folder, page, results);
   return results;
 }
@@ -150,10 +150,10 @@ Results write_study_results(const std::filesystem::path& folder, const StudyConf
   }
   page.table(runs);
   page.heading(2, "Configuration");
-  page.key_values(pairs_of(folder / "config.json"));
+  page.key_values(json_pairs(folder / "config.json"));
   if (!plan.empty()) {
     page.heading(2, "Environment");
-    page.key_values(pairs_of(run_path(folder, plan[0]) / "environment.json"));
+    page.key_values(json_pairs(run_path(folder, plan[0]) / "environment.json"));
   }
   write_page(folder, page, results);
   return results;

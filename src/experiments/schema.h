@@ -83,4 +83,19 @@ class SchemaLister {
   std::vector<KeyInfo> keys_;
 };
 
+/// A described configuration with every key.
+template <class Config>
+nlohmann::json write_described(Config config) {
+  SchemaWriter writer;
+  describe(writer, config);
+  return writer.json();
+}
+/// The keys of a described configuration, with the values of `standard` as defaults.
+template <class Config>
+std::vector<KeyInfo> list_described(Config standard) {
+  SchemaLister lister;
+  describe(lister, standard);
+  return lister.keys();
+}
+
 }  // namespace entk

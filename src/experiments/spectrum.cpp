@@ -115,19 +115,9 @@ SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::strin
   return c;
 }
 
-nlohmann::json to_json(const SpectrumConfig& config) {
-  auto copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const SpectrumConfig& config) { return write_described(config); }
 
-std::vector<KeyInfo> spectrum_config_keys() {
-  SpectrumConfig standard;
-  SchemaLister lister;
-  describe(lister, standard);
-  return lister.keys();
-}
+std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
 SpectrumResult spectrum_study(const SpectrumConfig& c) {
   const auto activation = read_activation(JsonReader(c.activation, "config", "activation"));

@@ -3,25 +3,8 @@
 #include <fmt/format.h>
 
 #include "entk/io/atomic_file.h"
-#include "entk/io/strict_json.h"
 
 namespace entk {
-
-namespace {
-
-/// Scalars of a JSON object as key and value, nested keys with points.
-void flatten(const nlohmann::json& json, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
-  for (const auto& [key, value] : json.items()) {
-    const auto path = prefix.empty() ? key : prefix + "." + key;
-    if (value.is_object() && !value.empty()) {
-      flatten(value, path, out);
-    } else {
-      out.emplace_back(path, value.is_string() ? value.get<std::string>() : value.dump());
-    }
-  }
-}
-
-}  // namespace
 
 StudyPage::StudyPage(std::filesystem::path folder, const std::string& title) : folder_(std::move(folder)), page_(title) {
   const auto command = folder_ / "command.txt";
@@ -38,10 +21,7 @@ void StudyPage::results(const Table& table) {
 
 void StudyPage::figure(const std::string& name, const Figure& figure, const std::string& caption) {
   const auto plot = write_figure(folder_, name, figure);
-  for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
-    if (!file.empty()) results_.files.push_back(file);
-  }
-  if (!plot.notice.empty()) results_.notices.push_back(plot.notice);
+  add_files(plot, results_);
   page_.figure(plot, caption);
 }
 
@@ -57,10 +37,8 @@ void StudyPage::claims(const std::vector<Claim>& claims) {
 Results StudyPage::finish() {
   for (const auto& [heading, name] : {std::pair{"Configuration", "config.json"}, {"Environment", "environment.json"}}) {
     if (!std::filesystem::exists(folder_ / name)) continue;
-    std::vector<std::pair<std::string, std::string>> pairs;
-    flatten(load_json(folder_ / name), "", pairs);
     page_.heading(2, heading);
-    page_.key_values(pairs);
+    page_.key_values(json_pairs(folder_ / name));
   }
   write_file_atomically(folder_ / "report.html", page_.str());
   results_.files.push_back(folder_ / "report.html");

@@ -270,19 +270,9 @@ TaylorStudyConfig read_taylor_study_config(const nlohmann::json& json, const std
   return config;
 }
 
-nlohmann::json to_json(const TaylorStudyConfig& config) {
-  auto copy = config;
-  SchemaWriter writer;
-  describe(writer, copy);
-  return writer.json();
-}
+nlohmann::json to_json(const TaylorStudyConfig& config) { return write_described(config); }
 
-std::vector<KeyInfo> taylor_study_keys() {
-  TaylorStudyConfig config;
-  SchemaLister lister;
-  describe(lister, config);
-  return lister.keys();
-}
+std::vector<KeyInfo> taylor_study_keys() { return list_described(TaylorStudyConfig{}); }
 
 DataSet load_images(const TaylorStudyConfig& config) {
   const auto& d = config.data;

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "entk/base/threads.h"
-#include "entk/kernels/noise.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk::kernels {
 
@@ -81,7 +81,7 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
     });
   }
 
-  std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override;
+  std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override { return plain_stepper(shared_from_this(), w); }
 
  private:
   template <class F>
@@ -104,31 +104,6 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
     return out;
   }
 };
-
-class AtenStepper final : public Stepper {
- public:
-  AtenStepper(std::shared_ptr<const AtenPrimitive> primitive, const at::Tensor& w)
-      : primitive_(std::move(primitive)), terms_(primitive_->terms(w)) {}
-
-  at::Tensor terms() const override { return terms_; }
-
-  void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
-    const at::NoGradGuard no_grad;
-    auto gradient = primitive_->pull_back(w, cotangents);
-    if (update.extra.defined()) gradient += update.extra;
-    if (update.noise) gradient += noise_like(w, *update.noise);
-    w.sub_(gradient, update.learning_rate);
-    terms_ = primitive_->terms(w);
-  }
-
- private:
-  std::shared_ptr<const AtenPrimitive> primitive_;
-  at::Tensor terms_;
-};
-
-std::unique_ptr<Stepper> AtenPrimitive::stepper(const at::Tensor& w) const {
-  return std::make_unique<AtenStepper>(shared_from_this(), w);
-}
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -26,24 +26,11 @@ std::vector<at::Tensor> map_tiles(const at::Tensor& w0,
   const std::int64_t m = w0.size(0), tiles = (m + neurons_per_tile - 1) / neurons_per_tile;
   std::vector<at::Tensor> results(tiles);
   const SerialTorch serial;
-  const auto one = [&](std::int64_t tile) {
-    const at::NoGradGuard no_grad;
+  kernels::for_each_tile(w0.is_cpu(), tiles, [&](std::int64_t tile) {
     const std::int64_t first = tile * neurons_per_tile;
     results[tile] = f(first, std::min(neurons_per_tile, m - first));
-  };
-  if (w0.is_cpu()) {
-    parallel_for(tiles, one);
-  } else {
-    for (std::int64_t tile = 0; tile < tiles; ++tile) one(tile);
-  }
+  });
   return results;
-}
-
-at::Tensor tree_sum(std::vector<at::Tensor> parts) {
-  for (std::size_t stride = 1; stride < parts.size(); stride *= 2) {
-    for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
-  }
-  return parts[0];
 }
 
 /// Carries σ through an autograd node.
@@ -80,7 +67,7 @@ struct NetworkOutput : Function<NetworkOutput> {
                             const at::Tensor& scale, const at::Tensor& w, const ActivationFunctions& sigma) {
     ctx->save_for_backward({x, w0, scale, w});
     keep(ctx, sigma);
-    return tree_sum(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
+    return kernels::tree_sum(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
       const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
       return sigma.derivative(x.mm(rows.t()), 0).mv(scale.narrow(0, first, count));
     }));

@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/base/check.h"
-#include "entk/base/threads.h"
-#include "entk/kernels/noise.h"
+#include "entk/base/error.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -36,10 +35,7 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
       const auto rest = activation_.derivative(z0 + z, 0) - activation_.derivative(z0, 0) - linear;
       parts[tile] = at::stack({linear.mv(scale), rest.mv(scale)});
     });
-    for (std::size_t stride = 1; stride < parts.size(); stride *= 2) {
-      for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
-    }
-    return parts[0];
+    return kernels::tree_sum(std::move(parts));
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
@@ -60,7 +56,9 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
     no_second_derivatives();
   }
 
-  std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override;
+  std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override {
+    return kernels::plain_stepper(shared_from_this(), w);
+  }
 
  private:
   [[noreturn]] static void no_second_derivatives() {
@@ -70,45 +68,14 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
 
   template <class F>
   void for_tiles(F&& f) const {
-    const auto one = [&](std::int64_t tile) {
-      const at::NoGradGuard no_grad;
+    kernels::for_each_tile(x_.is_cpu(), tiles(), [&](std::int64_t tile) {
       const std::int64_t from = tile * neurons_per_tile;
       f(tile, from, std::min(neurons_per_tile, width() - from));
-    };
-    if (x_.is_cpu()) {
-      parallel_for(tiles(), one);
-    } else {
-      for (std::int64_t tile = 0; tile < tiles(); ++tile) one(tile);
-    }
+    });
   }
 
   at::Tensor scale_;  // a/√m
 };
-
-class NetworkStepper final : public Stepper {
- public:
-  NetworkStepper(std::shared_ptr<const NetworkPrimitive> primitive, const at::Tensor& w)
-      : primitive_(std::move(primitive)), terms_(primitive_->terms(w)) {}
-
-  at::Tensor terms() const override { return terms_; }
-
-  void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
-    const at::NoGradGuard no_grad;
-    auto gradient = primitive_->pull_back(w, cotangents);
-    if (update.extra.defined()) gradient += update.extra;
-    if (update.noise) gradient += kernels::noise_like(w, *update.noise);
-    w.sub_(gradient, update.learning_rate);
-    terms_ = primitive_->terms(w);
-  }
-
- private:
-  std::shared_ptr<const NetworkPrimitive> primitive_;
-  at::Tensor terms_;
-};
-
-std::unique_ptr<Stepper> NetworkPrimitive::stepper(const at::Tensor& w) const {
-  return std::make_unique<NetworkStepper>(shared_from_this(), w);
-}
 
 }  // namespace
 
@@ -116,14 +83,8 @@ std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& 
                                                               const at::Tensor& a,
                                                               const ActivationFunctions& activation,
                                                               const PrimitiveOptions& options) {
-  check_matrix("x", x, -1, -1);
-  check_matrix("w0", w0, -1, x.size(1));
-  check_vector("a", a, w0.size(0));
-  check_floating("x", x);
-  check_like("w0", w0, "x", x);
-  check_like("a", a, "x", x);
+  kernels::check_start(x, w0, a, activation);
   if (options.orders != 2) throw InputError(fmt::format("orders: expected 2 for the whole network, got {}", options.orders));
-  if (!activation.derivative) throw InputError("activation: it has no derivatives");
   return std::make_shared<NetworkPrimitive>(x.detach(), w0.detach(), a.detach(), activation);
 }
 

@@ -8,6 +8,7 @@
 #include "entk/base/check.h"
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/cpu_primitive.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/reference.h"
 #if ENTK_HAS_CUDA
 #include "entk/kernels/cuda/cuda_primitive.h"
@@ -53,16 +54,10 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
                                                       const at::Tensor& a,
                                                       const ActivationFunctions& activation,
                                                       const PrimitiveOptions& options) {
-  check_matrix("x", x, -1, -1);
-  check_matrix("w0", w0, -1, x.size(1));
-  check_vector("a", a, w0.size(0));
-  check_floating("x", x);
-  check_like("w0", w0, "x", x);
-  check_like("a", a, "x", x);
+  kernels::check_start(x, w0, a, activation);
   if (options.orders < 1 || options.orders > kernels::max_orders) {
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
   }
-  if (!activation.derivative) throw InputError("activation: it has no derivatives");
   const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
   const auto plain = [&] {
     return kernels::make_aten_primitive(points, start, signs, activation, options.orders);

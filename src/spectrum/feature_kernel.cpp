@@ -7,6 +7,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -22,25 +23,11 @@ struct Blocks {
   std::int64_t rows(std::int64_t block) const { return std::min(block_rows, size - first(block)); }
 };
 
-/// On CPU the calls are shared out over threads, each with ATen on one.
-template <class F>
-void for_each_block(bool cpu, std::int64_t count, F&& f) {
-  const auto one = [&](std::int64_t i) {
-    const at::NoGradGuard no_grad;
-    f(i);
-  };
-  if (cpu) {
-    parallel_for(count, one);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) one(i);
-  }
-}
-
 /// S1 for some neurons, n×count, scaled so that K is the plain sum of products.
 at::Tensor scaled_slopes(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& rows, double factor) {
   auto table = at::empty({x.size(0), rows.size(0)}, x.options());
   const Blocks blocks{x.size(0)};
-  for_each_block(x.is_cpu(), blocks.count(), [&](std::int64_t b) {
+  kernels::for_each_tile(x.is_cpu(), blocks.count(), [&](std::int64_t b) {
     const auto z = x.narrow(0, blocks.first(b), blocks.rows(b)).mm(rows.t());
     table.narrow(0, blocks.first(b), blocks.rows(b)).copy_(network.activation().derivative(z, 1) * factor);
   });
@@ -73,13 +60,13 @@ at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Ten
     const auto size = signs.narrow(0, from, count).abs();
     const auto s = scaled_slopes(network, left, rows, factor) * size;
     const auto s2 = symmetric ? s : scaled_slopes(network, right, rows, factor) * size;
-    for_each_block(left.is_cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
+    kernels::for_each_tile(left.is_cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
       const auto [i, j] = pairs[p];
       auto block = sum.narrow(0, down.first(i), down.rows(i)).narrow(1, across.first(j), across.rows(j));
       block.addmm_(s.narrow(0, down.first(i), down.rows(i)), s2.narrow(0, across.first(j), across.rows(j)).t());
     });
   }
-  for_each_block(left.is_cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
+  kernels::for_each_tile(left.is_cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
     const auto [i, j] = pairs[p];
     auto block = sum.narrow(0, down.first(i), down.rows(i)).narrow(1, across.first(j), across.rows(j));
     block.mul_(left.narrow(0, down.first(i), down.rows(i)).mm(right.narrow(0, across.first(j), across.rows(j)).t()));
@@ -89,7 +76,7 @@ at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Ten
   });
   if (symmetric) {
     // A diagonal block is made by one product and may differ from its transpose in the last bit.
-    for_each_block(left.is_cpu(), down.count(), [&](std::int64_t i) {
+    kernels::for_each_tile(left.is_cpu(), down.count(), [&](std::int64_t i) {
       auto block = sum.narrow(0, down.first(i), down.rows(i)).narrow(1, down.first(i), down.rows(i));
       block.copy_(block.tril() + block.tril(-1).t());
     });
@@ -115,7 +102,7 @@ at::Tensor tiled_product(const at::Tensor& a, const at::Tensor& b) {
   const at::NoGradGuard no_grad;
   auto out = at::empty({a.size(0), b.size(1)}, a.options());
   const Blocks down{a.size(0)};
-  for_each_block(a.is_cpu(), down.count(), [&](std::int64_t i) {
+  kernels::for_each_tile(a.is_cpu(), down.count(), [&](std::int64_t i) {
     auto rows = out.narrow(0, down.first(i), down.rows(i));
     at::mm_out(rows, a.narrow(0, down.first(i), down.rows(i)), b);
   });

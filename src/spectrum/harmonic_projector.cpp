@@ -8,6 +8,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/spectrum/traceless_packing.h"
@@ -32,20 +33,6 @@ struct Tiles {
     return t.narrow(dimension, first(tile), length(tile));
   }
 };
-
-/// On CPU shared out over threads, each with ATen on one.
-template <class F>
-void for_each(bool cpu, std::int64_t count, F&& f) {
-  const auto one = [&](std::int64_t i) {
-    const at::NoGradGuard no_grad;
-    f(i);
-  };
-  if (cpu) {
-    parallel_for(count, one);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) one(i);
-  }
-}
 
 void check_unit_rows(const at::Tensor& w0) {
   const auto norms = w0.square().sum(1);
@@ -111,12 +98,12 @@ at::Tensor HarmonicProjector::State::mean_of_monomial_products() const {
   for (std::int64_t t = 0; t < neurons.count(); ++t) {
     const auto now = phi.narrow(1, 0, neurons.length(t));
     now.copy_((monomials(neurons.of(w0, t)) * neurons.of(roots, t).unsqueeze(1)).t());
-    for_each(cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
+    kernels::for_each_tile(cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
       const auto [i, j] = pairs[p];
       across.of(across.of(sum, i), j, 1).addmm_(across.of(now, i), across.of(now, j).t());
     });
   }
-  for_each(cpu(), across.count(), [&](std::int64_t i) {
+  kernels::for_each_tile(cpu(), across.count(), [&](std::int64_t i) {
     // A diagonal tile is made by one product and may differ from its transpose in the last bit.
     auto diagonal = across.of(across.of(sum, i), i, 1);
     diagonal.copy_(diagonal.triu() + diagonal.triu(1).t());
@@ -147,7 +134,7 @@ at::Tensor HarmonicProjector::State::gram() const {
     quadratic.mul_(4 * C * D + D * D);
     // Row M: pack of ½(M E wwᵀ + E wwᵀ M).
     const Tiles rows{packing.size(), 64};
-    for_each(cpu(), rows.count(), [&](std::int64_t t) {
+    kernels::for_each_tile(cpu(), rows.count(), [&](std::int64_t t) {
       auto basis = at::zeros({rows.length(t), packing.size()}, w0.options());
       basis.diagonal(rows.first(t)).fill_(1.0);
       const auto product = at::matmul(packing.unpack(basis), second);
@@ -239,7 +226,7 @@ at::Tensor HarmonicProjector::moments(const at::Tensor& w) const {
   const std::int64_t rows = delta.size(0);
   const Tiles tiles{rows, std::max(block, (rows + most_partial_sums - 1) / most_partial_sums)};
   std::vector<at::Tensor> linear(tiles.count()), square(tiles.count());
-  for_each(s.cpu(), tiles.count(), [&](std::int64_t t) {
+  kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
     const auto w0 = tiles.of(s.w0, t), v = tiles.of(delta, t) * tiles.of(s.a, t).unsqueeze(1);
     const auto p = (v * w0).sum(1);
     std::vector<at::Tensor> parts{s.c * p.sum(0, true)};
@@ -267,7 +254,7 @@ at::Tensor HarmonicProjector::combine(const at::Tensor& g) const {
   at::Tensor quadratic;
   if (s.degree >= 2) quadratic = s.packing.unpack(s.part(coefficients, 2).unsqueeze(0))[0];
   const Tiles tiles{s.w0.size(0)};
-  for_each(s.cpu(), tiles.count(), [&](std::int64_t t) {
+  kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
     const auto w0 = tiles.of(s.w0, t);
     auto along = (s.c * s.part(coefficients, 0)).expand({w0.size(0)});
     at::Tensor across;
@@ -294,7 +281,7 @@ at::Tensor HarmonicProjector::solve(const at::Tensor& g) const {
   const auto right = g.detach().to(at::kDouble).reshape({s.rank, -1});
   auto out = at::empty({right.size(1), s.rank}, right.options());  // transposed
   const Tiles columns{right.size(1), 64};
-  for_each(s.cpu(), columns.count(), [&](std::int64_t t) {
+  kernels::for_each_tile(s.cpu(), columns.count(), [&](std::int64_t t) {
     const auto scaled = (columns.of(right, t, 1) * s.scale.unsqueeze(1));
     columns.of(out, t).copy_((at::cholesky_solve(scaled, s.cholesky) * s.scale.unsqueeze(1)).t());
   });
@@ -316,7 +303,7 @@ at::Tensor HarmonicProjector::features(const at::Tensor& x) const {
   const auto weights = s.weights();
   auto out = at::zeros({points.size(0), s.rank}, s.w0.options());
   const Tiles tiles{points.size(0), 256}, neurons{s.w0.size(0), neurons_at_once};
-  for_each(s.cpu(), tiles.count(), [&](std::int64_t t) {
+  kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
     const auto p = tiles.of(points, t);
     auto rows = tiles.of(out, t);
     auto gradient = at::zeros_like(p), total = at::zeros({p.size(0), 1}, p.options());

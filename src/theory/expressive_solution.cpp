@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
-#include "entk/base/philox.h"
+#include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/legendre.h"
 
@@ -103,11 +103,7 @@ double quadratic_solution_norm(const SparsePart& sparse, const SigmaSpectrum& sp
 }
 
 at::Tensor random_signs(std::int64_t width, std::uint64_t seed, std::uint32_t draw) {
-  const RandomStream stream(Purpose::signs, seed, draw);
-  auto out = at::empty({width}, at::kDouble);
-  double* values = out.mutable_data_ptr<double>();
-  for (std::int64_t r = 0; r < width; ++r) values[r] = stream.sign(static_cast<std::uint64_t>(r));
-  return out;
+  return random_signs(width, RandomStream(Purpose::signs, seed, draw));
 }
 
 }  // namespace entk

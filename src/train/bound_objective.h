@@ -38,10 +38,10 @@ class BoundObjective {
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
   /// left out. `step`: the run's, for terms that draw points of their own.
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
-  /// All terms' values, those of weight zero too; no gradient.
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
+  /// All terms' values, those of weight zero too; no gradient.
   Evaluation values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;

@@ -11,7 +11,6 @@
 
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
-#include "entk/base/philox.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/recordable_stepper.h"
 
@@ -97,6 +96,9 @@ class Run {
     result_.kernel = fmt::format("{} {}", mode_name(primitive.mode()), primitive.backend());
     for (const auto& name : bound_.slow_terms()) {
       result_.notices.push_back(fmt::format("{} goes through the whole model by ordinary autograd: slower", name));
+    }
+    for (const auto& term : bound_.objective().terms) {
+      if (term.weight != 0 && !term.note.empty()) result_.notices.push_back(term.note);
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
@@ -212,11 +214,8 @@ class Run {
   /// under S and descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
   void draw_signs(std::uint32_t step) {
     const at::NoGradGuard no_grad;
-    const RandomStream stream(Purpose::signs, options_.seed, step);
-    auto signs = at::empty({w_.size(0), 1}, at::kDouble);
-    double* sign = signs.mutable_data_ptr<double>();
-    for (std::int64_t r = 0; r < w_.size(0); ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
-    w_.mul_(signs.to(w_.options()));
+    const auto signs = random_signs(w_.size(0), RandomStream(Purpose::signs, options_.seed, step));
+    w_.mul_(signs.unsqueeze(1).to(w_.options()));
     stepper_ = bound_.primitive()->stepper(w_);
   }
 

@@ -1,6 +1,7 @@
 // Configurations: layers, strictness, sweeps, and the memory that one will take.
 #include "entk/experiments/config.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +99,7 @@ std::int64_t peak_of_training(const RunConfig& config, std::int64_t& estimate) {
   const pid_t child = ::fork();
   if (child == 0) {
     set_threads(1);
+    ::malloc_trim(0);  // what earlier tests freed would be used again and not be seen
     const auto guess = estimate_peak_bytes(config, c10::kCPU);
     ProblemCache cache;
     const auto outcome = take_run(config, RunFolder::create(folder / "run"), "run", "test", cache, {});

@@ -133,6 +133,24 @@ TEST(HarmonicRuns, RecordPopulationValuesForAnyProjector) {
   }
 }
 
+TEST(HarmonicRuns, ADataFilesFewPointsDoNotBoundTheRank) {
+  const testing::TemporaryFolder folder;
+  const auto file = (folder / "data.pt").string();
+  write_pt(file, {{"X", testing::random_matrix(5, 4, 1)}, {"y", testing::random_matrix(5, 1, 2).flatten()}});
+  RunConfig config;
+  config.data.source = "file";
+  config.data.file = file;
+  config.projector = {"harmonic", 14};  // n_2 at d = 4
+  EXPECT_EQ(with_file_sizes(config).data.samples, 5);
+  config.projector.rank = 6;  // no n_k
+  EXPECT_THROW(with_file_sizes(config), InputError);
+  config.projector = {"features", 6};  // above its points
+  EXPECT_THROW(with_file_sizes(config), InputError);
+  config.projector.rank = 3;
+  config.r1.points = "unlabeled";  // and there are none
+  EXPECT_THROW(with_file_sizes(config), InputError);
+}
+
 TEST(HarmonicRuns, EvaluateTakesTheHarmonicSource) {
   const auto network = testing::float64_network(5, 40, Initialisation::plain);
   const auto w = testing::random_matrix(40, 5, 1), x = testing::random_matrix(12, 5, 2), y = testing::random_matrix(12, 1, 3).flatten();

@@ -1,0 +1,54 @@
+#include "entk/kernels/primitive_parts.h"
+
+#include "entk/base/check.h"
+#include "entk/kernels/noise.h"
+
+namespace entk::kernels {
+
+namespace {
+
+class PlainStepper final : public Stepper {
+ public:
+  PlainStepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w)
+      : primitive_(std::move(primitive)), terms_(primitive_->terms(w)) {}
+
+  at::Tensor terms() const override { return terms_; }
+
+  void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
+    const at::NoGradGuard no_grad;
+    auto gradient = primitive_->pull_back(w, cotangents);
+    if (update.extra.defined()) gradient += update.extra;
+    if (update.noise) gradient += noise_like(w, *update.noise);
+    w.sub_(gradient, update.learning_rate);
+    terms_ = primitive_->terms(w);
+  }
+
+ private:
+  std::shared_ptr<const TaylorPrimitive> primitive_;
+  at::Tensor terms_;
+};
+
+}  // namespace
+
+at::Tensor tree_sum(std::vector<at::Tensor> parts) {
+  for (std::size_t stride = 1; stride < parts.size(); stride *= 2) {
+    for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
+  }
+  return parts[0];
+}
+
+std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w) {
+  return std::make_unique<PlainStepper>(std::move(primitive), w);
+}
+
+void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation) {
+  check_matrix("x", x, -1, -1);
+  check_matrix("w0", w0, -1, x.size(1));
+  check_vector("a", a, w0.size(0));
+  check_floating("x", x);
+  check_like("w0", w0, "x", x);
+  check_like("a", a, "x", x);
+  if (!activation.derivative) throw InputError("activation: it has no derivatives");
+}
+
+}  // namespace entk::kernels

@@ -1,0 +1,38 @@
+// What primitives and other sums over neurons share. Internal to the library.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <vector>
+
+#include "entk/base/threads.h"
+#include "entk/kernels/taylor_primitive.h"
+
+namespace entk::kernels {
+
+/// f(tile) for every tile, without gradients: on CPU shared out over threads, each with ATen on one.
+template <class F>
+void for_each_tile(bool cpu, std::int64_t count, F&& f) {
+  const auto one = [&](std::int64_t tile) {
+    const at::NoGradGuard no_grad;
+    f(tile);
+  };
+  if (cpu) {
+    parallel_for(count, one);
+  } else {
+    for (std::int64_t tile = 0; tile < count; ++tile) one(tile);
+  }
+}
+
+/// The sum by a fixed tree: the same bits whoever made the parts. At least one.
+at::Tensor tree_sum(std::vector<at::Tensor> parts);
+
+/// The step of a primitive that keeps nothing between steps: pull-back, update, terms.
+std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w);
+
+/// @throws InputError unless x: n×d, w0: m×d and a: m are of one floating type and device, and the
+/// activation has derivatives.
+void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation);
+
+}  // namespace entk::kernels
