@@ -82,9 +82,10 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
       {static_cast<std::int64_t>(tests), c.data.dimension, c.model.width, twins, static_cast<int>(c.model.order),
        static_cast<int>(element)},
       KernelMode::recompute));
-  // ∇L_λ and its norm in float64, or W0, W and X serialised.
-  const double recording = std::max(weights + 8 * m * d, 2 * weights + n * d * static_cast<double>(element));
-  const double training = 2 * weights + tables + std::max(test_forward, recording);
+  // W0, W and X serialised: more than ∇L_λ.
+  const double recording = 2 * weights + n * d * static_cast<double>(element);
+  // W, and W0 in the problem and in the model.
+  const double training = 3 * weights + tables + std::max(test_forward, recording);
   const double making = drawing + weights * (twins ? 2 : 3);
   const double peak = data + std::max({making, weights * 2 + std::max(projector, harmonic_making), training + kept});
   const double base = static_cast<double>(resident_bytes_now());

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "entk/base/check.h"
+#include "entk/base/norm.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/recordable_stepper.h"
@@ -154,7 +155,7 @@ class Run {
   /// Moves W to a uniform point of the ball around it if the gradient is small; whether it did.
   bool perturb(std::int64_t step, const Evaluation& evaluation) {
     const auto& p = options_.perturbation;
-    if (!(at::norm(bound_.gradient(w_, evaluation).to(at::kDouble)).item<double>() <= p.threshold)) return false;
+    if (!(frobenius_norm(bound_.gradient(w_, evaluation)) <= p.threshold)) return false;
     w_ += uniform_in_ball(w_.size(0), w_.size(1), p.radius, RandomStream(Purpose::ball, options_.seed, static_cast<std::uint32_t>(step)))
               .to(w_.device(), w_.scalar_type());
     stepper_ = bound_.primitive()->stepper(w_);
@@ -227,8 +228,8 @@ class Run {
     r.test_loss = test_.primitive ? bound_.loss_at(test_, test_targets_, w_) : NAN;
     for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
     r.regularized_loss = values.regularized.item<double>();
-    r.norm_w = at::norm(w_.to(at::kDouble)).item<double>();
-    r.norm_gradient = at::norm(bound_.gradient(w_, evaluation).to(at::kDouble)).item<double>();
+    r.norm_w = frobenius_norm(w_);
+    r.norm_gradient = frobenius_norm(bound_.gradient(w_, evaluation));
     return r;
   }
 
