@@ -15,8 +15,6 @@ namespace entk {
 
 namespace {
 
-const char* const own_keys[] = {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"};
-
 std::vector<std::int64_t> candidates(const ComplexityConfig& c, std::int64_t d) {
   const double size = static_cast<double>(d);
   const auto first = static_cast<std::int64_t>(std::ceil(c.first_samples * size));
@@ -178,14 +176,8 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const ComplexityRes
 }  // namespace
 
 ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source) {
-  auto common = json;
-  nlohmann::json own = nlohmann::json::object();
-  for (const char* key : own_keys) {
-    if (json.contains(key)) own[key] = json[key];
-    common.erase(key);
-  }
-  const auto study = read_study_config(common, source);
-  if (!study.sweep.empty()) throw InputError(source + ": sweep: this study has models and dimensions, not a sweep");
+  const auto [study, own] = split_study_config(
+      json, {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"}, "this study has models and dimensions", source);
   ComplexityConfig c;
   c.base = study.base;
   if (!study.seeds.empty()) c.seeds = study.seeds;
