@@ -32,14 +32,17 @@ std::int64_t leading(const SpectrumConfig& c, std::int64_t most) {
   return n_k < static_cast<double>(most) ? static_cast<std::int64_t>(n_k) : most;
 }
 
-EmpiricalSpectrum measure(const SpectrumConfig& c, const SigmaSpectrum& theory, const Activation& activation,
-                          std::int64_t samples, Purpose purpose) {
+/// No value where it was interrupted.
+std::optional<EmpiricalSpectrum> measure(const SpectrumConfig& c, const SigmaSpectrum& theory, const Activation& activation,
+                                         std::int64_t samples, Purpose purpose, const std::function<bool()>& interrupted) {
+  if (interrupted && interrupted()) return std::nullopt;
   const SerialTorch serial;
   const Network network(NetworkOptions{.dimension = c.dimension, .width = width_of(c), .activation = activation,
                                        .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
                                        .seed = c.seed, .dtype = at::kDouble});
   const auto x = draw_inputs(InputLaw::sphere, samples, c.dimension, purpose, c.seed);
   auto kernel = feature_kernel(*network, x).div_(static_cast<double>(samples));
+  if (interrupted && interrupted()) return std::nullopt;
   EmpiricalSpectrum e{samples, width_of(c), {}, {}, kernel.diagonal().sum().item<double>()};
   const auto values = samples <= all_up_to
                           ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
@@ -119,13 +122,13 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
-SpectrumResult spectrum_study(const SpectrumConfig& c) {
+SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool()>& interrupted) {
   const auto activation = read_activation(JsonReader(c.activation, "config", "activation"));
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);
   auto check = check_degrees(theory, k);
-  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}};
+  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}, false};
   if (k >= 1 && 2 * k <= L) r.partition = partition(r.theory, k, width_of(c));
   const auto eta = vanishing(r.theory.eta), mu = vanishing(r.theory.mu);
   r.eta_zero = up_to(eta.zero, L), r.eta_nearly = up_to(eta.nearly, L);
@@ -136,8 +139,9 @@ SpectrumResult spectrum_study(const SpectrumConfig& c) {
   r.warnings.insert(r.warnings.end(), r.check.warnings.begin(), r.check.warnings.end());
   if (!r.eta_zero.empty() || !r.mu_zero.empty()) r.warnings.push_back("Assumption 3: " + r.assumption_three);
   if (r.partition && !r.partition->exists) r.warnings.push_back(r.partition->statement);
-  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs);
-  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs);
+  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs, interrupted);
+  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs, interrupted);
+  r.interrupted = (c.samples > 0 && !r.empirical) || (c.training_samples > 0 && !r.training);
   return r;
 }
 
