@@ -31,7 +31,7 @@ void write_files(const RunFolder& folder, const SpectrumResult& result, const nl
   HtmlPage page("entk spectrum " + folder.path().filename().string());
   page.heading(2, "Results");
   page.table(table);
-  page.figure(plot, "Eigenvalues of Σ by degree and by index, theory and sample; multiplicities; ratios.");
+  page.figure(plot, "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose legend is below.");
   page.paragraph("Assumption 3: " + result.assumption_three + ".");
   if (result.partition) page.paragraph(result.partition->statement + ".");
   for (const auto& warning : result.warnings) page.paragraph("Note: " + warning);
