@@ -38,8 +38,9 @@ ExitCode complexity(const CommonOptions& o, const std::string& command_line) {
   ComplexityHooks hooks;
   hooks.interrupted = caught_signal;
   if (!o.quiet) {
-    hooks.on_trial = [](const CompareModel& model, const Trial& t) {
-      say(fmt::format("{}: d = {}, n = {}, seed {}: test loss {:.4g}", model.name, t.dimension, t.samples, t.seed, t.test_loss));
+    hooks.on_trial = [](const CompareModel& model, const Trial& t, double seconds) {
+      say(fmt::format("{}: d = {}, n = {}, seed {}: training loss {:.4g}, test loss {:.4g}  {}", model.name, t.dimension, t.samples,
+                      t.seed, t.losses.train, t.losses.test, duration(seconds)));
     };
   }
   const auto result = measure_complexity(config, folder.path(), hooks);

@@ -30,23 +30,23 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
   Console console(o.quiet, o.verbose, 1);
   Figure2Hooks hooks;
   hooks.interrupted = caught_signal;
-  hooks.run_done = [&](const SampleSize& size, const FinalLosses& losses, double seconds) {
-    console.line(fmt::format("d {}  seed {}  n {}  train {:.4g}  test {:.4g}  {}", size.dimension, size.seed, size.samples,
-                             losses.train, losses.test, duration(seconds)));
+  hooks.on_trial = [&](const Trial& t, double seconds) {
+    console.line(fmt::format("d {}  seed {}  n {}  train {:.4g}  test {:.4g}  {}", t.dimension, t.seed, t.samples, t.losses.train,
+                             t.losses.test, duration(seconds)));
   };
-  Figure2Runs runs;
+  SampleSearchResult searches;
   try {
-    runs = take_figure2(config, folder, hooks);
+    searches = take_figure2(config, folder, hooks);
   } catch (const std::exception& e) {
     folder.set_status(RunState::failed, 0, e.what());
     throw;
   }
-  if (const int signal = caught_signal()) {
+  if (searches.interrupted) {
     folder.set_status(RunState::interrupted, 0);
     say(fmt::format("resume with: entk figure2 --resume {}", folder.path().string()));
-    return static_cast<ExitCode>(128 + signal);
+    return static_cast<ExitCode>(128 + caught_signal());
   }
-  const auto result = figure2_result(config, runs);
+  const auto result = figure2_result(config, searches);
   const auto claims = figure2_claims(config, result);
   const auto results = write_study_page(folder.path(), "entk figure2", figure2_table(config, result),
                                         {{"figure2", figure2_plot(config, result),
@@ -56,7 +56,7 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
   for (const auto& notice : results.notices) say("note: " + notice);
   const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
   if (o.json) {
-    nlohmann::json summary = {{"folder", folder.path().string()}, {"runs", runs.size()},
+    nlohmann::json summary = {{"folder", folder.path().string()}, {"runs", searches.trials.size()},
                               {"exponent", number(result.exponent)}, {"exponent_error", number(result.exponent_error)}};
     for (const auto& [d, found] : result.samples) summary["samples"][std::to_string(d)] = found;
     fmt::print("{}", dump_json(summary));

@@ -10,6 +10,7 @@
 #include "entk/experiments/spectrum.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
+#include "signals.h"
 
 namespace entk::app {
 
@@ -30,7 +31,7 @@ void write_files(const RunFolder& folder, const SpectrumResult& result, const nl
   HtmlPage page("entk spectrum " + folder.path().filename().string());
   page.heading(2, "Results");
   page.table(table);
-  page.figure(plot, "Eigenvalues of Σ by degree and by index, theory and sample; multiplicities; ratios.");
+  page.figure(plot, "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose legend is below.");
   page.paragraph("Assumption 3: " + result.assumption_three + ".");
   if (result.partition) page.paragraph(result.partition->statement + ".");
   for (const auto& warning : result.warnings) page.paragraph("Note: " + warning);
@@ -57,16 +58,20 @@ ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
     folder = open_study(o, "spectrum", to_json(config), command_line);
     if (!o.quiet) say("into " + folder->path().string());
   }
-  const auto result = spectrum_study(config);
+  const auto result = spectrum_study(config, [] { return caught_signal() != 0; });
   const auto values = to_json(result);
   for (const auto& warning : result.warnings) {
     if (!o.quiet) say("note: " + warning);
   }
   const auto table = spectrum_table(result);
-  if (file) write_file_atomically(o.out, dump_json(values));
+  if (file && !result.interrupted) write_file_atomically(o.out, dump_json(values));
   if (folder) {
     write_files(*folder, result, values, table);
-    folder->set_status(RunState::done, 0);
+    folder->set_status(result.interrupted ? RunState::interrupted : RunState::done, 0);
+  }
+  if (result.interrupted) {
+    if (folder) say(fmt::format("resume with: entk spectrum --resume {}", folder->path().string()));
+    return static_cast<ExitCode>(128 + caught_signal());
   }
   if (o.json) {
     fmt::print("{}", dump_json(values));

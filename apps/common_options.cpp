@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
+
 #include "console.h"
 #include "entk/base/threads.h"
 #include "entk/experiments/config_layers.h"
@@ -22,6 +24,9 @@ std::string keys_footer(const std::vector<KeyInfo>& keys) {
 
 /// lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
 void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std::string& source) {
+  if (!(*o.theory_weights > 0) || !std::isfinite(*o.theory_weights)) {
+    throw InputError(fmt::format("--theory-weights: expected a finite number above 0, got {}", *o.theory_weights));
+  }
   for (const auto& text : o.sweep) {
     const auto path = parse_sweep(text).path;
     if (path.rfind("lambda", 0) == 0 || path == "model.width" || path == "data.dimension" || path == "data.target") {

@@ -204,17 +204,10 @@ nlohmann::json to_json(const std::vector<CompareModel>& models) {
 }
 
 CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source) {
-  auto common = json;
-  for (const char* key : {"models", "low_loss"}) common.erase(key);
-  const auto study = read_study_config(common, source);
-  if (!study.sweep.empty()) throw InputError(source + ": sweep: a comparison has models, not a sweep");
+  const auto [study, own] = split_study_config(json, {"models", "low_loss"}, "a comparison has models", source);
   CompareConfig config;
   config.base = study.base;
   config.seeds = study.seeds;
-  nlohmann::json own = nlohmann::json::object();
-  for (const char* key : {"models", "low_loss"}) {
-    if (json.contains(key)) own[key] = json[key];
-  }
   const JsonReader reader(own, source);
   config.low_loss = reader.get_or<double>("low_loss", config.low_loss, {.above = 0, .at_most = 1});
   config.models = read_models(reader, {"data", "seed", "dtype", "device", "threads"});

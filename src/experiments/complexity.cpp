@@ -15,16 +15,14 @@ namespace entk {
 
 namespace {
 
-const char* const own_keys[] = {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"};
-
 std::vector<std::int64_t> candidates(const ComplexityConfig& c, std::int64_t d) {
   const double size = static_cast<double>(d);
   const auto first = static_cast<std::int64_t>(std::ceil(c.first_samples * size));
   return geometric_sizes(first, std::max(first, static_cast<std::int64_t>(c.last_samples * size * size)), c.ratio);
 }
 
-/// The final test loss; no value where it was interrupted. NaN: diverged.
-std::optional<double> final_test_loss(const RunConfig& config, const std::function<int()>& interrupted) {
+/// No value where it was interrupted.
+std::optional<FinalLosses> final_losses(const RunConfig& config, const std::function<int()>& interrupted) {
   const auto device = pick_device(config.device);
   const auto problem = make_problem(config, device);
   const auto model = make_model(problem);
@@ -33,7 +31,8 @@ std::optional<double> final_test_loss(const RunConfig& config, const std::functi
   Trainer trainer(model, make_objective(problem, model, config.lambda, config.loss), options);
   const auto result = trainer.fit(problem.data, device);
   if (result.outcome == Outcome::interrupted) return std::nullopt;
-  return result.outcome == Outcome::diverged ? NAN : result.last.test_loss;
+  if (result.outcome == Outcome::diverged) return FinalLosses{NAN, NAN};
+  return FinalLosses{result.last.train_loss, result.last.test_loss};
 }
 
 /// The finite crossings, or the smallest candidate where the first one learned already.
@@ -177,14 +176,8 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const ComplexityRes
 }  // namespace
 
 ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source) {
-  auto common = json;
-  nlohmann::json own = nlohmann::json::object();
-  for (const char* key : own_keys) {
-    if (json.contains(key)) own[key] = json[key];
-    common.erase(key);
-  }
-  const auto study = read_study_config(common, source);
-  if (!study.sweep.empty()) throw InputError(source + ": sweep: this study has models and dimensions, not a sweep");
+  const auto [study, own] = split_study_config(
+      json, {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"}, "this study has models and dimensions", source);
   ComplexityConfig c;
   c.base = study.base;
   if (!study.seeds.empty()) c.seeds = study.seeds;
@@ -238,6 +231,7 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
 
 ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,
                                     const ComplexityHooks& hooks) {
+  const auto device = pick_device(config.base.value("device", RunConfig{}.device));
   ComplexityResult all;
   for (const auto& model : config.models) {
     SampleSearch search;
@@ -246,9 +240,10 @@ ComplexityResult measure_complexity(const ComplexityConfig& config, const std::f
     search.threshold = config.threshold;
     search.sizes = [&](std::int64_t d) { return candidates(config, d); };
     search.run = [&](std::int64_t d, std::int64_t n, std::uint64_t seed) {
-      return final_test_loss(complexity_run(config, model, d, n, seed, "complexity"), hooks.interrupted);
+      return final_losses(complexity_run(config, model, d, n, seed, "complexity"), hooks.interrupted);
     };
-    if (hooks.on_trial) search.on_trial = [&](const Trial& t) { hooks.on_trial(model, t); };
+    search.jobs = device.is_cpu() ? 0 : 1;
+    if (hooks.on_trial) search.on_trial = [&](const Trial& t, double seconds) { hooks.on_trial(model, t, seconds); };
     const bool interrupted = hooks.interrupted && hooks.interrupted() != 0;
     all.models.push_back(interrupted ? SampleSearchResult{} : search_samples(search, folder / ("trials-" + model.name + ".csv")));
     all.interrupted = all.interrupted || interrupted || all.models.back().interrupted;

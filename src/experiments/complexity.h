@@ -30,7 +30,7 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
 
 struct ComplexityHooks {
   std::function<int()> interrupted{};  ///< a signal's number, or 0
-  std::function<void(const CompareModel&, const Trial&)> on_trial{};
+  std::function<void(const CompareModel&, const Trial&, double seconds)> on_trial{};
 };
 
 /// What each model needed; interrupted searches hold what was finished.

@@ -130,8 +130,8 @@ std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::
     throw InputError(fmt::format("{}: lambda: expected 4 weights, those of R1 to R4, got {}", source, lambda.size()));
   }
   for (std::size_t i = 0; i < 4; ++i) {
-    if (!std::isfinite(lambda[i])) {
-      throw InputError(fmt::format("{}: lambda.{}: expected a finite number, got {}", source, i + 1, lambda[i]));
+    if (!(lambda[i] >= 0) || !std::isfinite(lambda[i])) {
+      throw InputError(fmt::format("{}: lambda.{}: expected a finite number of at least 0, got {}", source, i + 1, lambda[i]));
     }
   }
   return {lambda[0], lambda[1], lambda[2], lambda[3]};

@@ -151,7 +151,7 @@ void describe(V& v, RunConfig& c) {
   v.object("data", c.data);
   v.object("projector", c.projector);
   v.object("r1", c.r1);
-  v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4; lambda.3 is R3's");
+  v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4, at least 0; lambda.3 is R3's");
   v.raw("loss", c.loss, "square, logistic, pseudo_huber or {\"name\": \"pseudo_huber\", \"delta\": 1}");
   v.object("train", c.train);
   v.value("seed", c.seed, {}, "of inputs, W0, target and noise, each with numbers of its own");

@@ -4,19 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cmath>
-#include <mutex>
 #include <set>
-#include <thread>
 
 #include "entk/base/device.h"
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/data/dataset.h"
 #include "entk/experiments/config.h"
-#include "entk/io/csv.h"
 #include "entk/kernels/relu_descent.h"
 #include "entk/report/statistics.h"
 
@@ -26,40 +21,6 @@ namespace {
 
 /// Steps between looks at signals and at the loss.
 constexpr std::int64_t look_every = 100;
-
-const std::vector<std::string>& run_columns() {
-  static const std::vector<std::string> columns = {"dimension", "seed", "samples", "train_loss", "test_loss"};
-  return columns;
-}
-
-Figure2Runs read_runs(const std::filesystem::path& file) {
-  Figure2Runs runs;
-  if (!std::filesystem::exists(file)) return runs;
-  for (const auto& row : read_csv(file).rows) {
-    runs[{std::llround(row[0]), std::llround(row[1]), std::llround(row[2])}] = {row[3], row[4]};
-  }
-  return runs;
-}
-
-std::map<std::int64_t, FinalLosses> known_of(const Figure2Runs& runs, std::int64_t dimension, std::int64_t seed) {
-  std::map<std::int64_t, FinalLosses> known;
-  for (const auto& [size, losses] : runs) {
-    if (size.dimension == dimension && size.seed == seed) known[size.samples] = losses;
-  }
-  return known;
-}
-
-bool is_enough(const Figure2Config& config, const FinalLosses& losses) { return losses.test < config.search.threshold; }
-
-/// The sample sizes of a search, from the smallest.
-std::vector<std::int64_t> candidates(const Figure2Config& config, std::int64_t dimension) {
-  const double square = static_cast<double>(dimension) * static_cast<double>(dimension);
-  std::set<std::int64_t> sizes;
-  for (std::int64_t i = 1; static_cast<double>(i) * config.search.step <= config.search.most * (1 + 1e-12); ++i) {
-    sizes.insert(std::max<std::int64_t>(1, std::llround(static_cast<double>(i) * config.search.step * square)));
-  }
-  return {sizes.begin(), sizes.end()};
-}
 
 double standard_error(const std::vector<double>& values) {
   return standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
@@ -81,8 +42,8 @@ Figure2Config read_figure2_config(const nlohmann::json& json, const std::string&
   SchemaReader schema(reader);
   describe(schema, config);
   reader.finish();
-  const auto distinct = [&](const char* key, const std::vector<std::int64_t>& values) {
-    if (values.empty() || std::set<std::int64_t>(values.begin(), values.end()).size() != values.size()) {
+  const auto distinct = [&](const char* key, const auto& values) {
+    if (values.empty() || std::set(values.begin(), values.end()).size() != values.size()) {
       reader.fail(key, "at least one value, none of them twice");
     }
   };
@@ -98,17 +59,25 @@ nlohmann::json to_json(const Figure2Config& config) { return write_described(con
 
 std::vector<KeyInfo> figure2_keys() { return list_described(Figure2Config{}); }
 
-std::optional<FinalLosses> train_relu(const Figure2Config& config, const SampleSize& size,
-                                      const std::function<int()>& interrupted) {
+std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t dimension) {
+  const double square = static_cast<double>(dimension) * static_cast<double>(dimension);
+  std::set<std::int64_t> sizes;
+  for (std::int64_t i = 1; static_cast<double>(i) * search.step <= search.most * (1 + 1e-12); ++i) {
+    sizes.insert(std::max<std::int64_t>(1, std::llround(static_cast<double>(i) * search.step * square)));
+  }
+  return {sizes.begin(), sizes.end()};
+}
+
+std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t dimension, std::int64_t samples,
+                                      std::uint64_t seed, const std::function<int()>& interrupted) {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
-  const auto seed = static_cast<std::uint64_t>(size.seed);
-  const auto target = figure2_target(size.dimension, config.train.exact_scale, seed);
+  const auto target = figure2_target(dimension, config.train.exact_scale, seed);
   const auto options = at::TensorOptions(read_dtype(config.dtype)).device(pick_device(config.device));
-  const auto data = gaussian_data({.dimension = size.dimension, .samples = size.samples,
+  const auto data = gaussian_data({.dimension = dimension, .samples = samples,
                                    .test_samples = config.train.test_samples, .seed = seed}, target)
                         .to(options.device(), read_dtype(config.dtype));
-  auto start = relu_start(size.dimension, config.train.width, seed);
+  auto start = relu_start(dimension, config.train.width, seed);
   for (auto* t : {&start.w, &start.b, &start.a, &start.c}) *t = t->to(options);
   const auto descent = make_relu_descent(data.train.x, data.train.y, start, config.train.learning_rate);
   for (std::int64_t step = 0; step < config.train.steps; ++step) {
@@ -123,111 +92,31 @@ std::optional<FinalLosses> train_relu(const Figure2Config& config, const SampleS
   return FinalLosses{loss(data.train), loss(data.test)};
 }
 
-std::optional<std::int64_t> next_samples(const Figure2Config& config, std::int64_t dimension,
-                                         const std::map<std::int64_t, FinalLosses>& known) {
-  const auto sizes = candidates(config, dimension);
-  if (config.search.method == "scan") {
-    for (const auto n : sizes) {
-      const auto found = known.find(n);
-      if (found == known.end()) return n;
-      if (is_enough(config, found->second)) return std::nullopt;
-    }
-    return std::nullopt;
-  }
-  // Between the largest n known to be too few and the smallest known to be enough.
-  std::ptrdiff_t low = -1, high = static_cast<std::ptrdiff_t>(sizes.size());
-  for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>(sizes.size()); ++i) {
-    const auto found = known.find(sizes[static_cast<std::size_t>(i)]);
-    if (found == known.end()) continue;
-    if (is_enough(config, found->second)) {
-      high = i;
-      break;
-    }
-    low = i;
-  }
-  if (high - low <= 1) return std::nullopt;
-  return sizes[static_cast<std::size_t>((low + high) / 2)];
-}
-
-std::optional<std::int64_t> enough_samples(const Figure2Config& config, const std::map<std::int64_t, FinalLosses>& known) {
-  for (const auto& [n, losses] : known) {
-    if (is_enough(config, losses)) return n;
-  }
-  return std::nullopt;
-}
-
-Figure2Runs take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks) {
-  auto runs = read_runs(folder.file("runs.csv"));
-  CsvWriter writer(folder.file("runs.csv"), run_columns());
-  struct Search {
-    std::int64_t dimension, seed;
+SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks) {
+  SampleSearch search;
+  search.dimensions = config.dimensions;
+  search.seeds = config.seeds;
+  search.sizes = [&](std::int64_t dimension) { return figure2_sizes(config.search, dimension); };
+  search.threshold = config.search.threshold;
+  search.method = config.search.method == "scan" ? SearchMethod::scan : SearchMethod::bisection;
+  search.run = [&](std::int64_t dimension, std::int64_t samples, std::uint64_t seed) {
+    return train_relu(config, dimension, samples, seed, hooks.interrupted);
   };
-  std::vector<Search> searches;
-  for (const auto d : config.dimensions) {
-    for (const auto seed : config.seeds) searches.push_back({d, seed});
-  }
-  // The longest first, so that none is left alone at the end.
-  std::stable_sort(searches.begin(), searches.end(), [](const Search& a, const Search& b) { return a.dimension > b.dimension; });
-  const int available = threads();
-  const int jobs = pick_device(config.device).is_cpu() ? std::min<int>(available, static_cast<int>(searches.size())) : 1;
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;  // of runs, writer and error
-  std::exception_ptr error;
-  std::atomic<bool> stop{false};
-  const auto take_search = [&](const Search& search) {
-    while (!stop) {
-      std::optional<std::int64_t> n;
-      {
-        const std::lock_guard lock(mutex);
-        n = next_samples(config, search.dimension, known_of(runs, search.dimension, search.seed));
-      }
-      if (!n) return;
-      const SampleSize size{search.dimension, search.seed, *n};
-      const auto started = std::chrono::steady_clock::now();
-      const auto losses = train_relu(config, size, hooks.interrupted);
-      if (!losses) {
-        stop = true;
-        return;
-      }
-      const std::lock_guard lock(mutex);
-      runs[size] = *losses;
-      writer.row({static_cast<double>(size.dimension), static_cast<double>(size.seed), static_cast<double>(size.samples),
-                  losses->train, losses->test});
-      writer.sync();
-      if (hooks.run_done) hooks.run_done(size, *losses, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (int job = 0; job < jobs; ++job) {
-    helpers.emplace_back([&, job] {
-      const ThreadBudget budget(available / jobs + (job < available % jobs ? 1 : 0));
-      try {
-        for (std::size_t i; !stop && (i = next++) < searches.size();) take_search(searches[i]);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!error) error = std::current_exception();
-        stop = true;
-      }
-    });
-  }
-  for (auto& helper : helpers) helper.join();
-  if (error) std::rethrow_exception(error);
-  return runs;
+  search.jobs = pick_device(config.device).is_cpu() ? 0 : 1;
+  search.on_trial = hooks.on_trial;
+  return search_samples(search, folder.file("trials.csv"));
 }
 
-Figure2Result figure2_result(const Figure2Config& config, const Figure2Runs& runs) {
+Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches) {
   Figure2Result result;
-  std::map<std::int64_t, std::map<std::int64_t, double>> by_seed;  // seed → d → n
-  for (const auto d : config.dimensions) {
-    result.missing[d] = 0;
-    for (const auto seed : config.seeds) {
-      if (const auto n = enough_samples(config, known_of(runs, d, seed))) {
-        result.samples[d].push_back(static_cast<double>(*n));
-        by_seed[seed][d] = static_cast<double>(*n);
-      } else {
-        ++result.missing[d];
-      }
-    }
+  std::map<std::uint64_t, std::map<std::int64_t, double>> by_seed;  // seed → d → n
+  for (const auto d : config.dimensions) result.missing[d] = static_cast<int>(config.seeds.size());
+  for (const auto& search : searches.found) {
+    if (!search.samples) continue;
+    const auto n = static_cast<double>(*search.samples);
+    result.samples[search.dimension].push_back(n);
+    by_seed[search.seed][search.dimension] = n;
+    --result.missing[search.dimension];
   }
   for (const auto& [seed, found] : by_seed) {
     if (found.size() < 2) continue;

@@ -3,11 +3,10 @@
 // each d, beside the lines 6d² and d³.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <optional>
 
 #include "entk/experiments/claims.h"
+#include "entk/experiments/sample_search.h"
 #include "entk/experiments/schema.h"
 #include "entk/io/run_folder.h"
 #include "entk/report/plot.h"
@@ -34,7 +33,7 @@ struct Figure2Config {
   std::vector<std::int64_t> dimensions = {10, 20, 30, 40, 50, 100};
   SearchConfig search;
   ReluTrainConfig train;
-  std::vector<std::int64_t> seeds = {1};
+  std::vector<std::uint64_t> seeds = {1};
   std::string dtype = "float32";
   std::string device = "auto";
   std::int64_t threads = 0;
@@ -46,7 +45,7 @@ void describe(V& v, SearchConfig& c) {
   v.value("most", c.most, {.above = 0, .at_most = 1e4}, "up to most d^2");
   v.value("threshold", c.threshold, {.above = 0}, "n is enough where the final test loss is below");
   v.value("method", c.method, {.one_of = {"scan", "bisection"}},
-          "scan: every n upwards until one is enough; bisection: fewer runs, if the loss falls with n");
+          "scan: every n upwards until one is enough; bisection: fewer runs, right if the loss falls with n");
 }
 
 template <class V>
@@ -74,34 +73,20 @@ Figure2Config read_figure2_config(const nlohmann::json& json, const std::string&
 nlohmann::json to_json(const Figure2Config& config);
 std::vector<KeyInfo> figure2_keys();
 
-/// One training run.
-struct SampleSize {
-  std::int64_t dimension = 0, seed = 0, samples = 0;
-  auto operator<=>(const SampleSize&) const = default;
-};
-struct FinalLosses {
-  double train = 0, test = 0;  ///< not finite where the run diverged
-};
-/// The final losses of a run; nothing where `interrupted` asked it to stop.
-std::optional<FinalLosses> train_relu(const Figure2Config& config, const SampleSize& size,
-                                      const std::function<int()>& interrupted);
+/// The candidates of a search, ascending.
+std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t dimension);
 
-/// The next n to try for one d, given the losses that are known; nothing once the search is over.
-std::optional<std::int64_t> next_samples(const Figure2Config& config, std::int64_t dimension,
-                                         const std::map<std::int64_t, FinalLosses>& known);
-/// The smallest n found to be enough; nothing where none was.
-std::optional<std::int64_t> enough_samples(const Figure2Config& config, const std::map<std::int64_t, FinalLosses>& known);
-
-using Figure2Runs = std::map<SampleSize, FinalLosses>;
+/// The final losses of a run, NaN where it diverged; nothing where `interrupted` asked it to stop.
+std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t dimension, std::int64_t samples,
+                                      std::uint64_t seed, const std::function<int()>& interrupted);
 
 struct Figure2Hooks {
-  std::function<int()> interrupted{};
-  std::function<void(const SampleSize&, const FinalLosses&, double seconds)> run_done{};
+  std::function<int()> interrupted{};  ///< a signal's number, or 0
+  std::function<void(const Trial&, double seconds)> on_trial{};
 };
-/// Takes all searches, those side by side that there are threads for (on a GPU one after another); each
-/// run is written to runs.csv in the folder when it ends, and those that are there are not taken again.
-/// Returns all runs; the searches are incomplete where `interrupted` stopped them.
-Figure2Runs take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks);
+/// Takes all searches, those side by side that there are threads for (on a GPU one after another);
+/// finished runs are kept in trials.csv in the folder and not run again.
+SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks);
 
 /// What the searches found.
 struct Figure2Result {
@@ -112,7 +97,7 @@ struct Figure2Result {
   double exponent = 0, exponent_error = 0;              ///< mean over seeds and standard error; see exponent_source
   std::string exponent_source;                          ///< "over seeds", or "of the fit" where there is one seed
 };
-Figure2Result figure2_result(const Figure2Config& config, const Figure2Runs& runs);
+Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches);
 Table figure2_table(const Figure2Config& config, const Figure2Result& result);
 Figure figure2_plot(const Figure2Config& config, const Figure2Result& result);
 std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Result& result);

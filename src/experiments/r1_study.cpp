@@ -119,13 +119,7 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
 }  // namespace
 
 R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source) {
-  auto common = json, own = nlohmann::json::object();
-  for (const char* key : {"estimates", "weights"}) {
-    if (json.contains(key)) own[key] = json[key];
-    common.erase(key);
-  }
-  const auto study = read_study_config(common, source);
-  if (!study.sweep.empty()) throw InputError(source + ": sweep: this study has estimates and weights, not a sweep");
+  const auto [study, own] = split_study_config(json, {"estimates", "weights"}, "this study has estimates and weights", source);
   R1StudyConfig config;
   config.base = study.base;
   config.seeds = study.seeds;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <exception>
 #include <map>
@@ -22,38 +23,40 @@ namespace {
 /// Finished trials, in memory and in the file.
 class TrialLog {
  public:
-  explicit TrialLog(const std::filesystem::path& path) {
-    if (std::filesystem::exists(path)) {
-      for (const auto& row : read_csv(path).rows) {
-        trials_.push_back({static_cast<std::int64_t>(row.at(0)), static_cast<std::int64_t>(row.at(1)),
-                           static_cast<std::uint64_t>(row.at(2)), row.at(3)});
-        losses_[key(trials_.back())] = row.at(3);
-      }
+  explicit TrialLog(const std::filesystem::path& path)
+      : file_(path, {"dimension", "samples", "seed", "train_loss", "test_loss"}) {
+    for (const auto& row : read_csv(path).rows) {
+      keep({static_cast<std::int64_t>(row[0]), static_cast<std::int64_t>(row[1]), static_cast<std::uint64_t>(row[2]),
+            {row[3], row[4]}});
     }
-    file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "test_loss"});
   }
-  std::optional<double> find(const Trial& trial) {
+  std::optional<FinalLosses> find(const Trial& trial) {
     const std::lock_guard lock(mutex_);
     const auto found = losses_.find(key(trial));
     return found == losses_.end() ? std::nullopt : std::optional(found->second);
   }
-  void add(const Trial& t, const std::function<void(const Trial&)>& told) {
+  void add(const Trial& t, double seconds, const std::function<void(const Trial&, double)>& told) {
     const std::lock_guard lock(mutex_);
-    file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.test_loss});
-    losses_[key(t)] = t.test_loss;
-    trials_.push_back(t);
-    if (told) told(t);
+    file_.row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.losses.train,
+               t.losses.test});
+    file_.sync();
+    keep(t);
+    if (told) told(t, seconds);
   }
   std::vector<Trial> trials() const { return trials_; }
 
  private:
   using Key = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
   static Key key(const Trial& t) { return {t.dimension, t.samples, t.seed}; }
+  void keep(const Trial& t) {
+    losses_[key(t)] = t.losses;
+    trials_.push_back(t);
+  }
 
   std::mutex mutex_;
-  std::map<Key, double> losses_;
+  CsvWriter file_;
+  std::map<Key, FinalLosses> losses_;
   std::vector<Trial> trials_;
-  std::optional<CsvWriter> file_;
 };
 
 double crossing_between(std::int64_t n_above, double above, std::int64_t n_below, double below, double threshold) {
@@ -67,21 +70,24 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
                                           const std::vector<std::int64_t>& sizes, TrialLog& log) {
   bool stopped = false;
   const auto loss_at = [&](std::int64_t index) {
-    Trial trial{dimension, sizes[index], seed, NAN};
-    if (const auto known = log.find(trial)) return *known;
-    const auto loss = search.run(dimension, trial.samples, seed);
-    stopped = !loss.has_value();
+    Trial trial{dimension, sizes[index], seed};
+    if (const auto known = log.find(trial)) return known->test;
+    const auto started = std::chrono::steady_clock::now();
+    const auto losses = search.run(dimension, trial.samples, seed);
+    stopped = !losses.has_value();
     if (stopped) return static_cast<double>(NAN);
-    trial.test_loss = *loss;
-    log.add(trial, search.on_trial);
-    return *loss;
+    trial.losses = *losses;
+    log.add(trial, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), search.on_trial);
+    return losses->test;
   };
   // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned.
   const auto count = static_cast<std::int64_t>(sizes.size());
   std::int64_t failed = -1, learned = count;
   while (failed < count - 1) {
     std::int64_t index = failed + 1;
-    while (failed >= 0 && index + 1 < count && sizes[index + 1] <= 2 * sizes[failed]) ++index;
+    if (search.method == SearchMethod::bisection) {
+      while (failed >= 0 && index + 1 < count && sizes[index + 1] <= 2 * sizes[failed]) ++index;
+    }
     const bool good = loss_at(index) < search.threshold;
     if (stopped) return std::nullopt;
     if (good) {

@@ -1,5 +1,5 @@
-// The smallest number of samples at which a model learns its target, for each dimension and seed: by
-// bisection, in parallel, resumable.
+// The smallest number of samples at which a model learns its target, for each dimension and seed: by a
+// scan or by bisection, in parallel, resumable.
 #pragma once
 
 #include <cstdint>
@@ -11,23 +11,33 @@
 
 namespace entk {
 
+struct FinalLosses {
+  double train = 0, test = 0;  ///< NaN for a run that diverged: not learned
+};
+
 /// One training run of a search.
 struct Trial {
   std::int64_t dimension = 0, samples = 0;
   std::uint64_t seed = 0;
-  double test_loss = 0;  ///< NaN for a run that diverged: not learned
+  FinalLosses losses{};
+};
+
+enum class SearchMethod {
+  scan,       ///< every candidate upwards, until one learns
+  bisection,  ///< upwards, each time to at most twice the last n, until one learns, then between the last two
 };
 
 struct SampleSearch {
   std::vector<std::int64_t> dimensions;
   std::vector<std::uint64_t> seeds;
-  /// The candidates n for a dimension, ascending. The loss is taken to fall with n.
+  /// The candidates n for a dimension, ascending.
   std::function<std::vector<std::int64_t>(std::int64_t dimension)> sizes;
   double threshold = 0.1;  ///< learned: a final test loss below this
-  /// One run's final test loss; no value where it was interrupted. Called from several threads.
-  std::function<std::optional<double>(std::int64_t dimension, std::int64_t samples, std::uint64_t seed)> run;
-  int jobs = 0;                                 ///< searches side by side; 0: one a thread
-  std::function<void(const Trial&)> on_trial{};  ///< after each new run; one call at a time
+  SearchMethod method = SearchMethod::bisection;  ///< bisection takes the loss to fall with n
+  /// One run's final losses; no value where it was interrupted. Called from several threads.
+  std::function<std::optional<FinalLosses>(std::int64_t dimension, std::int64_t samples, std::uint64_t seed)> run;
+  int jobs = 0;  ///< searches side by side; 0: one a thread
+  std::function<void(const Trial&, double seconds)> on_trial{};  ///< after each new run; one call at a time
 };
 
 /// What was found for one dimension and seed.
@@ -47,11 +57,9 @@ struct SampleSearchResult {
   bool interrupted = false;
 };
 
-/// Runs the search. `trials` is a CSV file (dimension, samples, seed, test_loss) that keeps each finished
-/// run: a search that finds it there goes on behind it.
-/// From the smallest candidate up, each time to at most twice the last n, until one learns, then by
-/// bisection: no run is larger than about twice what is needed. @throws InputError for empty or unordered candidates; what
-/// `run` throws.
+/// Runs the search. `trials` is a CSV file (dimension, samples, seed, train_loss, test_loss) that keeps
+/// each finished run: a search that finds it there goes on behind it. No run is larger than about twice
+/// what is needed. @throws InputError for empty or unordered candidates; what `run` throws.
 SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials);
 
 /// first, first·ratio, … rounded, up to `last` and with `last` itself: candidates on a logarithmic scale.

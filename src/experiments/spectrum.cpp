@@ -32,14 +32,17 @@ std::int64_t leading(const SpectrumConfig& c, std::int64_t most) {
   return n_k < static_cast<double>(most) ? static_cast<std::int64_t>(n_k) : most;
 }
 
-EmpiricalSpectrum measure(const SpectrumConfig& c, const SigmaSpectrum& theory, const Activation& activation,
-                          std::int64_t samples, Purpose purpose) {
+/// No value where it was interrupted.
+std::optional<EmpiricalSpectrum> measure(const SpectrumConfig& c, const SigmaSpectrum& theory, const Activation& activation,
+                                         std::int64_t samples, Purpose purpose, const std::function<bool()>& interrupted) {
+  if (interrupted && interrupted()) return std::nullopt;
   const SerialTorch serial;
   const Network network(NetworkOptions{.dimension = c.dimension, .width = width_of(c), .activation = activation,
                                        .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
                                        .seed = c.seed, .dtype = at::kDouble});
   const auto x = draw_inputs(InputLaw::sphere, samples, c.dimension, purpose, c.seed);
   auto kernel = feature_kernel(*network, x).div_(static_cast<double>(samples));
+  if (interrupted && interrupted()) return std::nullopt;
   EmpiricalSpectrum e{samples, width_of(c), {}, {}, kernel.diagonal().sum().item<double>()};
   const auto values = samples <= all_up_to
                           ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
@@ -119,13 +122,13 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
-SpectrumResult spectrum_study(const SpectrumConfig& c) {
+SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool()>& interrupted) {
   const auto activation = read_activation(JsonReader(c.activation, "config", "activation"));
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);
   auto check = check_degrees(theory, k);
-  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}};
+  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}, false};
   if (k >= 1 && 2 * k <= L) r.partition = partition(r.theory, k, width_of(c));
   const auto eta = vanishing(r.theory.eta), mu = vanishing(r.theory.mu);
   r.eta_zero = up_to(eta.zero, L), r.eta_nearly = up_to(eta.nearly, L);
@@ -136,8 +139,9 @@ SpectrumResult spectrum_study(const SpectrumConfig& c) {
   r.warnings.insert(r.warnings.end(), r.check.warnings.begin(), r.check.warnings.end());
   if (!r.eta_zero.empty() || !r.mu_zero.empty()) r.warnings.push_back("Assumption 3: " + r.assumption_three);
   if (r.partition && !r.partition->exists) r.warnings.push_back(r.partition->statement);
-  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs);
-  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs);
+  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs, interrupted);
+  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs, interrupted);
+  r.interrupted = (c.samples > 0 && !r.empirical) || (c.training_samples > 0 && !r.training);
   return r;
 }
 
@@ -202,7 +206,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
   Figure figure;
   figure.columns = 2;
   figure.caption = fmt::format("Spectrum of Sigma, d = {}", r.config.dimension);
-  const Label lambda = rich_text("{/:Italic λ}_l, infinite width");
+  const Label lambda = rich_text("{/:Italic λ}_l");
+  constexpr int sample_color = 3;  // after Q1, Q2, Q3
 
   Panel by_degree{.title = "Eigenvalues by degree", .x = {.label = "degree l"}, .y = {.label = "eigenvalue", .logarithmic = true}};
   Series theory{.label = lambda, .style = SeriesStyle::line_points}, counts{.label = "B(d, l)", .style = SeriesStyle::line_points},
@@ -213,8 +218,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
   }
   by_degree.series.push_back(theory);
   if (r.empirical) {
-    Series seen{.label = fmt::format("K/N, N = {}: mean of the group", r.empirical->samples), .style = SeriesStyle::points};
-    Series least{.label = "least and greatest", .style = SeriesStyle::reference}, greatest{.style = SeriesStyle::reference};
+    Series seen{.label = "K/N, mean", .style = SeriesStyle::points, .color = sample_color};
+    Series least{.label = "extremes", .style = SeriesStyle::reference}, greatest{.style = SeriesStyle::reference};
     auto groups = r.empirical->groups;
     std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.degree < b.degree; });
     for (const auto& g : groups) {
@@ -224,7 +229,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
     by_degree.series.insert(by_degree.series.end(), {seen, least, greatest});
   }
 
-  Panel by_index{.title = "Eigenvalues by index", .x = {.label = "index", .logarithmic = true}, .y = {.label = "eigenvalue", .logarithmic = true}};
+  Panel by_index{.title = "Eigenvalues by index", .x = {.label = "index", .logarithmic = true}, .y = {.label = "eigenvalue", .logarithmic = true},
+                 .legend = Legend::below};
   // Q1, Q2, Q3 as steps: both ends of each degree.
   const double end = 0.5 * static_cast<double>(width_of(r.config)) * static_cast<double>(r.config.dimension);
   std::vector<Series> parts{{.label = "Q1"}, {.label = "Q2"}, {.label = "Q3 and beyond"}};
@@ -239,21 +245,21 @@ Figure spectrum_figure(const SpectrumResult& r) {
   }
   std::erase_if(parts, [](const Series& s) { return s.x.empty(); });
   by_index.series = parts;
-  const auto add_values = [&](const EmpiricalSpectrum& e, std::size_t from, std::size_t to, const std::string& label) {
-    Series s{.label = label, .style = SeriesStyle::points};
+  const auto add_values = [&](const EmpiricalSpectrum& e, std::size_t from, std::size_t to, const std::string& label, int color) {
+    Series s{.label = label, .style = SeriesStyle::points, .color = color};
     for (std::size_t i = from; i < to; i = i < from + 50 ? i + 1 : std::max(i + 1, i * 26 / 25)) {
       s.x.push_back(static_cast<double>(i + 1)), s.y.push_back(e.values[i]);
     }
     if (!s.x.empty()) by_index.series.push_back(std::move(s));
   };
   if (r.empirical) {
-    add_values(*r.empirical, 0, r.empirical->values.size(), fmt::format("K/N, N = {}", r.empirical->samples));
+    add_values(*r.empirical, 0, r.empirical->values.size(), fmt::format("K/N, N = {}", r.empirical->samples), sample_color);
   }
   if (r.training) {
     const auto& e = *r.training;
     const auto n_k = static_cast<std::size_t>(leading(r.config, static_cast<std::int64_t>(e.values.size())));
-    add_values(e, 0, n_k, fmt::format("V1, n = {}", e.samples));
-    add_values(e, n_k, e.values.size(), "V2");
+    add_values(e, 0, n_k, fmt::format("V1, n = {}", e.samples), 4);
+    add_values(e, n_k, e.values.size(), "V2", 5);
   }
 
   Panel multiplicities{.title = "Multiplicity and share of the trace", .x = {.label = "degree l"}, .y = {.logarithmic = true},
@@ -264,7 +270,7 @@ Figure spectrum_figure(const SpectrumResult& r) {
     ratios.x.push_back(l), ratios.y.push_back(t.lambda[l + 1] > 0 ? t.lambda[l] / t.lambda[l + 1] : NAN);
   }
   gaps.series = {ratios};
-  figure.panels = {by_degree, by_index, multiplicities, gaps};
+  figure.panels = {by_degree, multiplicities, gaps, by_index};  // the last above its legend
   return figure;
 }
 

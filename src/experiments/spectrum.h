@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,16 +70,18 @@ struct SpectrumResult {
   std::optional<EmpiricalSpectrum> empirical;   ///< of `samples` points
   std::optional<EmpiricalSpectrum> training;    ///< of `training_samples` points: V1, V2
   std::vector<std::string> warnings;
+  bool interrupted = false;                     ///< empirical or training, though asked for, may be missing
 };
 
-SpectrumResult spectrum_study(const SpectrumConfig& config);
+/// `interrupted` is asked between the parts: theory, each sample's kernel, its eigenvalues.
+SpectrumResult spectrum_study(const SpectrumConfig& config, const std::function<bool()>& interrupted = {});
 
 /// eta, mu, multiplicity, lambda, gaps, trace, trace_captured, assumptions, partition, empirical, V1, V2,
 /// warnings.
 nlohmann::json to_json(const SpectrumResult& result);
 /// A row a degree: η, μ, λ, multiplicity, part of the trace, the empirical group.
 Table spectrum_table(const SpectrumResult& result);
-/// Eigenvalues by degree, eigenvalues by index with Q1, Q2, Q3, V1, V2, multiplicities, ratios of λ.
+/// Eigenvalues by degree, multiplicities, ratios of λ, eigenvalues by index with Q1, Q2, Q3, V1, V2.
 Figure spectrum_figure(const SpectrumResult& result);
 /// What the paper says of Σ's eigenvalues, and what was found:
 ///   - gaps: λ_min(Λ1) at least 5 times λ_max(Λ2), λ_min(Λ2) at least 5 times the mean of Λ3;

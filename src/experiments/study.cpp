@@ -104,6 +104,19 @@ StudyConfig read_study_config(const nlohmann::json& json, const std::string& sou
   return study;
 }
 
+SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
+                              const std::string& in_place_of_sweep, const std::string& source) {
+  auto common = json, own = nlohmann::json::object();
+  for (const auto& key : own_keys) {
+    if (!json.contains(key)) continue;
+    own[key] = json[key];
+    common.erase(key);
+  }
+  SplitStudy split{read_study_config(common, source), own};
+  if (!split.common.sweep.empty()) throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
+  return split;
+}
+
 nlohmann::json to_json(const StudyConfig& study) {
   auto json = study.base;
   if (!study.seeds.empty()) json["seeds"] = study.seeds;

@@ -19,6 +19,15 @@ struct StudyConfig {
 StudyConfig read_study_config(const nlohmann::json& json, const std::string& source);
 nlohmann::json to_json(const StudyConfig& study);
 
+/// A study with keys of its own in place of "sweep".
+struct SplitStudy {
+  StudyConfig common;
+  nlohmann::json own;  ///< the own keys that are there
+};
+/// @throws InputError as read_study_config, and for a sweep: "sweep: <in_place_of_sweep>, not a sweep".
+SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
+                              const std::string& in_place_of_sweep, const std::string& source);
+
 struct PlannedRun {
   std::string name;                               ///< lambda.3=10,seed=1; also its folder's
   RunConfig config;

@@ -271,6 +271,7 @@ ENTK_INSTANTIATE(std::uint64_t)
 ENTK_INSTANTIATE(double)
 ENTK_INSTANTIATE(std::string)
 ENTK_INSTANTIATE(std::vector<std::int64_t>)
+ENTK_INSTANTIATE(std::vector<std::uint64_t>)
 ENTK_INSTANTIATE(std::vector<double>)
 ENTK_INSTANTIATE(std::vector<std::string>)
 #undef ENTK_INSTANTIATE

@@ -14,9 +14,8 @@ at::Tensor mean_square(const at::Tensor& v) { return v.square().mean(); }
 }  // namespace
 
 Term R1(const SigmaProjector& sigma) {
-  return {"R1", TermReads::vectors,
-          [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); }, 1.0,
-          sigma.points()};
+  return {.name = "R1", .value = [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); },
+          .own_points = sigma.points(), .recordable = true};
 }
 
 Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
@@ -42,12 +41,12 @@ Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t
 }
 
 Term R2(const SigmaProjector& sigma) {
-  return {"R2", TermReads::vectors,
-          [sigma](const TermInputs& in) {
+  return {.name = "R2",
+          .value = [sigma](const TermInputs& in) {
             const auto u = in.own_terms[0];
             return sigma.coefficients(u).square().sum() / static_cast<double>(u.size(0));
           },
-          1.0, sigma.points()};
+          .own_points = sigma.points(), .recordable = true};
 }
 
 Term R3(const SigmaProjector& sigma) {
@@ -55,9 +54,8 @@ Term R3(const SigmaProjector& sigma) {
     throw InputError("R3: a projector from unlabeled points needs the network and the training inputs: "
                      "R3(sigma, network, x)");
   }
-  return {"R3", TermReads::vectors,
-          [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); }, 1.0,
-          sigma.points(), /*own_are_training=*/true};
+  return {.name = "R3", .value = [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); },
+          .own_points = sigma.points(), .own_are_training = true, .recordable = true};
 }
 
 Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
@@ -65,17 +63,18 @@ Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tenso
     return R3(sigma);
   }
   const auto table = sigma.transfer(network, x);  // n×r
-  return {"R3", TermReads::vectors,
-          [sigma, table](const TermInputs& in) {
+  return {.name = "R3",
+          .value = [sigma, table](const TermInputs& in) {
             return mean_square(in.terms[0] - table.mv(sigma.coefficients(in.own_terms[0])));
           },
-          1.0, sigma.points()};
+          .own_points = sigma.points(), .recordable = true};
 }
 
 Term R4() {
-  return {"R4", TermReads::displacement,
-          [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); }, 1.0, {}, false,
-          "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later"};
+  return {.name = "R4", .reads = TermReads::displacement,
+          .value = [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); },
+          .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
+          .recordable = true};
 }
 
 std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,

@@ -46,6 +46,9 @@ struct Term {
   at::Tensor own_points{};           ///< N×d, or undefined; shared with the training points if equal
   bool own_are_training = false;     ///< own_points must be the training points: an error otherwise
   std::string note{};                ///< what a user should know of its scale
+  /// The value is the same device operations on the same memory at every step, with no look at the step, the
+  /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
+  bool recordable = false;
 };
 
 inline Term operator*(double weight, Term term) {

@@ -14,6 +14,7 @@ struct Loss {
   std::function<at::Tensor(const at::Tensor& output, const at::Tensor& targets)> mean;
   /// Whether targets must be ±1.
   bool classification = false;
+  bool recordable = false;  ///< as Term::recordable
 };
 
 /// mean (f − y)², without ½: the figures' loss. Unbounded, so outside section 2.1's assumptions.

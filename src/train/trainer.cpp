@@ -4,10 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <string_view>
 
 #include "entk/base/check.h"
 #include "entk/base/norm.h"
@@ -62,14 +60,9 @@ class Latch {
   std::int64_t first_seen_ = never, next_ = -1;
 };
 
-/// Whether nothing but the paper's own losses and regularizers is asked for: pure functions of their
-/// arguments, the same operations at every step.
-bool is_the_papers(const Objective& objective) {
-  constexpr std::array<std::string_view, 7> names = {"square", "pseudo_huber", "logistic", "R1", "R2", "R3", "R4"};
-  const auto known = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-  return known(objective.loss.name) && std::all_of(objective.terms.begin(), objective.terms.end(), [&](const Term& term) {
-           return term.weight == 0 || (known(term.name) && (term.reads == TermReads::vectors || term.name == "R4"));
-         });
+bool is_recordable(const Objective& objective) {
+  return objective.loss.recordable && std::all_of(objective.terms.begin(), objective.terms.end(),
+                                                  [](const Term& term) { return term.weight == 0 || term.recordable; });
 }
 
 class Run {
@@ -103,7 +96,7 @@ class Run {
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
-    if (options_.graphs && is_the_papers(bound_.objective()) && options_.perturbation.radius == 0 &&
+    if (options_.graphs && is_recordable(bound_.objective()) && options_.perturbation.radius == 0 &&
         !options_.random_signs) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
     }

@@ -115,7 +115,7 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   const TemporaryFolder folder;
   int trials = 0;
   ComplexityHooks hooks;
-  hooks.on_trial = [&](const CompareModel&, const Trial&) { ++trials; };
+  hooks.on_trial = [&](const CompareModel&, const Trial&, double) { ++trials; };
   const auto first = measure_complexity(config, folder.path(), hooks);
   EXPECT_FALSE(first.interrupted);
   EXPECT_GT(trials, 0);

@@ -77,6 +77,7 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
   EXPECT_NE(message("model.activation", {{"name", "sigmod"}}).find("did you mean sigmoid"), std::string::npos);
   EXPECT_NE(message("model.activation", {{"name", "relu"}, {"shift", 1}}).find("shift"), std::string::npos);
   EXPECT_NE(message("lambda", {0, 0, 1}).find("lambda"), std::string::npos);
+  EXPECT_EQ(message("lambda", {0, 0, -1, 0}), "c.json: lambda.3: expected a finite number of at least 0, got -1");
   EXPECT_NE(message("loss", "squared").find("square"), std::string::npos);
   EXPECT_NE(message("data.target", {{"name", "figure1"}, {"degre", 2}}).find("degre"), std::string::npos);
 }
@@ -89,6 +90,8 @@ TEST(Study, EveryCombinationOfSweptValuesAndSeedsHasANameOfItsOwn) {
   EXPECT_EQ(plan[7].config.lambda, (std::vector<double>{0, 0, 10, 0}));
   EXPECT_EQ(plan[7].config.train.noise_variance, 0.5);
   EXPECT_NE(error_of([] { read_study_config({{"seeds", {1, -1}}}, "c"); }).find("seeds"), std::string::npos);
+  const auto negative = error_of([] { plan_runs(read_study_config({{"sweep", {{"lambda.3", {0, -10}}}}}, "c"), "c"); });
+  EXPECT_NE(negative.find("lambda.3: expected a finite number of at least 0, got -10"), std::string::npos) << negative;
 }
 
 /// Peak resident bytes of a program beyond what it holds at its start, in a process of its own.

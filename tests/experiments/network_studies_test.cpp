@@ -2,6 +2,10 @@
 #include "entk/experiments/figure2.h"
 #include "entk/experiments/taylor_study.h"
 
+#include <algorithm>
+#include <map>
+#include <tuple>
+
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
@@ -21,106 +25,134 @@ Figure2Config tiny_figure2() {
   return config;
 }
 
-/// The n that a search tries, where exactly n ≥ `enough` is enough.
-std::vector<std::int64_t> tried(const Figure2Config& config, std::int64_t dimension, std::int64_t enough,
-                                std::optional<std::int64_t>& found) {
-  std::map<std::int64_t, FinalLosses> known;
+/// The n that one search over Figure 2's grid tries, where exactly n ≥ `enough` learns; and what it finds.
+struct Tried {
   std::vector<std::int64_t> order;
-  while (const auto n = next_samples(config, dimension, known)) {
-    EXPECT_FALSE(known.count(*n));
-    order.push_back(*n);
-    known[*n] = {0, *n >= enough ? 0.05 : 0.5};
-    if (order.size() > 100) break;
-  }
-  found = enough_samples(config, known);
-  return order;
+  std::optional<std::int64_t> found;
+};
+Tried tried(const SearchConfig& config, SearchMethod method, std::int64_t dimension, std::int64_t enough) {
+  const TemporaryFolder folder;
+  Tried tried;
+  SampleSearch search;
+  search.dimensions = {dimension};
+  search.seeds = {1};
+  search.sizes = [&](std::int64_t d) { return figure2_sizes(config, d); };
+  search.threshold = config.threshold;
+  search.method = method;
+  search.run = [&](std::int64_t, std::int64_t n, std::uint64_t) -> std::optional<FinalLosses> {
+    EXPECT_EQ(std::count(tried.order.begin(), tried.order.end(), n), 0) << n << " is tried twice";
+    tried.order.push_back(n);
+    return FinalLosses{0, n >= enough ? 0.05 : 0.5};
+  };
+  tried.found = search_samples(search, folder / "trials.csv").found.at(0).samples;
+  return tried;
 }
 
 TEST(Figure2, BothSearchesFindTheSmallestEnoughOfTheirGrid) {
-  Figure2Config config;
-  config.search = {.step = 0.5, .most = 20.0, .threshold = 0.1, .method = "scan"};
-  std::optional<std::int64_t> by_scan, by_bisection;
+  const SearchConfig config = {.step = 0.5, .most = 20.0, .threshold = 0.1};
   for (const std::int64_t enough : {1, 50, 51, 700, 1999, 2000}) {
-    config.search.method = "scan";
-    const auto scanned = tried(config, 10, enough, by_scan);
-    config.search.method = "bisection";
-    const auto bisected = tried(config, 10, enough, by_bisection);
+    const auto scanned = tried(config, SearchMethod::scan, 10, enough);
+    const auto bisected = tried(config, SearchMethod::bisection, 10, enough);
     const std::int64_t want = (enough + 49) / 50 * 50;
-    EXPECT_EQ(by_scan, want);
-    EXPECT_EQ(by_bisection, want);
-    EXPECT_EQ(scanned.size(), static_cast<std::size_t>(want / 50));
-    EXPECT_LE(bisected.size(), 6u);
+    EXPECT_EQ(scanned.found, want);
+    EXPECT_EQ(bisected.found, want);
+    ASSERT_EQ(scanned.order.size(), static_cast<std::size_t>(want / 50));
+    for (std::size_t i = 0; i < scanned.order.size(); ++i) EXPECT_EQ(scanned.order[i], 50 * static_cast<std::int64_t>(i + 1));
+    // Of 40 candidates: 7 upwards by doubling at most, then 4 halvings of a gap of at most 16.
+    EXPECT_LE(bisected.order.size(), 11u);
+    for (const auto n : bisected.order) EXPECT_LE(n, 2 * want) << "no run is larger than twice what is needed";
   }
-  tried(config, 10, 2001, by_bisection);
-  EXPECT_FALSE(by_bisection);
+  EXPECT_FALSE(tried(config, SearchMethod::scan, 10, 2001).found);
+  EXPECT_FALSE(tried(config, SearchMethod::bisection, 10, 2001).found);
 }
 
 TEST(Figure2, ARunThatIsThereIsNotTakenAgainAndThreadsDoNotMatter) {
-  const TemporaryFolder folder;
-  const auto config = tiny_figure2();
-  int taken = 0;
-  const Figure2Hooks counting{.run_done = [&](const SampleSize&, const FinalLosses&, double) { ++taken; }};
-  Figure2Runs whole;
-  {
-    const testing::ThreadCount threads(1);
-    whole = take_figure2(config, RunFolder::create(folder / "whole"), counting);
-  }
-  EXPECT_EQ(taken, static_cast<int>(whole.size()));
-  // Stopped in the middle, then gone on with three threads.
-  int asked = 0;
-  taken = 0;
-  Figure2Hooks stopping = counting;
-  stopping.interrupted = [&] { return ++asked > 5 ? 2 : 0; };
-  {
-    const testing::ThreadCount threads(1);
-    EXPECT_LT(take_figure2(config, RunFolder::create(folder / "split"), stopping).size(), whole.size());
-  }
-  const testing::ThreadCount threads(3);
-  const auto rest = take_figure2(config, RunFolder::open(folder / "split"), counting);
-  EXPECT_EQ(taken, static_cast<int>(whole.size()));
-  ASSERT_EQ(rest.size(), whole.size());
-  for (const auto& [size, losses] : whole) {
-    EXPECT_EQ(rest.at(size).train, losses.train);
-    EXPECT_EQ(rest.at(size).test, losses.test);
+  auto config = tiny_figure2();
+  for (const char* method : {"scan", "bisection"}) {
+    config.search.method = method;
+    const TemporaryFolder folder;
+    int taken = 0;
+    const Figure2Hooks counting{.on_trial = [&](const Trial&, double seconds) {
+      EXPECT_GE(seconds, 0);
+      ++taken;
+    }};
+    const auto losses_of = [](const SampleSearchResult& result) {
+      std::map<std::tuple<std::int64_t, std::uint64_t, std::int64_t>, std::pair<double, double>> losses;
+      for (const auto& t : result.trials) losses[{t.dimension, t.seed, t.samples}] = {t.losses.train, t.losses.test};
+      return losses;
+    };
+    SampleSearchResult whole;
+    {
+      const testing::ThreadCount threads(1);
+      whole = take_figure2(config, RunFolder::create(folder / "whole"), counting);
+    }
+    EXPECT_EQ(taken, static_cast<int>(whole.trials.size()));
+    // Stopped in the middle, then gone on with three threads.
+    int asked = 0;
+    taken = 0;
+    Figure2Hooks stopping = counting;
+    stopping.interrupted = [&] { return ++asked > 5 ? 2 : 0; };
+    {
+      const testing::ThreadCount threads(1);
+      const auto part = take_figure2(config, RunFolder::create(folder / "split"), stopping);
+      EXPECT_TRUE(part.interrupted);
+      EXPECT_LT(part.trials.size(), whole.trials.size());
+    }
+    const testing::ThreadCount threads(3);
+    const auto rest = take_figure2(config, RunFolder::open(folder / "split"), counting);
+    EXPECT_EQ(taken, static_cast<int>(whole.trials.size()));
+    EXPECT_EQ(losses_of(rest), losses_of(whole));
+    EXPECT_EQ(rest.trials.size(), whole.trials.size());
+    EXPECT_FALSE(rest.interrupted);
   }
 }
 
 TEST(Figure2, ADivergedRunIsNotEnough) {
   auto config = tiny_figure2();
+  config.dimensions = {3};
+  config.seeds = {1};
   config.train.learning_rate = 1e5;
   config.train.steps = 400;
-  const auto losses = train_relu(config, {3, 1, 20}, {});
+  const auto losses = train_relu(config, 3, 20, 1, {});
   ASSERT_TRUE(losses);
-  EXPECT_FALSE(enough_samples(config, {{20, *losses}}));
+  EXPECT_TRUE(std::isnan(losses->test));
+  const TemporaryFolder folder;
+  EXPECT_FALSE(take_figure2(config, RunFolder::create(folder / "study"), {}).found.at(0).samples);
 }
 
-/// Runs of an exact power law n = factor d^exponent.
-Figure2Runs power_law_runs(const Figure2Config& config, double exponent, double factor) {
-  Figure2Runs runs;
+/// Searches that found an exact power law n = factor d^exponent.
+SampleSearchResult power_law_searches(const Figure2Config& config, double exponent, double factor) {
+  SampleSearchResult searches;
   for (const auto d : config.dimensions) {
     for (const auto seed : config.seeds) {
-      runs[{d, seed, std::llround(factor * std::pow(static_cast<double>(d), exponent))}] = {0, 0.01};
+      SmallestSamples found;
+      found.dimension = d;
+      found.seed = seed;
+      found.samples = std::llround(factor * std::pow(static_cast<double>(d), exponent));
+      searches.found.push_back(found);
     }
   }
-  return runs;
+  return searches;
 }
 
 TEST(Figure2, FitsTheExponentAndJudgesOnlyWhatIsLargeEnough) {
   Figure2Config config;
   config.dimensions = {10, 20, 40, 80};
   config.seeds = {1, 2, 3};
-  const auto square = figure2_result(config, power_law_runs(config, 2, 6));
+  const auto square = figure2_result(config, power_law_searches(config, 2, 6));
   EXPECT_NEAR(square.exponent, 2, 1e-9);
   ASSERT_EQ(square.exponents.size(), 3u);
   EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::held);
-  const auto steep = figure2_result(config, power_law_runs(config, 3.5, 1));
+  const auto steep = figure2_result(config, power_law_searches(config, 3.5, 1));
   EXPECT_EQ(figure2_claims(config, steep)[0].verdict, Verdict::did_not_hold);
   config.train.steps = 1000;
   EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::too_small_to_tell);
   // A dimension where a seed found none is not part of the fit.
-  auto runs = power_law_runs(config, 2, 6);
-  runs.at({80, 2, 38400}).test = 0.5;
-  const auto censored = figure2_result(config, runs);
+  auto searches = power_law_searches(config, 2, 6);
+  auto& largest = searches.found.at(10);
+  ASSERT_EQ(std::pair(largest.dimension, largest.seed), (std::pair<std::int64_t, std::uint64_t>(80, 2)));
+  largest.samples.reset();
+  const auto censored = figure2_result(config, searches);
   EXPECT_EQ(censored.missing.at(80), 1);
   EXPECT_NEAR(censored.fit->slope, 2, 1e-9);
   EXPECT_NO_THROW(to_text(figure2_table(config, censored)));

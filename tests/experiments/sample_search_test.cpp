@@ -24,18 +24,14 @@ SampleSearch search(std::atomic<int>& runs, int most = 1 << 30) {
   s.seeds = {0, 10};
   s.sizes = [](std::int64_t d) { return geometric_sizes(d, 60 * d, 1.3); };
   s.threshold = 0.25;
-  s.run = [&runs, most](std::int64_t d, std::int64_t n, std::uint64_t seed) -> std::optional<double> {
+  s.run = [&runs, most](std::int64_t d, std::int64_t n, std::uint64_t seed) -> std::optional<FinalLosses> {
     if (++runs > most) return std::nullopt;
-    return loss(d, n, seed);
+    return FinalLosses{0.5 * loss(d, n, seed), loss(d, n, seed)};
   };
   return s;
 }
 
-TEST(SampleSearch, FindsTheFirstCandidateThatLearnsAsTryingAllDoes) {
-  std::atomic<int> runs{0};
-  const TemporaryFolder folder;
-  const auto s = search(runs);
-  const auto result = search_samples(s, folder / "trials.csv");
+void expect_first_that_learns(const SampleSearch& s, const SampleSearchResult& result) {
   ASSERT_EQ(result.found.size(), 6u);
   EXPECT_FALSE(result.interrupted);
   for (const auto& found : result.found) {
@@ -53,8 +49,61 @@ TEST(SampleSearch, FindsTheFirstCandidateThatLearnsAsTryingAllDoes) {
     const double exact = 2 * 3 * std::pow(found.dimension, 1.5) * (1 + 0.01 * static_cast<double>(found.seed));
     EXPECT_NEAR(found.crossing, exact, 1e-9 * exact);
   }
+}
+
+TEST(SampleSearch, BisectionFindsTheFirstCandidateThatLearnsAsTryingAllDoes) {
+  std::atomic<int> runs{0};
+  const TemporaryFolder folder;
+  const auto s = search(runs);
+  const auto result = search_samples(s, folder / "trials.csv");
+  expect_first_that_learns(s, result);
   EXPECT_LT(runs, 6 * 10) << "bisection, not a scan of 17 candidates each";
   for (const auto& t : result.trials) EXPECT_LT(static_cast<double>(t.samples), 2.1 * 1.1 * 6 * std::pow(t.dimension, 1.5)) << "twice what is needed";
+}
+
+TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
+  std::atomic<int> runs{0};
+  const TemporaryFolder folder;
+  auto s = search(runs);
+  s.method = SearchMethod::scan;
+  s.jobs = 1;
+  const auto result = search_samples(s, folder / "trials.csv");
+  expect_first_that_learns(s, result);
+  for (const auto& found : result.found) {
+    std::vector<std::int64_t> tried, want;
+    for (const auto& t : result.trials) {
+      if (t.dimension == found.dimension && t.seed == found.seed) tried.push_back(t.samples);
+    }
+    for (const auto n : s.sizes(found.dimension)) {
+      if (n <= *found.samples) want.push_back(n);
+    }
+    EXPECT_EQ(tried, want);
+  }
+  // Where the loss does not fall with n, a scan still stops at the first that learns.
+  s.run = [](std::int64_t, std::int64_t n, std::uint64_t) -> std::optional<FinalLosses> { return FinalLosses{0, n == 15 ? 0.1 : 1}; };
+  s.dimensions = {9};
+  s.seeds = {0};
+  EXPECT_EQ(search_samples(s, folder / "uneven.csv").found.at(0).samples, 15);
+}
+
+TEST(SampleSearch, KeepsBothLossesInTheFile) {
+  std::atomic<int> runs{0};
+  const TemporaryFolder folder;
+  auto s = search(runs);
+  int told = 0;
+  s.on_trial = [&](const Trial& t, double seconds) {
+    ++told;
+    EXPECT_EQ(t.losses.test, loss(t.dimension, t.samples, t.seed));
+    EXPECT_GE(seconds, 0);
+  };
+  search_samples(s, folder / "trials.csv");
+  EXPECT_EQ(told, runs);
+  const auto again = search_samples(s, folder / "trials.csv");
+  EXPECT_EQ(told, runs) << "what is in the file is not told again";
+  for (const auto& t : again.trials) {
+    EXPECT_EQ(t.losses.train, 0.5 * loss(t.dimension, t.samples, t.seed));
+    EXPECT_EQ(t.losses.test, loss(t.dimension, t.samples, t.seed));
+  }
 }
 
 TEST(SampleSearch, AnInterruptedSearchGoesOnWithoutRunningAnythingTwice) {
@@ -93,8 +142,8 @@ TEST(SampleSearch, ARunThatDivergesHasNotLearned) {
   std::atomic<int> runs{0};
   const TemporaryFolder folder;
   auto s = search(runs);
-  s.run = [](std::int64_t d, std::int64_t n, std::uint64_t seed) -> std::optional<double> {
-    return n < 200 ? NAN : loss(d, n, seed);
+  s.run = [](std::int64_t d, std::int64_t n, std::uint64_t seed) -> std::optional<FinalLosses> {
+    return FinalLosses{0, n < 200 ? NAN : loss(d, n, seed)};
   };
   for (const auto& found : search_samples(s, folder / "trials.csv").found) EXPECT_GE(*found.samples, 200);
 }
@@ -106,7 +155,7 @@ TEST(SampleSearch, CandidatesOutOfOrderAndErrorsOfARunAreThrown) {
   s.sizes = [](std::int64_t) { return std::vector<std::int64_t>{5, 5}; };
   EXPECT_THROW(search_samples(s, folder / "a.csv"), InputError);
   s = search(runs);
-  s.run = [](std::int64_t, std::int64_t, std::uint64_t) -> std::optional<double> { throw RunError("no"); };
+  s.run = [](std::int64_t, std::int64_t, std::uint64_t) -> std::optional<FinalLosses> { throw RunError("no"); };
   EXPECT_THROW(search_samples(s, folder / "b.csv"), RunError);
   EXPECT_THROW(geometric_sizes(5, 4, 2), InputError);
   EXPECT_EQ(geometric_sizes(2, 9, 2), (std::vector<std::int64_t>{2, 4, 8, 9}));

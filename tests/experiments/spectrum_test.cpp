@@ -41,6 +41,23 @@ TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
   }
 }
 
+TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedParts) {
+  const auto config = read_spectrum_config({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test");
+  const auto whole = spectrum_study(config);
+  EXPECT_FALSE(whole.interrupted);
+  // Asked before each sample's kernel and before its eigenvalues.
+  for (int parts = 0; parts < 4; ++parts) {
+    int asked = 0;
+    const auto cut = spectrum_study(config, [&] { return ++asked > parts; });
+    EXPECT_TRUE(cut.interrupted);
+    EXPECT_EQ(cut.theory.lambda, whole.theory.lambda);
+    EXPECT_EQ(cut.empirical.has_value(), parts >= 2);
+    EXPECT_FALSE(cut.training.has_value());
+    EXPECT_EQ(spectrum_figure(cut).panels.size(), 4u);
+    EXPECT_NO_THROW(spectrum_claims(cut));
+  }
+}
+
 TEST(Spectrum, VanishingCoefficientsAreFoundAndSaid) {
   const auto even = study({{"activation", {{"name", "sigmoid"}}}, {"dimension", 30}, {"max_degree", 6}, {"degree", 2}});
   EXPECT_EQ(even.eta_zero, (std::vector<int>{1, 3, 5}));

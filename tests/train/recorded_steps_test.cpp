@@ -29,7 +29,7 @@ struct Fitted {
 };
 
 /// A run by the fused kernels, emulated; recorded or not.
-Fitted fit(bool recorded, TrainerOptions options, const Term& term) {
+Fitted fit(bool recorded, TrainerOptions options, const Term& term, const Loss& loss = square_loss()) {
   const auto data = sphere_data({.dimension = 6, .samples = 20, .test_samples = 10, .seed = 1},
                                 figure1_target(6, InputLaw::sphere, 1));
   Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
@@ -43,7 +43,7 @@ Fitted fit(bool recorded, TrainerOptions options, const Term& term) {
     if (!recorded) return nullptr;
     return std::make_unique<Repeated>(work, out.plays);
   };
-  out.result = Trainer(model, square_loss() + term, options).fit(data);
+  out.result = Trainer(model, loss + term, options).fit(data);
   out.w = network->w.detach().clone();
   return out;
 }
@@ -83,6 +83,31 @@ TEST(RecordedSteps, AUsersTermIsNeverRecorded) {
   const auto run = fit(true, {.learning_rate = 0.1, .steps = 12},
                        0.1 * regularizer("l1", [](const torch::Tensor& w) { return w.abs().mean(); }));
   EXPECT_EQ(run.plays, 0);
+}
+
+TEST(RecordedSteps, AUsersTermOrLossUnderThePapersNameIsTrainedWithItsOwnFormula) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  // Both change from step to step: a recording would repeat one step's formula.
+  const TrainerOptions options{.learning_rate = 0.1, .steps = 12};
+  const auto term = [](const char* name) {
+    return 0.1 * vector_regularizer(name, [](const TermInputs& in) {
+      return (1.0 + static_cast<double>(in.step)) * in.f_linear().abs().mean();
+    });
+  };
+  const auto loss = [](const char* name) {
+    return Loss{name, [calls = std::make_shared<int>(0)](const torch::Tensor& f, const torch::Tensor& y) {
+                  return (1 + 0.1 * ++*calls) * (f - y).square().mean();
+                }};
+  };
+  const auto own = fit(true, options, term("own")), named = fit(true, options, term("R3"));
+  EXPECT_EQ(named.plays, 0);
+  EXPECT_TRUE(identical(named.w, own.w));
+  EXPECT_FALSE(identical(named.w, fit(true, options, 0.0 * term("R3")).w)) << "the term did nothing: nothing was tested";
+  const auto own_loss = fit(true, options, 0.0 * R4(), loss("own")), named_loss = fit(true, options, 0.0 * R4(), loss("square"));
+  EXPECT_EQ(named_loss.plays, 0);
+  EXPECT_TRUE(identical(named_loss.w, own_loss.w));
 }
 
 }  // namespace
