@@ -29,7 +29,7 @@ void expect_understood(const Stage& stage, const std::string& preset) {
   auto arguments = stage_arguments(stage, config, "/nowhere");
   const auto help = entk({stage.command[0], "--help"}).output;
   for (const auto& word : arguments) {
-    if (word.rfind("--", 0) == 0) EXPECT_THAT(help, HasSubstr(word));
+    if (word.rfind("--", 0) == 0) { EXPECT_THAT(help, HasSubstr(word)); }
   }
   EXPECT_EQ(help.find("--resume") != std::string::npos, stage.resumes) << stage.name;
   if (help.find("--print-config") == std::string::npos) return;

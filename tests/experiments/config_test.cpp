@@ -120,7 +120,7 @@ std::int64_t peak_of_training(const RunConfig& config, std::int64_t& estimate) {
 
 TEST(Memory, TheEstimateIsWithinAFifthOfTheMeasuredPeak) {
   RunConfig tables;
-  tables.data = {.source = "sphere", .dimension = 20, .samples = 2000, .test_samples = 100};
+  tables.data = {.source = "sphere", .dimension = 20, .samples = 2000, .test_samples = 100, .file = {}};
   tables.model.width = 8000;
   tables.projector.source = "none";
   tables.train.steps = 1;

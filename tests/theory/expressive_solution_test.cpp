@@ -111,7 +111,7 @@ TEST(LinearSolution, IsTheLeastSquaresFitInTheSpanOfTheLowDegrees) {
     const auto g = std::get<0>(torch::linalg_lstsq(table, f.unsqueeze(1), {}, "gelsd"));
     EXPECT_TRUE(close(phi.mv(w.flatten()), table.mm(g).squeeze(1), 1e-8)) << rank;
     const double residual = mean_square(phi.mv(w.flatten()) - f);
-    if (rank > d + 1) EXPECT_LT(residual, 0.05 * mean_square(f));  // f has degree 2
+    if (rank > d + 1) { EXPECT_LT(residual, 0.05 * mean_square(f)); }  // f has degree 2
   }
   EXPECT_THROW(linear_solution(HarmonicProjector::make(network, d + 1), x.narrow(0, 0, d), f.narrow(0, 0, d)), InputError);
 }

@@ -143,7 +143,7 @@ TEST(Lanczos, TheFailureProbabilityBoundsWhatHappens) {
         bound = std::max(bound, lanczos_failure_probability(size, k, r.smallest, r.largest, gamma));
       }
     }
-    if (missed > 0) EXPECT_GE(bound * trials * 2, missed) << k;
+    if (missed > 0) { EXPECT_GE(bound * trials * 2, missed) << k; }
   }
   EXPECT_EQ(lanczos_failure_probability(100, 10, -1, 1, 0.5), 1.0) << "below −γ there is nothing to certify";
   // 2·1.648·√100·e^(−√ε·199), q = 0.5/1.5, ε = q/(1 + 2q) = 1/5.
