@@ -205,6 +205,17 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   EXPECT_TRUE(says(other, "has the data file changed?"));
 }
 
+TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
+  using testing::operator+;
+  const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8", "--set", "train.steps=20", "--set", "search.most=2",
+                       "--set", "train.test_samples=20", "--seeds", "1"};
+  ASSERT_TRUE(exits_with(entk(Words{"figure2", "--out", "run", "--threads", "1"} + sizes, folder.path()), 0));
+  EXPECT_TRUE(exits_with(entk({"figure2", "--resume", "run", "--threads", "2"}, folder.path()), 0));
+  const auto refused = entk({"figure2", "--resume", "run", "--threads", "2", "--set", "train.steps=21"}, folder.path());
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "a resumed study may change threads alone; this one changes train.steps\n"));
+}
+
 TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
   const auto begun = [&] { return std::filesystem::exists(folder / "run/status.json"); };
   EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"}, SIGINT, begun), 130);
