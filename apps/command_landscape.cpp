@@ -28,6 +28,7 @@ ExitCode landscape_command(Options o, const std::string& command_line) {
   if (!std::filesystem::exists(o.study.input)) {
     throw InputError(fmt::format("'{}' is neither a run's folder nor a checkpoint", o.study.input.string()));
   }
+  const auto point = read_landscape_point(o.study);
   CommonOptions common;
   common.out = o.out;
   const auto folder = open_folder(common, "landscape");
@@ -42,7 +43,7 @@ ExitCode landscape_command(Options o, const std::string& command_line) {
   };
   LandscapeStudy study;
   try {
-    study = study_landscape(o.study);
+    study = study_landscape(point, o.study);
   } catch (const std::exception& e) {
     folder.set_status(RunState::failed, 0, e.what());
     throw;

@@ -166,8 +166,11 @@ RunFolder open_study(const CommonOptions& o, const std::string& command, const n
   auto folder = open_folder(o, command);
   if (!o.resume.empty()) {
     const auto before = folder.file("config.json");
-    if (const auto paths = differing_paths(load_json(before), config); !paths.empty()) {
-      throw InputError(fmt::format("{}: a resumed study keeps its configuration; this one changes {}", before.string(),
+    auto paths = differing_paths(load_json(before), config);
+    // Results have the same bits for every number of threads.
+    std::erase_if(paths, [](const std::string& path) { return path == "threads" || path.ends_with(".threads"); });
+    if (!paths.empty()) {
+      throw InputError(fmt::format("{}: a resumed study may change threads alone; this one changes {}", before.string(),
                                    fmt::join(paths, ", ")));
     }
   } else {

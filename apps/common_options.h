@@ -49,7 +49,7 @@ Resolved resolve(const CommonOptions& options, const Presets& presets);
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
 /// The folder of a study with a configuration of its own: a new one gets config.json, command.txt and
-/// environment.json, and status `running`. @throws InputError if a resumed one has another configuration.
+/// environment.json, and status `running`. @throws InputError if a resumed one has another configuration, `threads` apart.
 RunFolder open_study(const CommonOptions& options, const std::string& command, const nlohmann::json& config,
                      const std::string& command_line);
 

@@ -23,7 +23,7 @@ enum class Purpose : std::uint32_t {
   target_directions = 7,   ///< β_i
   noise = 8,               ///< Ξ_t of (21), keyed by step and entry
   fresh_inputs = 9,        ///< fresh unlabeled points, keyed by step
-  signs = 10,              ///< random signs S, keyed by step
+  signs = 10,              ///< random signs S of a training step, keyed by step
   minibatch = 11,
   displacement = 12,       ///< a small random start W(0)
   lanczos_start = 13,
@@ -33,6 +33,7 @@ enum class Purpose : std::uint32_t {
   probe = 17,              ///< points for checks and examples
   relu_weights = 18,       ///< Figure 2's network
   convolution = 19,        ///< Appendix G's network
+  theory_signs = 20,       ///< random signs S of W_L + S W_Q, keyed by draw
 };
 
 using Words = std::array<std::uint32_t, 4>;

@@ -171,20 +171,27 @@ void describe_results(LandscapeStudy& s, const RunConfig& config) {
 
 }  // namespace
 
-LandscapeStudy study_landscape(const LandscapeStudyOptions& o) {
-  LandscapeStudy s;
-  auto [tensors, config] = load(o, s.notices);
+LandscapePoint read_landscape_point(const LandscapeStudyOptions& o) {
+  std::vector<std::string> notices;
+  const auto [tensors, config] = load(o, notices);
   const auto file = o.input.string();
   const auto device = pick_device(o.device);
-  const auto p = make_problem(config, device);
+  auto p = make_problem(config, device);
   check_same(file, "X", tensors.at("X"), p.data.train.x);
   check_same(file, "y", tensors.at("y"), p.data.train.y);
   check_same(file, "W0", tensors.at("W0"), p.w0);
   check_same(file, "a", tensors.at("a"), p.a);
-  s.config = to_json(p.config);
-  s.notices.insert(s.notices.end(), p.notices.begin(), p.notices.end());
-  const auto model = make_model(p);
+  notices.insert(notices.end(), p.notices.begin(), p.notices.end());
   const auto w = tensors.at("W").to(device, p.w0.scalar_type()).contiguous();
+  return {std::move(p), w, std::move(notices)};
+}
+
+LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudyOptions& o) {
+  const auto& [p, w, notices] = point;
+  LandscapeStudy s;
+  s.config = to_json(p.config);
+  s.notices = notices;
+  const auto model = make_model(p);
   const BoundObjective bound(model, make_objective(p, model, p.config.lambda, p.config.loss), p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
   const ObjectiveHessian hessian(bound, w);

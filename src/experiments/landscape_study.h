@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "entk/experiments/claims.h"
+#include "entk/experiments/problem.h"
 #include "entk/report/table.h"
 #include "entk/theory/landscape.h"
 
@@ -20,6 +21,17 @@ struct LandscapeStudyOptions {
   int draws = 20;                          ///< of S for (31); 0: no Lemma 3
 };
 
+/// A checkpoint's W, and everything made again from the configuration beside it, in another floating type
+/// if asked for.
+struct LandscapePoint {
+  Problem problem;
+  at::Tensor w;                            ///< m×d
+  std::vector<std::string> notices;
+};
+/// @throws InputError for what is no checkpoint, or one whose X, y, W0 or a is not what its configuration
+/// gives.
+LandscapePoint read_landscape_point(const LandscapeStudyOptions& options);
+
 struct LandscapeStudy {
   nlohmann::json config;                   ///< the run's, as it was read here
   Landscape landscape;
@@ -30,10 +42,8 @@ struct LandscapeStudy {
   std::vector<Claim> claims;
 };
 
-/// Everything is made again from the configuration in the checkpoint, in another floating type if asked
-/// for; W comes from the checkpoint. @throws InputError for a checkpoint whose X, y, W0 or a is not what
-/// its configuration gives, and what ObjectiveHessian and landscape throw.
-LandscapeStudy study_landscape(const LandscapeStudyOptions& options);
+/// @throws what ObjectiveHessian and landscape throw.
+LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudyOptions& options);
 
 /// landscape.json, direction.pt (`direction`: the unit Ritz vector, m×d), results.csv,
 /// results.md, claims.json and report.html. @throws SaveError

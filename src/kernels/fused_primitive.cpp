@@ -189,10 +189,14 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     return tables;
   }
 
-  at::Tensor packed(const at::Tensor& w) const {
+  at::Tensor new_packed() const { return at::empty({layout_.tiles, tile_columns, layout_.features}, x_.options()); }
+  void pack(const at::Tensor& w, const at::Tensor& weights) const {
     const at::Tensor from = w.contiguous();
-    at::Tensor weights = at::empty({layout_.tiles, tile_columns, layout_.features}, x_.options());
     launcher_->pack({layout_, data(from), mutable_data(weights)});
+  }
+  at::Tensor packed(const at::Tensor& w) const {
+    at::Tensor weights = new_packed();
+    pack(w, weights);
     return weights;
   }
 
@@ -208,9 +212,13 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
                      mutable_data(gradients)});
   }
 
-  at::Tensor reduced(const at::Tensor& sums) const {
-    at::Tensor out = at::empty({orders_, layout_.samples}, x_.options());
+  at::Tensor new_terms() const { return at::empty({orders_, layout_.samples}, x_.options()); }
+  void reduce(const at::Tensor& sums, const at::Tensor& out) const {
     launcher_->reduce({layout_, data(sums), mutable_data(out), true});
+  }
+  at::Tensor reduced(const at::Tensor& sums) const {
+    at::Tensor out = new_terms();
+    reduce(sums, out);
     return out;
   }
 
@@ -233,19 +241,25 @@ class FusedStepper final : public RecordableStepper {
  public:
   FusedStepper(std::shared_ptr<const FusedPrimitive> primitive, const at::Tensor& w)
       : owner_(std::move(primitive)), p_(*owner_), space_(p_.workspace(!p_.keeps(), false, true)) {
-    const at::NoGradGuard no_grad;
-    const SerialTorch serial;
-    weights_ = p_.packed(w);
+    weights_ = p_.new_packed();
     sums_ = p_.new_sums();
     if (p_.keeps()) z_ = p_.new_z(p_.layout_.tiles);
     state_ = at::empty({static_cast<std::int64_t>(sizeof(StepState) / sizeof(float))}, p_.x_.options());
-    p_.for_groups(space_, [&](TileRange range) {
-      p_.forward(range, weights_, p_.tables_of(range, space_), kept_z(range), sums_);
-    });
-    terms_ = p_.reduced(sums_);
+    terms_ = p_.new_terms();
+    restart(w);
   }
 
   at::Tensor terms() const override { return terms_; }
+
+  void restart(const at::Tensor& w) override {
+    const at::NoGradGuard no_grad;
+    const SerialTorch serial;
+    p_.pack(w, weights_);
+    p_.for_groups(space_, [&](TileRange range) {
+      p_.forward(range, weights_, p_.tables_of(range, space_), kept_z(range), sums_);
+    });
+    p_.reduce(sums_, terms_);
+  }
 
   void prepare(const Update& update) override {
     StepState state;
@@ -275,7 +289,7 @@ class FusedStepper final : public RecordableStepper {
                             nullptr, mutable_data(w), mutable_data(weights_)});
       p_.forward(range, weights_, tables, kept_z(range), sums_);
     });
-    p_.launcher_->reduce({p_.layout_, data(sums_), mutable_data(terms_), true});
+    p_.reduce(sums_, terms_);
   }
 
  private:

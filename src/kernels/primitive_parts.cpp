@@ -20,6 +20,7 @@ class PlainStepper final : public Stepper {
     if (update.extra.defined()) gradient += update.extra;
     if (update.noise) gradient += noise_like(w, *update.noise);
     w.sub_(gradient, update.learning_rate);
+    if (update.signs.defined()) w.mul_(update.signs.unsqueeze(1));
     terms_ = primitive_->terms(w);
   }
 

@@ -37,11 +37,12 @@ struct PrimitiveOptions {
   std::optional<kernels::Isa> isa{};          ///< CPU only; the selected one by default
 };
 
-/// One step of perturbed gradient descent (21): W ← W − η (∂D/∂W + E + Ξ).
+/// One step of perturbed gradient descent (21): W ← S (W − η (∂D/∂W + E + Ξ)).
 struct Update {
   double learning_rate = 1.0;
   at::Tensor extra{};                         ///< E: m×d, or undefined
   std::optional<kernels::NoiseCode> noise{};  ///< Ξ
+  at::Tensor signs{};                         ///< diagonal of S: m entries ±1 of W's type, or undefined: S = I
 };
 
 /// Takes steps and holds what is kept between them.

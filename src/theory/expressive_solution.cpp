@@ -103,7 +103,7 @@ double quadratic_solution_norm(const SparsePart& sparse, const SigmaSpectrum& sp
 }
 
 at::Tensor random_signs(std::int64_t width, std::uint64_t seed, std::uint32_t draw) {
-  return random_signs(width, RandomStream(Purpose::signs, seed, draw));
+  return random_signs(width, RandomStream(Purpose::theory_signs, seed, draw));
 }
 
 }  // namespace entk

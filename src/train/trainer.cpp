@@ -170,8 +170,8 @@ class Run {
   void take_step(std::int64_t step, const Evaluation& evaluation) {
     Update update = update_at(step);
     update.extra = evaluation.extra;
+    if (options_.random_signs) update.signs = signs_at(step);
     stepper_->step(w_, evaluation.cotangents, update);
-    if (options_.random_signs) draw_signs(static_cast<std::uint32_t>(step));
     ++steps_since_record_;
   }
 
@@ -204,13 +204,11 @@ class Run {
     return true;
   }
 
-  /// W ← S W. The next step is descent at S W, whose gradient in W is S times that in S W: descent on W
-  /// under S and descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
-  void draw_signs(std::uint32_t step) {
-    const at::NoGradGuard no_grad;
-    const auto signs = random_signs(w_.size(0), RandomStream(Purpose::signs, options_.seed, step));
-    w_.mul_(signs.unsqueeze(1).to(w_.options()));
-    stepper_ = bound_.primitive()->stepper(w_);
+  /// S of W ← S W after a step. The next step is descent at S W, whose gradient in W is S times that in
+  /// S W: descent on W under S and descent on S W itself are the same, and fresh signs times fresh signs
+  /// are fresh signs.
+  at::Tensor signs_at(std::int64_t step) const {
+    return random_signs(w_.size(0), RandomStream(Purpose::signs, options_.seed, static_cast<std::uint32_t>(step))).to(w_.options());
   }
 
   Record measure(std::int64_t step, const Evaluation& evaluation) {

@@ -4,6 +4,7 @@
 #include "entk/experiments/run.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
 namespace entk {
@@ -202,6 +203,48 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   const auto other = resume("own", {});
   EXPECT_TRUE(exits_with(other, 2));
   EXPECT_TRUE(says(other, "has the data file changed?"));
+}
+
+TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
+  using testing::operator+;
+  const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8", "--set", "train.steps=20", "--set", "search.most=2",
+                       "--set", "train.test_samples=20", "--seeds", "1"};
+  ASSERT_TRUE(exits_with(entk(Words{"figure2", "--out", "run", "--threads", "1"} + sizes, folder.path()), 0));
+  EXPECT_TRUE(exits_with(entk({"figure2", "--resume", "run", "--threads", "2"}, folder.path()), 0));
+  const auto refused = entk({"figure2", "--resume", "run", "--threads", "2", "--set", "train.steps=21"}, folder.path());
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "a resumed study may change threads alone; this one changes train.steps\n"));
+}
+
+TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
+  const auto begun = [&] { return std::filesystem::exists(folder / "run/status.json"); };
+  EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"}, SIGINT, begun), 130);
+  EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
+  const auto values = load_json(folder / "run/spectrum.json");
+  EXPECT_TRUE(values.contains("lambda"));
+  EXPECT_FALSE(values.contains("features"));
+  ASSERT_TRUE(exits_with(entk({"spectrum", "--quiet", "--resume", "run", "--threads", "1"}, folder.path()), 0));
+  EXPECT_EQ(read_status(folder / "run").state, RunState::done);
+  EXPECT_TRUE(load_json(folder / "run/spectrum.json").contains("features"));
+}
+
+TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
+  using testing::operator+;
+  testing::write_text(folder / "text.pt", "no checkpoint");
+  write_pt(folder / "other.pt", {{"X", torch::randn({20, 4})}});
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(2)}), folder.path()), 0));
+  const std::vector<std::pair<Words, std::string>> cases = {
+      {{"text.pt"}, "text.pt"},
+      {{"other.pt"}, "other.pt: expected a checkpoint of entk train; it has no entry 'W0'"},
+      {{"none.pt"}, "'none.pt' is neither a run's folder nor a checkpoint"},
+      {{"run", "--set", "seed=77"}, "run: its X is not what its configuration gives"},
+      {{"run", "--device", "gpu"}, "device"}};
+  for (const auto& [words, message] : cases) {
+    const auto result = entk(Words{"landscape", "--out", "out"} + words, folder.path());
+    EXPECT_TRUE(exits_with(result, 2)) << message;
+    EXPECT_TRUE(says(result, message));
+    EXPECT_FALSE(std::filesystem::exists(folder / "out")) << message;
+  }
 }
 
 TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {

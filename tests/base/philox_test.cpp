@@ -74,6 +74,7 @@ TEST(Philox, PurposesSeedsAndStepsDoNotShareNumbers) {
   EXPECT_NE(a.block(0), b.block(0));
   EXPECT_NE(a.block(0), c.block(0));
   EXPECT_NE(a.block(0), d.block(0));
+  EXPECT_NE(b.block(0), RandomStream(Purpose::theory_signs, 1, 0).block(0)) << "Theorem 2's signs are not those of a training step";
 }
 
 TEST(Philox, SignsAreBalanced) {

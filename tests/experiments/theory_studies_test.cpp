@@ -86,7 +86,8 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   LandscapeStudyOptions options;
   options.input = run.path();
   options.landscape.gamma = 1e-3;
-  const auto study = study_landscape(options);
+  const auto take = [&] { return study_landscape(read_landscape_point(options), options); };
+  const auto study = take();
   EXPECT_EQ(study.landscape.verdict, StationaryVerdict::not_sosp);
   EXPECT_EQ(study.landscape.gradient_norm, 0);
   ASSERT_TRUE(study.lemma.has_value());
@@ -98,9 +99,9 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   EXPECT_EQ(read_claims(folder.path()).size(), 2u);
 
   options.input = run.path() / "checkpoint.pt";
-  EXPECT_EQ(study_landscape(options).landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
+  EXPECT_EQ(take().landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
   options.set = {"seed=2"};
-  EXPECT_NE(message([&] { study_landscape(options); }).find("its X is not what its configuration gives"), std::string::npos);
+  EXPECT_NE(message([&] { read_landscape_point(options); }).find("its X is not what its configuration gives"), std::string::npos);
 }
 
 TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {

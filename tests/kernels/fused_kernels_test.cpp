@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "tests/support/emulated_device.h"
@@ -150,9 +151,14 @@ TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
       EXPECT_TRUE(identical(stepper->terms(), primitive->terms(w)));
       const void* address = stepper->terms().data_ptr();
       for (std::uint32_t step = 0; step < 2; ++step) {
-        const Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{3} << 33, step, 0.5}};
+        Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{3} << 33, step, 0.5}};
         const auto noise = kernels::noise_like(want, *update.noise);
         want -= 0.1 * (p.reference_pull_back(want) + p.v.to(torch::kFloat64) + noise);
+        if (step > 0) {
+          const auto signs = random_signs(66, RandomStream(Purpose::signs, 4, step));
+          update.signs = signs.to(w.options());
+          want *= signs.unsqueeze(1);
+        }
         stepper->step(w, p.g, update);
         ASSERT_TRUE(close(w, want, 3e-6));
         ASSERT_TRUE(close(stepper->terms(), p.reference_terms(want), 3e-6));

@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
+#include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "entk/kernels/taylor_function.h"
@@ -200,9 +201,13 @@ TEST(TaylorPrimitive, StepperTakesTheStepsOfTheUpdateRule) {
         const auto stepper = primitive->stepper(w);
         EXPECT_TRUE(close(stepper->terms(), primitive->terms(w), double_tolerance));
         for (std::uint32_t step = 0; step < 3; ++step) {
-          const Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{3, step, 0.5}};
+          Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{3, step, 0.5}};
           const auto noise = kernels::noise_like(w, *update.noise);
           want -= 0.1 * (reference_pull_back(p.x, p.w0, p.a, shifted_sigmoid(), want, g) + p.v + noise);
+          if (step > 0) {
+            update.signs = random_signs(134, RandomStream(Purpose::signs, 4, step));
+            want *= update.signs.unsqueeze(1);
+          }
           stepper->step(w, g, update);
           ASSERT_TRUE(close(w, want, double_tolerance));
           ASSERT_TRUE(close(stepper->terms(),
