@@ -203,6 +203,8 @@ Table spectrum_table(const SpectrumResult& r) {
 
 Figure spectrum_figure(const SpectrumResult& r) {
   const auto& t = r.theory;
+  // NaN where λ_l is only rounding: the coefficients that make it vanish.
+  const auto shown = [&t](int l) { return t.trace_part[l] > 1e-22 * t.trace ? t.lambda[l] : NAN; };
   Figure figure;
   figure.columns = 2;
   figure.caption = fmt::format("Spectrum of Sigma, d = {}", r.config.dimension);
@@ -214,7 +216,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
       shares{.label = rich_text("B {/:Italic λ}_l / tr Σ"), .style = SeriesStyle::line_points};
   for (int l = 0; l <= t.max_degree(); ++l) {
     for (auto* s : {&theory, &counts, &shares}) s->x.push_back(l);
-    theory.y.push_back(t.lambda[l]), counts.y.push_back(t.multiplicity[l]), shares.y.push_back(t.trace_part[l] / t.trace);
+    theory.y.push_back(shown(l)), counts.y.push_back(t.multiplicity[l]);
+    shares.y.push_back(std::isfinite(shown(l)) ? t.trace_part[l] / t.trace : NAN);
   }
   by_degree.series.push_back(theory);
   if (r.empirical) {
@@ -236,7 +239,7 @@ Figure spectrum_figure(const SpectrumResult& r) {
   std::vector<Series> parts{{.label = "Q1"}, {.label = "Q2"}, {.label = "Q3 and beyond"}};
   double first = 1;
   for (const int l : t.order) {
-    if (!(t.lambda[l] > 0) || first > end) break;
+    if (!(shown(l) > 0) || first > end) break;
     auto& s = parts[l <= r.config.degree ? 0 : l <= 2 * r.config.degree ? 1 : 2];
     const double last = std::min(end, first + t.multiplicity[l] - 1);
     s.x.insert(s.x.end(), {first, last, last});
@@ -267,7 +270,7 @@ Figure spectrum_figure(const SpectrumResult& r) {
   Panel gaps{.title = "Ratio to the next degree", .x = {.label = "degree l"}, .y = {.logarithmic = true}};
   Series ratios{.label = rich_text("{/:Italic λ}_l / {/:Italic λ}_{l+1}"), .style = SeriesStyle::line_points};
   for (int l = 0; l < t.max_degree(); ++l) {
-    ratios.x.push_back(l), ratios.y.push_back(t.lambda[l + 1] > 0 ? t.lambda[l] / t.lambda[l + 1] : NAN);
+    ratios.x.push_back(l), ratios.y.push_back(shown(l) / shown(l + 1));
   }
   gaps.series = {ratios};
   figure.panels = {by_degree, multiplicities, gaps, by_index};  // the last above its legend
