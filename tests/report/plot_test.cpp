@@ -224,6 +224,12 @@ TEST(Figure, DataHoldsEveryValueAsGiven) {
             "0.1 0.3333333333333333 -inf 1\n2 nan 1 2\n");
 }
 
+TEST(Figure, SeventyDecadesAreDrawnAtOnce) {
+  const Figure figure = one_series({.label = "s", .x = {0, 1}, .y = {1e-34, 1e35}}, true);
+  // Without a start for its ticks, gnuplot counts up to them.
+  EXPECT_NE(plot::script_text("fig", figure).find("set ytics 1e-32,100000000;"), std::string::npos);
+}
+
 TEST(Figure, ABandIsDrawnInPiecesAroundAGap) {
   const Figure figure = one_series({.label = "s",
                                     .x = {0, 1, 2, 3, 4, 5},
