@@ -48,8 +48,8 @@ struct TrainerOptions {
   std::int64_t start_step = 0;               ///< steps that W has already taken
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};
-  /// On CUDA a step of the paper's own losses and regularizers is recorded once and played again. A
-  /// user's term may do something else at every step, which a recording would freeze: never recorded.
+  /// On CUDA a step whose loss and terms are all `recordable`, as the paper's own are, is recorded once
+  /// and played again.
   GraphRecorder graphs = record_graph;
 
   /// Called at every record; false stops the run after it.
