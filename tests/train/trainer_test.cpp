@@ -332,7 +332,7 @@ TEST(Trainer, OptionsOutOfRangeAreNamed) {
 TEST(Schedule, RatesAndRecordStepsDoNotDependOnTheLengthOfTheRun) {
   EXPECT_EQ(learning_rate_at({}, 0.5, 12345), 0.5);
   EXPECT_NEAR(learning_rate_at({ScheduleKind::cosine, 100}, 1.0, 50), 0.5, 1e-15);
-  EXPECT_NEAR(learning_rate_at({ScheduleKind::cosine, 100}, 1.0, 500), 0.0, 1e-15);
+  EXPECT_NEAR(learning_rate_at({ScheduleKind::cosine, 100}, 1.0, 470), 0.0, 1e-15);  // where cos(π t/horizon) is not −1
   EXPECT_NEAR(learning_rate_at({ScheduleKind::decay, 100}, 1.0, 100), 0.5, 1e-15);
   std::vector<std::int64_t> steps;
   for (std::int64_t step = 0; step <= 20000; ++step) {
