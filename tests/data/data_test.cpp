@@ -105,6 +105,20 @@ TEST(Targets, Figure2sPartsHaveUnitSecondMomentsWhereItSaysSo) {
   EXPECT_TRUE(identical(figure2_target(50, false, 1).value(x), figure2_target(50, true, 1).value(x)));
 }
 
+TEST(Targets, ARandomLowDegreePartHasAsMuchOfDegreeTwoAsOfDegreeOne) {
+  const auto x = draw_inputs(InputLaw::gaussian, 2000, 40, Purpose::probe, 7);
+  double sum = 0;
+  const int seeds = 10;
+  for (int seed = 1; seed <= seeds; ++seed) {
+    const auto f = low_degree_plus_sparse({.dimension = 40, .law = InputLaw::gaussian, .degree = 2, .alphas = {},
+                                           .seed = static_cast<std::uint64_t>(seed)});
+    const auto at_x = f.value(x), opposite = f.value(-x);
+    sum += std::log((at_x + opposite).var().item<double>() / (at_x - opposite).square().mean().item<double>()) / seeds;
+  }
+  // ‖b‖² of 40 coefficients is within √(2/40) of 1, over ten seeds within a tenth.
+  EXPECT_NEAR(sum, 0, 0.3);
+}
+
 TEST(Targets, TheirSecondMomentsAreThoseOfTheirFormulas) {
   for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
     for (const auto& target : {figure1_target(10, law, 2), figure1_text_target(10, law, 2)}) {
