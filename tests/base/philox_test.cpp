@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
+#include <regex>
+#include <sstream>
 
 namespace entk {
 namespace {
@@ -75,6 +78,22 @@ TEST(Philox, PurposesSeedsAndStepsDoNotShareNumbers) {
   EXPECT_NE(a.block(0), c.block(0));
   EXPECT_NE(a.block(0), d.block(0));
   EXPECT_NE(b.block(0), RandomStream(Purpose::theory_signs, 1, 0).block(0)) << "Theorem 2's signs are not those of a training step";
+}
+
+// A number taken twice would make two streams one; one moved would change what files mean.
+TEST(Philox, PurposesAreNumberedFromOneInTheirOrder) {
+  std::stringstream text;
+  text << std::ifstream(ENTK_SOURCE_DIR "/src/base/philox.h").rdbuf();
+  const std::string header = text.str(), begin = "enum class Purpose";
+  ASSERT_NE(header.find(begin), std::string::npos);
+  const auto first = header.find(begin), last = header.find("};", first);
+  const std::string purposes = header.substr(first, last - first);
+  const std::regex one(R"(\n  (\w+)( = (\d+))?,)");
+  int count = 0;
+  for (auto i = std::sregex_iterator(purposes.begin(), purposes.end(), one); i != std::sregex_iterator(); ++i) {
+    EXPECT_EQ((*i)[3], std::to_string(++count)) << (*i)[1];
+  }
+  EXPECT_GE(count, 19);
 }
 
 TEST(Philox, SignsAreBalanced) {

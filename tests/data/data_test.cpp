@@ -29,6 +29,28 @@ double mean_square(const Target& target, InputLaw law, std::int64_t d) {
   return target.value(draw_inputs(law, samples, d, Purpose::probe, 7)).square().mean().item<double>();
 }
 
+/// Points of R³ and weights, exact under the law for polynomials of degree at most 5.
+struct Rule {
+  at::Tensor x, weights;
+  double mean_square(const at::Tensor& values) const { return (weights * values.square()).sum().item<double>(); }
+};
+Rule rule(InputLaw law) {
+  if (law == InputLaw::sphere) {  // an icosahedron's corners
+    std::vector<double> x;
+    const double golden = (1 + std::sqrt(5.0)) / 2, scale = std::sqrt(3.0 / (1 + golden * golden));
+    for (const double a : {-scale, scale}) {
+      for (const double b : {-scale * golden, scale * golden}) x.insert(x.end(), {0, a, b, a, b, 0, b, 0, a});
+    }
+    return {at::tensor(x, at::kDouble).view({12, 3}), at::full({12}, 1.0 / 12, at::kDouble)};
+  }
+  // Four Gauss–Hermite nodes an axis: exact to degree 7 in each.
+  const double root = std::sqrt(6.0), near = std::sqrt(3 - root), far = std::sqrt(3 + root);
+  const auto nodes = at::tensor({-far, -near, near, far}, at::kDouble);
+  const auto w = at::tensor({3 - root, 3 + root, 3 + root, 3 - root}, at::kDouble) / 12;
+  const auto all = [](const at::Tensor& t) { return at::cartesian_prod({t, t, t}); };
+  return {all(nodes), all(w).prod(1)};
+}
+
 TEST(Inputs, LieOnTheSphereOfRadiusRootDAndAreUncorrelated) {
   const auto x = draw_inputs(InputLaw::sphere, samples, 6, Purpose::probe, 1);
   EXPECT_EQ(x.scalar_type(), at::kDouble);
@@ -57,6 +79,44 @@ TEST(DataSet, TrainingTestAndUnlabeledInputsShareNoRowAndSeedsDiffer) {
   EXPECT_GT((at::cdist(all, all) + 10 * at::eye(200, at::kDouble)).min().item<double>(), 1e-3);
   EXPECT_TRUE(identical(data.train.y, target.value(data.train.x)));
   EXPECT_TRUE(identical(data.test.y, target.value(data.test.x)));
+}
+
+TEST(Polynomials, SecondMomentsAreThoseOfExactRules) {
+  Polynomial dense, sparse;
+  dense.constant = 0.7;
+  dense.linear = {0.3, -1.1, 0.5};
+  dense.quadratic = at::tensor({0.9, -0.2, 0.4, 1.3, 0.6, -0.7, 0.1, 0.8, -0.3}, at::kDouble).view({3, 3});  // not symmetric
+  sparse.constant = -0.4;
+  sparse.monomials = {{1.5, {0, 0}}, {-0.8, {0, 1}}, {2.0, {2}}, {0.6, {2, 2}}};
+  for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
+    const auto r = rule(law);
+    for (const auto* p : {&dense, &sparse}) EXPECT_NEAR(p->second_moment(law, 3), r.mean_square((*p)(r.x)), 1e-13);
+    for (const auto& target : {figure1_target(3, law, 2), figure1_text_target(3, law, 2)}) {
+      EXPECT_NEAR(target.second_moment, r.mean_square(target.value(r.x)), 1e-13) << target.description;
+    }
+  }
+}
+
+TEST(Targets, Figure2sPartsHaveUnitSecondMomentsWhereItSaysSo) {
+  // Of degree 6 when squared; its two parts are uncorrelated.
+  const auto r = rule(InputLaw::gaussian);
+  EXPECT_NEAR(r.mean_square(figure2_target(3, true, 1).value(r.x)), 2, 1e-13);
+  const auto x = draw_inputs(InputLaw::gaussian, 20, 50, Purpose::probe, 1);
+  EXPECT_TRUE(identical(figure2_target(50, false, 1).value(x), figure2_target(50, true, 1).value(x)));
+}
+
+TEST(Targets, ARandomLowDegreePartHasAsMuchOfDegreeTwoAsOfDegreeOne) {
+  const auto x = draw_inputs(InputLaw::gaussian, 2000, 40, Purpose::probe, 7);
+  double sum = 0;
+  const int seeds = 10;
+  for (int seed = 1; seed <= seeds; ++seed) {
+    const auto f = low_degree_plus_sparse({.dimension = 40, .law = InputLaw::gaussian, .degree = 2, .alphas = {},
+                                           .seed = static_cast<std::uint64_t>(seed)});
+    const auto at_x = f.value(x), opposite = f.value(-x);
+    sum += std::log((at_x + opposite).var().item<double>() / (at_x - opposite).square().mean().item<double>()) / seeds;
+  }
+  // ‖b‖² of 40 coefficients is within √(2/40) of 1, over ten seeds within a tenth.
+  EXPECT_NEAR(sum, 0, 0.3);
 }
 
 TEST(Targets, TheirSecondMomentsAreThoseOfTheirFormulas) {

@@ -73,6 +73,41 @@ TEST(Figure1Claims, AnUnfinishedStudyHasNoVerdict) {
   EXPECT_EQ(verdicts(figure1_claims(sizes(100, 1000, 10000, 20000), curves, true)), std::vector(5, Verdict::not_run));
 }
 
+TEST(Figure1Claims, EachSaysTheValuesThatItIsAbout) {
+  const auto claims = figure1_claims(sizes(50, 354, 2000, 4000), {curve(0, 2e-3, 0.5, 0.3), curve(10, 4e-3, 0.14, 0.2)}, false);
+  EXPECT_EQ(claims[0].ours, "0.0020 at 0, 0.0040 at 10");
+  EXPECT_EQ(claims[1].ours, "0.50 at 0, 0.14 at 10");
+  EXPECT_EQ(claims[2].ours, "0.30 at 0, 0.20 at 10");
+  EXPECT_EQ(claims[3].ours, claims[1].ours);
+}
+
+TEST(Figure1, PlotAndTableShowEachQuantityInItsPlace) {
+  const auto study = read_study_config(preset("figure1-quick"), "test");
+  auto c = curve(10, 4e-3, 0.14, 0.2);
+  c.columns["step"] = {{0, 20000}};
+  const auto figure = figure1_plot(study, {c}, 100);
+  ASSERT_EQ(figure.panels.size(), 3u);
+  const std::vector<double> last = {0.2, 4e-3, 0.14};  // R3, training loss, test loss
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(figure.panels[i].series.at(0).y, (std::vector{last[i]})) << i;
+    EXPECT_NEAR(figure.panels[i].series[0].x.at(0), 2.1505, 1e-4) << "log_100(20000), step 0 left out";
+  }
+  const auto table = figure1_table(study, {c}, true);
+  ASSERT_EQ(table.rows.size(), 1u);
+  const auto& row = table.rows[0];
+  const auto number = [&](int column) { return std::get<double>(row.at(column).content); };
+  const auto measured = [&](int column) { return std::get<Uncertain>(row.at(column).content).value; };
+  EXPECT_EQ(number(0), 10);
+  EXPECT_EQ(number(1), 1);
+  EXPECT_EQ(table.columns[2].name, "training loss");
+  EXPECT_EQ(measured(2), 4e-3);
+  EXPECT_EQ(table.columns[3].name, "R3");
+  EXPECT_EQ(measured(3), 0.2);
+  EXPECT_EQ(table.columns[4].name, "test loss");
+  EXPECT_EQ(measured(4), 0.14);
+  EXPECT_EQ(number(5), 0.14) << "the paper's";
+}
+
 TEST(Figure1Claims, AreForStudiesThatAskFigure1sQuestion) {
   const auto asks = [](const char* changed) {
     auto json = preset("figure1-quick");

@@ -194,6 +194,8 @@ TEST(Landscape, TheSaddleIsRefutedAndACurvedBowlIsNot) {
   EXPECT_LE(bowl.failure_probability, 1e-6);
   EXPECT_NEAR(bowl.lanczos.rayleigh, 2 + saddle.lanczos.rayleigh, 0.05);
   EXPECT_NEAR(saddle.nu, std::pow(m, -0.5), 1e-15);
+  const BoundObjective bound(model, square_loss(), {x, y}, {});
+  EXPECT_NEAR(landscape(ObjectiveHessian(bound, zero), {m, d}, x.options(), {.max_iterations = 1}).gamma, std::pow(m, -0.75), 1e-15);
 }
 
 TEST(Landscape, LemmaThreesLeftSideIsTheExplicitOne) {
@@ -212,7 +214,9 @@ TEST(Landscape, LemmaThreesLeftSideIsTheExplicitOne) {
   for (const double f : forms) mean += f / 6;
   const double along = (hessian.gradient() * (s.w - 2 * solution_low + low)).sum().item<double>();
   EXPECT_NEAR(got.left_side, mean - along + 2 * hessian.value() - 2 * 0.7, 1e-8 * std::fabs(mean));
-  EXPECT_GT(got.standard_error, 0);
+  double squares = 0;
+  for (const double f : forms) squares += (f - mean) * (f - mean);
+  EXPECT_NEAR(got.standard_error, std::sqrt(squares / 5 / 6), 1e-8 * std::fabs(mean));
 }
 
 }  // namespace
