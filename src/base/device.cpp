@@ -40,7 +40,7 @@ c10::Device pick_device(const std::string& name) {
     }
     index = std::stoi(name.substr(5));
   }
-  if (!at::hasCUDA()) {
+  if (ENTK_TORCH_HAS_CUDA == 0) {
     throw InputError("device: '" + name +
                      "' asked for, but the LibTorch of this build is a CPU build; a build against a "
                      "CUDA wheel of torch has it (see README, CUDA)");
@@ -56,7 +56,7 @@ BuildInfo build_info() {
   cpu_set_t set;
   const int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   return {ENTK_VERSION, ENTK_GIT_REVISION, ENTK_GIT_DIRTY != 0,
-          TORCH_VERSION, ENTK_HAS_CUDA != 0, at::hasCUDA(), cuda_device_count(), cpu_model(),
+          TORCH_VERSION, ENTK_HAS_CUDA != 0, ENTK_TORCH_HAS_CUDA != 0, cuda_device_count(), cpu_model(),
           processors};
 }
 

@@ -101,6 +101,7 @@ TEST(HarmonicProjector, PopulationValuesAreTheIntegralsOverTheSphere) {
 // Population R1 and R2 within four standard errors of the means over `count` fresh points, `batch` at a time.
 void expect_population_values(std::int64_t d, std::int64_t m, const std::vector<std::int64_t>& ranks, std::int64_t count,
                               std::int64_t batch) {
+  const torch::NoGradGuard no_grad;
   const auto network = float64_network(d, m, Initialisation::symmetric);
   const auto w = random_matrix(m, d, 1);
   std::vector<torch::Tensor> parts;
