@@ -173,7 +173,7 @@ Table figure2_table(const Figure2Config& config, const Figure2Result& result) {
 Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
   Panel panel;
   panel.x = {"dimension d", true};
-  panel.y = {rich_text("samples {/:Italic n} to a test loss below " + format_number(config.search.threshold)), true};
+  panel.y = {rich_text(fmt::format("samples {{/:Italic n}} to a test loss below {}", config.search.threshold)), true};
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   const double from = static_cast<double>(*low), to = static_cast<double>(*high);
   Series found;
