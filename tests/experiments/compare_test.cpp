@@ -83,9 +83,10 @@ TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
   EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("low_lss"), std::string::npos);
 }
 
-SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)>& samples) {
+SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)>& samples,
+                         const std::vector<std::int64_t>& dimensions = {10, 20, 40}) {
   SampleSearchResult result;
-  for (const std::int64_t d : {10, 20, 40}) {
+  for (const std::int64_t d : dimensions) {
     for (const std::uint64_t seed : {1, 2}) {
       SmallestSamples f;
       f.dimension = d;
@@ -103,6 +104,26 @@ TEST(Complexity, TheExponentIsTheMeanOfTheSeedsFitsWithItsStandardError) {
   const auto exponent = sample_exponent(result);
   EXPECT_NEAR(exponent.value, 1.5, 1e-12);
   EXPECT_NEAR(exponent.deviation, 0.1, 1e-12);  // of two slopes 0.2 apart: 0.2/√2/√2
+}
+
+TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
+  auto config = read_complexity_config(preset("complexity-quick"), "test");  // NTK, QuadNTK, regularized
+  config.dimensions = {10, 20, 40, 80};
+  config.seeds = {1, 2};
+  const auto of_exponent = [](double exponent) {
+    return found([=](std::int64_t d, std::uint64_t) { return 3 * std::pow(d, exponent); }, {10, 20, 40, 80});
+  };
+  const auto verdicts = [&](double ntk, double quadntk, double joint) {
+    const TemporaryFolder folder;
+    write_complexity_results(folder.path(), config, {{of_exponent(ntk), of_exponent(quadntk), of_exponent(joint)}, false});
+    std::vector<Verdict> all;
+    for (const auto& claim : read_claims(folder.path())) all.push_back(claim.verdict);
+    return all;
+  };
+  constexpr auto held = Verdict::held, failed = Verdict::did_not_hold;
+  EXPECT_EQ(verdicts(2.0, 1.5, 1.0), (std::vector{held, held, held}));
+  EXPECT_EQ(verdicts(2.5, 1.5, 2.0), (std::vector{failed, held, failed}));
+  EXPECT_EQ(verdicts(1.0, 1.5, 1.2), (std::vector{held, failed, held}));
 }
 
 TEST(Complexity, MeasuresResumesAndWritesItsResults) {

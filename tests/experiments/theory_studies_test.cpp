@@ -39,12 +39,18 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
   const auto projector = HarmonicProjector::make(network, 6 + 21);
   const auto w_q = quadratic_solution(*network, *target.sparse, projector.spectrum());
   const auto w_l = linear_solution(projector, x, y - f_sparse);
-  double loss = 0, r1 = 0, r2 = 0, r3 = 0, r4 = 0;
+  const auto terms_at = [&](const torch::Tensor& points, const torch::Tensor& at) {
+    return reference_terms(points, network->w0, network->a, network->activation().functions(), at, 2);
+  };
+  const auto terms = [&](const torch::Tensor& at) { return terms_at(x, at); };
+  const auto fresh = draw_inputs(InputLaw::sphere, 300, 6, Purpose::fresh_inputs, 3);
+  const auto fresh_square = [&](const torch::Tensor& at) { return terms_at(fresh, at)[0].square().mean().item<double>(); };
+  double loss = 0, r1 = 0, r2 = 0, r3 = 0, r4 = 0, low_at_fresh = 0, high_at_fresh = 0, signed_at_fresh = 0;
   for (std::uint32_t draw = 0; draw < 2; ++draw) {
     const auto w = w_l + random_signs(400, 3, draw).unsqueeze(1) * w_q;
-    const auto terms = [&](const torch::Tensor& at) {
-      return reference_terms(x, network->w0, network->a, network->activation().functions(), at, 2);
-    };
+    low_at_fresh += fresh_square(projector.low(w)) / 2;
+    high_at_fresh += fresh_square(projector.high(w)) / 2;
+    signed_at_fresh += fresh_square(w - w_l) / 2;
     const auto t = terms(w);
     loss += (t[0] + t[1] - y).square().mean().item<double>() / 2;
     r3 += terms(projector.high(w))[0].square().mean().item<double>() / 2;
@@ -57,6 +63,21 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
   EXPECT_NEAR(part.at("R4"), r4, 1e-9 * r4);
   EXPECT_NEAR(part.at("R1"), r1, 0.05 * r1) << "20000 fresh points against the population form";
   EXPECT_NEAR(part.at("R2"), r2, 0.05 * r2);
+  const auto error = terms(w_q)[1] - f_sparse;
+  const auto agrees = [](const ExpressivityPart& p, const char* name, double want) {
+    EXPECT_NEAR(p.values.at(name), want, 1e-9 * want) << name;
+  };
+  c.fresh_samples = 300;
+  const auto few = measure_expressivity(c, 2, 400, 3);
+  agrees(few, "R1", high_at_fresh);
+  agrees(few, "R2", low_at_fresh);
+  agrees(few, "fl_plain", std::sqrt(fresh_square(w_q)));
+  agrees(few, "fl_signed", std::sqrt(signed_at_fresh));
+  agrees(few, "fq_error", (error.norm() / f_sparse.norm()).item<double>());
+  agrees(few, "fq_max_error", error.abs().max().item<double>());
+  agrees(few, "wq_norm4", w_q.norm(2, 1).pow(4).sum().item<double>());
+  agrees(few, "wl_error", (terms(w_l)[0] - (y - f_sparse)).square().mean().item<double>());
+  agrees(few, "wl_square", w_l.square().sum().item<double>());
 }
 
 TEST(Expressivity, ImpossibleConfigurationsAreNamed) {

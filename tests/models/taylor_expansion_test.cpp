@@ -179,6 +179,19 @@ TEST(TaylorExpansion, AConvolutionalNetworkIsNearerToItsSecondOrderThanToItsFirs
   EXPECT_LT(error(third), 1e-13);
 }
 
+TEST(ConvolutionalNetwork, WeightsHaveTheVariancesOfTheirFanIn) {
+  const ConvolutionalNetwork network(ConvolutionalOptions{.input_channels = 3, .height = 32, .width = 32, .blocks = 2, .channels = 64,
+                                                          .dtype = torch::kFloat64});
+  const auto parameters = network->named_parameters();
+  const std::vector<std::pair<std::string, double>> layers = {{"1", 2.0 / 27}, {"2", 2.0 / 576}, {"_out", 1.0 / 4096}};
+  for (const auto& [suffix, variance] : layers) {
+    const auto weight = parameters["weight" + suffix];
+    // Five standard errors of the mean of the squares.
+    EXPECT_NEAR(weight.square().mean().item<double>() / variance, 1, 5 * std::sqrt(2.0 / static_cast<double>(weight.numel()))) << suffix;
+    EXPECT_EQ(parameters["bias" + suffix].abs().max().item<double>(), 0) << suffix;
+  }
+}
+
 TEST(TaylorExpansion, AStepOfGradientDescentLeavesTheModuleAsItIs) {
   auto module = torch::nn::ModuleHolder<BilinearImpl>();
   const auto before = values(*module);
