@@ -79,5 +79,5 @@ if ! [ -e build/build.ninja ]; then
   "${configure[@]}" >build/configure.log 2>&1 || { cat build/configure.log >&2; exit 1; }
   grep -E -- '-- entk:' build/configure.log >&2 || true
 fi
-say "building (the first time takes some minutes)"
+[ -e build/entk ] || say "building: the first time takes a quarter of an hour on two cores"
 cmake --build --preset release -- --quiet

@@ -77,14 +77,19 @@ void add_landscape(CLI::App& app, Program& program) {
   command->add_option("input", o.input, "a run's folder or a checkpoint.pt")->required()->type_name("RUN");
   command->add_option("--set", o.study.set, "one key of its configuration, as lambda.3=1; repeatable")
       ->type_name("KEY=VALUE")->allow_extra_args(false);
-  command->add_option("--nu", o.study.landscape.nu, "largest gradient norm of a stationary point [m^(-1/2)]")->type_name("X");
-  command->add_option("--gamma", o.study.landscape.gamma, "curvature below -gamma refutes it [m^(-3/4)]")->type_name("X");
+  command->add_option("--nu", o.study.landscape.nu, "largest gradient norm of a stationary point [m^(-1/2)]")->type_name("X")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--gamma", o.study.landscape.gamma, "curvature below -gamma refutes it [m^(-3/4)]")->type_name("X")
+      ->check(CLI::PositiveNumber);
   command->add_option("--iterations", o.study.landscape.max_iterations, "Lanczos steps at most; each keeps m*d numbers [300]")
-      ->type_name("N");
+      ->type_name("N")->check(CLI::PositiveNumber);
   command->add_option("--failure-probability", o.study.landscape.failure_probability,
-                      "stop once a direction below -gamma is missed with at most this probability [1e-6]")->type_name("P");
-  command->add_option("--draws", o.study.draws, "random signs for Lemma 3's left side; 0: leave it out [20]")->type_name("N");
-  command->add_option("--seed", o.study.landscape.seed, "of the start and the signs [1]")->type_name("N");
+                      "stop once a direction below -gamma is missed with at most this probability [1e-6]")->type_name("P")
+      ->check(CLI::Range(1e-300, 0.5));
+  command->add_option("--draws", o.study.draws, "random signs for Lemma 3's left side; 0: leave it out [20]")->type_name("N")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", o.study.landscape.seed, "of the start and the signs [1]")->type_name("N")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--dtype", o.study.dtype, "float32 or float64 [float64]")->type_name("TYPE");
   command->add_option("--device", o.study.device, "cpu, cuda, cuda:N or auto [cpu]")->type_name("NAME");
   command->add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "console.h"
 #include "commands.h"
 #include "entk/experiments/results.h"
 #include "entk/io/strict_json.h"
@@ -24,7 +25,7 @@ ExitCode report(const std::string& folder) {
   } else {
     results = write_run_results(path);
   }
-  for (const auto& notice : results.notices) fmt::print(stderr, "entk: note: {}\n", notice);
+  for (const auto& notice : results.notices) say("note: " + notice);
   fmt::print("{}\nIn {}:\n", to_text(results.table), folder);
   for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());
   return ExitCode::ok;

@@ -18,9 +18,15 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// To stderr. A reader that has gone, or a full disk, costs lines of talk and not the work.
+void tell(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 }  // namespace
 
-void say(const std::string& text) { fmt::print(stderr, "entk: {}\n", text); }
+void say(const std::string& text) { tell("entk: " + text + "\n"); }
 
 std::string duration(double seconds) {
   if (!std::isfinite(seconds)) return "?";
@@ -36,7 +42,7 @@ Console::Console(bool quiet, bool verbose, std::size_t runs)
 Console::~Console() { clear_line(); }
 
 void Console::clear_line() {
-  if (open_line_) fmt::print(stderr, "\r\033[K");
+  if (open_line_) tell("\r\033[K");
   open_line_ = false;
 }
 
@@ -51,12 +57,11 @@ void Console::progress(const std::string& run, const Record& r, std::int64_t ste
                                 r.train_loss, r.test_loss,
                                 last || r.step == 0 ? "" : fmt::format("  {} left", duration(seconds_left)));
   if (terminal_ && !last) {
-    fmt::print(stderr, "\r\033[K{}", text);
-    std::fflush(stderr);
+    tell("\r\033[K" + text);
     open_line_ = true;
   } else {
     clear_line();
-    fmt::print(stderr, "{}\n", text);
+    tell(text + "\n");
   }
 }
 
@@ -65,14 +70,14 @@ void Console::notice(const std::string& run, const std::string& text) {
   if (quiet_ || said_[text]) return;
   said_[text] = true;
   clear_line();
-  fmt::print(stderr, "note: {}{}\n", runs_ > 1 && verbose_ ? run + ": " : "", text);
+  tell(fmt::format("note: {}{}\n", runs_ > 1 && verbose_ ? run + ": " : "", text));
 }
 
 void Console::line(const std::string& text) {
   const std::lock_guard lock(mutex_);
   if (quiet_) return;
   clear_line();
-  fmt::print(stderr, "{}\n", text);
+  tell(text + "\n");
 }
 
 }  // namespace entk::app

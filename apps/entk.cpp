@@ -90,7 +90,9 @@ int run(int argc, char** argv) {
   }
   catch_signals();
   try {
-    return static_cast<int>(program.action());
+    const auto code = program.action();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw SaveError("standard output: it cannot be written; what was printed is not whole");
+    return static_cast<int>(code);
   } catch (const Error& e) {
     say(e.what());
     return static_cast<int>(e.code());

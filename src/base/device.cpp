@@ -43,7 +43,7 @@ c10::Device pick_device(const std::string& name) {
   if (ENTK_TORCH_HAS_CUDA == 0) {
     throw InputError("device: '" + name +
                      "' asked for, but the LibTorch of this build is a CPU build; a build against a "
-                     "CUDA wheel of torch has it (see README, CUDA)");
+                     "CUDA wheel of torch has it (see docs/cuda.md)");
   }
   if (index >= devices) {
     throw InputError("device: '" + name + "' asked for, but this machine has " +

@@ -71,7 +71,7 @@ void add_files(const FigureFiles& plot, Results& results) {
 
 Results write_run_results(const std::filesystem::path& folder) {
   Results results;
-  const auto metrics = read_csv(folder / "metrics.csv");
+  const auto metrics = read_records(folder);
   Figure figure;
   figure.panels = {
       metrics_panel(metrics, "Losses", {{"train_loss", "training"}, {"test_loss", "test"}, {"regularized_loss", "regularized"}}),

@@ -234,6 +234,19 @@ class FolderRun {
 
 }  // namespace
 
+CsvTable read_records(const std::filesystem::path& folder) {
+  auto table = read_csv(folder / "metrics.csv");
+  if (!std::filesystem::exists(folder / "summary.json")) return table;
+  const auto summary = load_json(folder / "summary.json");
+  if (!table.rows.empty() && summary.value("step", 0.0) <= table.rows.back()[0]) return table;
+  std::vector<double> row;
+  for (const auto& name : table.columns) {
+    row.push_back(summary.contains(name) && summary[name].is_number() ? summary[name].get<double>() : NAN);
+  }
+  table.rows.push_back(std::move(row));
+  return table;
+}
+
 std::vector<std::string> metrics_columns(bool population) {
   std::vector<std::string> columns{"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4", "regularized_loss",
                                    "norm_W", "norm_gradient"};

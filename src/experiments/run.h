@@ -7,6 +7,7 @@
 
 #include "entk/base/error.h"
 #include "entk/experiments/problem.h"
+#include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
 
 namespace entk {
@@ -29,6 +30,9 @@ struct RunOutcome {
 /// Columns of metrics.csv after step: train_loss, test_loss, R1 … R4, regularized_loss, norm_W,
 /// norm_gradient and, where projector.population_degree asks for them, population_R1, population_R2.
 std::vector<std::string> metrics_columns(bool population = false);
+/// The records of a finished or interrupted run's folder and, where its last step was none of the recorded
+/// ones, that step's values from summary.json behind them.
+CsvTable read_records(const std::filesystem::path& folder);
 
 /// Takes the run as far as it goes; what goes wrong comes back as an outcome, with status.json saying the
 /// same. A folder with a checkpoint is resumed from it: to the same bits as a run never stopped.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "entk/base/threads.h"
@@ -89,6 +90,9 @@ StudyConfig read_study_config(const nlohmann::json& json, const std::string& sou
       study.seeds.push_back(static_cast<std::uint64_t>(seed));
     }
     if (study.seeds.empty()) throw InputError(source + ": seeds: expected at least one");
+    if (std::set(study.seeds.begin(), study.seeds.end()).size() != study.seeds.size()) {
+      throw InputError(fmt::format("{}: seeds: expected each once, got {}", source, json["seeds"].dump()));
+    }
     study.base.erase("seeds");
   }
   if (json.contains("sweep")) {
@@ -96,6 +100,10 @@ StudyConfig read_study_config(const nlohmann::json& json, const std::string& sou
     for (const auto& [path, values] : json["sweep"].items()) {
       if (!values.is_array() || values.empty()) {
         throw InputError(fmt::format("{}: sweep of {}: expected a list of values", source, path));
+      }
+      if (path == "seed") throw InputError(source + ": sweep of seed: give seeds, as --seeds 1,11");
+      if (std::set<nlohmann::json>(values.begin(), values.end()).size() != values.size()) {
+        throw InputError(fmt::format("{}: sweep of {}: expected each value once, got {}", source, path, values.dump()));
       }
       study.sweep.push_back({path, {values.begin(), values.end()}});
     }
@@ -224,7 +232,7 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
       ++found->missing;
       continue;
     }
-    const auto table = read_csv(folder / "metrics.csv");
+    const auto table = read_records(folder);
     auto steps = table.column("step");
     if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
     for (const auto& name : table.columns) found->columns[name].push_back(table.column(name));

@@ -62,7 +62,6 @@ int make(const fs::path& path) {
 [[noreturn]] void refuse_new(const fs::path& path, int error) {
   if (error == EEXIST)
     refuse(path, "it exists already; choose another --out, or go on with --resume");
-  if (error == ENOENT) refuse(path, "the folder it would be in does not exist");
   refuse(path, "it cannot be made: " + error_text(error));
 }
 
@@ -81,7 +80,10 @@ RunState run_state(const std::string& name) {
 
 RunFolder RunFolder::create(const fs::path& asked) {
   const fs::path path = tidy(asked);
-  if (const int error = make(path); error != 0) refuse_new(path, error);
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error && !fs::is_directory(path.parent_path())) refuse(path.parent_path(), "it cannot be made: " + error.message());
+  if (const int code = make(path); code != 0) refuse_new(path, code);
   return {path, lock(path)};
 }
 

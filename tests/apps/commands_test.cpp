@@ -75,7 +75,6 @@ std::vector<std::string> commands_of(const std::string& page) {
 /// Runs the commands one after another in one folder that has what the tree has for a reader.
 void run_all(const std::vector<std::string>& commands) {
   const TemporaryFolder folder;
-  std::filesystem::create_directory(folder / "runs");
   for (const char* name : {"apps", "configs", "docs"}) {
     std::filesystem::create_symlink(std::filesystem::path(ENTK_SOURCE_DIR) / name, folder / name);
   }

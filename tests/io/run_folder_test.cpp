@@ -38,11 +38,12 @@ TEST(RunFolder, NothingThatExistsIsTakenForAFolder) {
   EXPECT_EQ(read_text(folder / "file"), "x");
 }
 
-TEST(RunFolder, AMissingParentIsRefusedAndNotMade) {
+TEST(RunFolder, MissingParentsAreMade) {
   const TemporaryFolder folder;
-  EXPECT_TRUE(contains(input_error([&] { RunFolder::create(folder / "a" / "b"); }),
-                       "the folder it would be in does not exist"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "a"));
+  EXPECT_EQ(RunFolder::create(folder / "a" / "b" / "c").path(), folder / "a" / "b" / "c");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a" / "b" / "c"));
+  write_text(folder / "file", "x");
+  EXPECT_TRUE(contains(input_error([&] { RunFolder::create(folder / "file" / "b"); }), "cannot be made"));
 }
 
 TEST(RunFolder, NamesThatAreNoFoldersAreRefused) {
