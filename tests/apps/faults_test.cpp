@@ -247,6 +247,30 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
   }
 }
 
+TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
+  const auto shell = [&](const std::string& command) {
+    return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
+  };
+  const std::string train = ENTK_BINARY_DIR "/entk train --set model.width=100 --set data.dimension=8 --set data.samples=30 "
+                                            "--set data.test_samples=20 --set train.steps=7 ";
+  EXPECT_TRUE(exits_with(shell(train + "--out full >/dev/null 2>/dev/full"), 0));
+  EXPECT_TRUE(exits_with(shell("set -o pipefail; " + train + "--out piped 2>&1 >/dev/null | true"), 0));
+  for (const char* run : {"full", "piped"}) EXPECT_EQ(read_status(folder / run).state, RunState::done);
+  const auto lost = shell(ENTK_BINARY_DIR "/entk report full >/dev/full");
+  EXPECT_TRUE(exits_with(lost, static_cast<int>(ExitCode::save_failed)));
+  EXPECT_TRUE(says(lost, "standard output: it cannot be written"));
+}
+
+// 7 is no recorded step.
+TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
+  ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(7)}), folder.path()), 0));
+  const auto table = read_records(folder / "runs/deep/one");
+  const auto summary = load_json(folder / "runs/deep/one/summary.json");
+  EXPECT_EQ(table.rows.back()[0], 7);
+  EXPECT_EQ(table.column("train_loss").back(), summary["train_loss"].get<double>());
+  EXPECT_LT(read_csv(folder / "runs/deep/one/metrics.csv").rows.back()[0], 7);
+}
+
 TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
   torch::manual_seed(1);
   auto x = torch::randn({20, 4}), bad = x.clone();

@@ -82,6 +82,13 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
   EXPECT_NE(message("data.target", {{"name", "figure1"}, {"degre", 2}}).find("degre"), std::string::npos);
 }
 
+TEST(Study, NothingIsTakenTwiceAndSeedsAreNotSwept) {
+  const auto refused = [](const json& study) { return error_of([&] { read_study_config(study, "c"); }); };
+  EXPECT_NE(refused({{"seeds", {1, 11, 1}}}).find("seeds: expected each once, got [1,11,1]"), std::string::npos);
+  EXPECT_NE(refused({{"sweep", {{"lambda.3", {1, 1}}}}}).find("sweep of lambda.3: expected each value once"), std::string::npos);
+  EXPECT_NE(refused({{"sweep", {{"seed", {1, 2}}}}}).find("--seeds 1,11"), std::string::npos);
+}
+
 TEST(Study, EveryCombinationOfSweptValuesAndSeedsHasANameOfItsOwn) {
   const auto study = read_study_config({{"seeds", {1, 2}}, {"sweep", {{"lambda.3", {0, 10}}, {"train.noise_variance", {0, 0.5}}}}}, "c");
   const auto plan = plan_runs(study, "c");
