@@ -80,9 +80,11 @@ RunState run_state(const std::string& name) {
 
 RunFolder RunFolder::create(const fs::path& asked) {
   const fs::path path = tidy(asked);
-  std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  if (error && !fs::is_directory(path.parent_path())) refuse(path.parent_path(), "it cannot be made: " + error.message());
+  if (const fs::path parent = path.parent_path(); !parent.empty()) {
+    std::error_code error;
+    fs::create_directories(parent, error);
+    if (error) refuse(parent, "it cannot be made: " + error.message());
+  }
   if (const int code = make(path); code != 0) refuse_new(path, code);
   return {path, lock(path)};
 }

@@ -261,14 +261,14 @@ TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
   EXPECT_TRUE(says(lost, "standard output: it cannot be written"));
 }
 
-// 7 is no recorded step.
+// 30 is no recorded step.
 TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
-  ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(7)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(30)}), folder.path()), 0));
   const auto table = read_records(folder / "runs/deep/one");
   const auto summary = load_json(folder / "runs/deep/one/summary.json");
-  EXPECT_EQ(table.rows.back()[0], 7);
+  EXPECT_EQ(table.rows.back()[0], 30);
   EXPECT_EQ(table.column("train_loss").back(), summary["train_loss"].get<double>());
-  EXPECT_LT(read_csv(folder / "runs/deep/one/metrics.csv").rows.back()[0], 7);
+  EXPECT_LT(read_csv(folder / "runs/deep/one/metrics.csv").rows.back()[0], 30);
 }
 
 TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
