@@ -85,7 +85,9 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // W0, W and X serialised: more than ∇L_λ.
   const double recording = 2 * weights + n * d * static_cast<double>(element);
   // W, and W0 in the problem and in the model.
-  const double training = 3 * weights + tables + std::max(test_forward, recording);
+  // Each thread's tile of 64 neurons: W, W0 and the gradient by features; large where d is beyond m.
+  const double tiles = 3 * 64 * d * static_cast<double>(element) * static_cast<double>(c.threads > 0 ? c.threads : threads());
+  const double training = 3 * weights + tables + tiles + std::max(test_forward, recording);
   const double making = drawing + weights * (twins ? 2 : 3);
   const double peak = data + std::max({making, weights * 2 + std::max(projector, harmonic_making), training + kept});
   const double base = static_cast<double>(resident_bytes_now());
