@@ -126,6 +126,9 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
   if (o.resume.empty()) {
     folder.write_text("command.txt", command_line + "\n");
   } else {
+    if (std::filesystem::exists(folder.file("metrics.csv"))) {
+      throw InputError(fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
+    }
     check_study_resumable(folder, config);
   }
   folder.write_json("config.json", config);

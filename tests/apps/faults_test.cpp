@@ -269,6 +269,10 @@ TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
   EXPECT_EQ(table.rows.back()[0], 30);
   EXPECT_EQ(table.column("train_loss").back(), summary["train_loss"].get<double>());
   EXPECT_LT(read_csv(folder / "runs/deep/one/metrics.csv").rows.back()[0], 30);
+  // And a run's folder is not taken for a study's.
+  const auto result = entk({"figure1", "--resume", "runs/deep/one"}, folder.path());
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "a single run, not a study"));
 }
 
 TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
