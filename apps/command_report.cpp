@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "console.h"
 #include "commands.h"
+#include "console.h"
 #include "entk/experiments/results.h"
 #include "entk/io/strict_json.h"
 

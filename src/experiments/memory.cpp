@@ -84,9 +84,10 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
       KernelMode::recompute));
   // W0, W and X serialised: more than ∇L_λ.
   const double recording = 2 * weights + n * d * static_cast<double>(element);
+  // Each thread's tiles of 64 neurons by d, large where d is beyond m. The step's: W, the gradient, half of its
+  // rows; beside them those of the loss on test points: W and, for half as many neurons, W0.
+  const double tiles = 4 * 64 * d * static_cast<double>(element) * static_cast<double>(c.threads > 0 ? c.threads : threads());
   // W, and W0 in the problem and in the model.
-  // Each thread's tile of 64 neurons: W, W0 and the gradient by features; large where d is beyond m.
-  const double tiles = 3 * 64 * d * static_cast<double>(element) * static_cast<double>(c.threads > 0 ? c.threads : threads());
   const double training = 3 * weights + tables + tiles + std::max(test_forward, recording);
   const double making = drawing + weights * (twins ? 2 : 3);
   const double peak = data + std::max({making, weights * 2 + std::max(projector, harmonic_making), training + kept});

@@ -93,7 +93,8 @@ std::string axis_commands(char name, const Scale& scale) {
   if (scale.step > 0) {
     // Unlabelled ticks: 2 … 9 times a power of ten, or the decades between two labels.
     const int minor = scale.step > 10 ? static_cast<int>(std::lround(std::log10(scale.step))) : 10;
-    // With a start: without one gnuplot counts for minutes where the step is 1e8 and more.
+    // With a start: without one gnuplot counts from the frame, writes the wrong power beside each tick, and
+    // takes minutes where the step is 1e8 and more.
     const double start = std::pow(scale.step, std::ceil(std::log(scale.low) / std::log(scale.step)));
     return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {4},{1}{2}; set m{0}tics {3}\n",
                              name, number(scale.step), place, minor, number(start));

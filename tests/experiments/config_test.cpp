@@ -138,7 +138,12 @@ TEST(Memory, TheEstimateIsWithinAFifthOfTheMeasuredPeak) {
   weights.data.samples = 20;
   weights.data.dimension = 500;
   weights.model.width = 60000;
-  for (const auto& config : {tables, projector, weights}) {
+  auto wide = tables;  // d far beyond m: the tiles of 64 neurons
+  wide.data.samples = 20;
+  wide.data.test_samples = 10;
+  wide.data.dimension = 400000;
+  wide.model.width = 20;
+  for (const auto& config : {tables, projector, weights, wide}) {
     std::int64_t estimate = 0;
     const auto peak = peak_of_training(config, estimate);
     ASSERT_GT(peak, 0);
