@@ -70,10 +70,11 @@ at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
 }
 
 at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
+  // One sum and not one a row: on a GPU each operation, and each of its derivative, is a launch.
   const int first = options_.linear_term ? 0 : 1;
-  auto sum = options_.initial_output ? initial + terms[first] : terms[first];
-  for (int p = first + 1; p < options_.order; ++p) sum = sum + terms[p];
-  return sum;
+  const bool all = first == 0 && terms.size(0) == options_.order;
+  const auto sum = (all ? terms : terms.narrow(0, first, options_.order - first)).sum(0);
+  return options_.initial_output ? initial + sum : sum;
 }
 
 at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {

@@ -1,6 +1,8 @@
 #include "entk/regularizers/regularizers.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "entk/base/check.h"
 #include "entk/kernels/taylor_function.h"
@@ -11,10 +13,33 @@ namespace {
 
 at::Tensor mean_square(const at::Tensor& v) { return v.square().mean(); }
 
+/// mean (Π_{>r}u)² and its gradient (2/n) Π_{>r}u: Π_{>r} = I − U_k U_kᵀ is symmetric and its own square. By the
+/// chain rule through both products it would be twice the operations, each a launch on a GPU.
+struct MeanSquareHigh : torch::autograd::Function<MeanSquareHigh> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& u,
+                            const SigmaProjector& sigma) {
+    const auto high = sigma.high(u);
+    context->save_for_backward({u, high, sigma.basis()});
+    return high.dot(high) / static_cast<double>(u.numel());
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& g) {
+    const auto saved = context->get_saved_variables();
+    const auto &u = saved[0], &basis = saved[2];
+    // Where the gradient is to be differentiated itself, it has to be an expression of u.
+    const auto high = at::GradMode::is_enabled() ? u - basis.mv(basis.t().mv(u)) : saved[1];
+    return {high * (g[0] * (2.0 / static_cast<double>(u.numel()))), at::Tensor()};
+  }
+};
+
+at::Tensor mean_square_high(const SigmaProjector& sigma, const at::Tensor& u) {
+  return MeanSquareHigh::apply(u, sigma);
+}
+
 }  // namespace
 
 Term R1(const SigmaProjector& sigma) {
-  return {.name = "R1", .value = [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); },
+  return {.name = "R1", .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
           .own_points = sigma.points(), .recordable = true};
 }
 
@@ -54,7 +79,7 @@ Term R3(const SigmaProjector& sigma) {
     throw InputError("R3: a projector from unlabeled points needs the network and the training inputs: "
                      "R3(sigma, network, x)");
   }
-  return {.name = "R3", .value = [sigma](const TermInputs& in) { return mean_square(sigma.high(in.own_terms[0])); },
+  return {.name = "R3", .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
           .own_points = sigma.points(), .own_are_training = true, .recordable = true};
 }
 

@@ -76,10 +76,19 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   initial_ = network.initial_output(train.x);
 }
 
+namespace {
+
+/// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
+at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t count) {
+  return first == 0 && count == terms.size(1) ? terms : terms.narrow(1, first, count);
+}
+
+}  // namespace
+
 TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
   TermInputs in;
   in.step = step;
-  in.terms = all_terms.narrow(1, 0, samples_);
+  in.terms = columns(all_terms, 0, samples_);
   in.output = model_->output(in.terms, initial_);
   in.targets = targets_;
   return in;
@@ -89,7 +98,7 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
                                       const at::Tensor& w) const {
   const Term& term = objective_.terms[index];
   if (const auto& own = own_[index]) {
-    in.own_terms = own->separate ? own->separate->terms(w) : all_terms.narrow(1, own->first, own->count);
+    in.own_terms = own->separate ? own->separate->terms(w) : columns(all_terms, own->first, own->count);
   }
   in.w = w;
   in.model = model_.ptr().get();
@@ -127,7 +136,7 @@ Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w
       value = term_value(i, in, vectors, term.reads == TermReads::displacement ? displacement : w.detach());
     }
     result.terms[i] = value.detach();
-    total = total + term.weight * value;
+    total = total.add(value, term.weight);
   }
   std::vector<at::Tensor> leaves{vectors};
   if (displacement.defined()) leaves.push_back(displacement);
@@ -151,7 +160,7 @@ Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, 
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     result.terms.push_back(term_value(i, in, terms, w.detach()));
     const double weight = objective_.terms[i].weight;
-    if (weight != 0) result.regularized = result.regularized + weight * result.terms.back();
+    if (weight != 0) result.regularized = result.regularized.add(result.terms.back(), weight);
   }
   return result;
 }
@@ -164,7 +173,7 @@ at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor&
   auto total = objective_.loss.mean(in.output, in.targets);
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     const double weight = objective_.terms[i].weight;
-    if (weight != 0) total = total + weight * term_value(i, in, terms, w);
+    if (weight != 0) total = total.add(term_value(i, in, terms, w), weight);
   }
   return total;
 }

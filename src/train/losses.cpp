@@ -10,7 +10,7 @@
 namespace entk {
 
 Loss square_loss() {
-  return {.name = "square", .mean = [](const at::Tensor& f, const at::Tensor& y) { return (f - y).square().mean(); },
+  return {.name = "square", .mean = [](const at::Tensor& f, const at::Tensor& y) { return at::mse_loss(f, y); },
           .recordable = true};
 }
 

@@ -87,6 +87,31 @@ TEST(Regularizers, FreshPointsAreThoseOfTheStep) {
   }
 }
 
+TEST(Regularizers, SecondDerivativesAreThoseOfTheExplicitQuadraticForms) {
+  for (auto start : starts) {
+    const Setting s(start);
+    const auto phi = features(*s.network, s.x);
+    const auto sigma_matrix = phi.t().mm(phi) / static_cast<double>(n);
+    const auto low = projector(phi, rank), high = torch::eye(m * d, torch::kFloat64) - low;
+    const auto sigma = SigmaProjector::from_features(s.network, s.x, rank);
+    const auto v = random_matrix(m, d, 12);
+    const auto product = [&](const Objective& objective) {
+      const BoundObjective bound(s.model, objective, {s.x, s.y}, {});
+      const auto w = s.network->w.detach().clone().requires_grad_(true);
+      const auto value = bound.expression(taylor_terms(bound.primitive(), w), w);
+      const auto gradient = torch::autograd::grad({value}, {w}, {}, true, true)[0];
+      return torch::autograd::grad({(gradient * v).sum()}, {w})[0];
+    };
+    const auto of_loss = product(Objective(square_loss()));
+    for (const auto& term : {R1(sigma), R3(sigma)}) {
+      const auto want = 2 * high.mm(sigma_matrix).mm(high).mv(v.flatten()).view({m, d});
+      EXPECT_TRUE(close(product(square_loss() + 1.0 * term) - of_loss, want, 1e-10)) << term.name;
+    }
+    EXPECT_TRUE(close(product(square_loss() + 1.0 * R2(sigma)) - of_loss,
+                      2 * low.mm(sigma_matrix).mm(low).mv(v.flatten()).view({m, d}), 1e-10));
+  }
+}
+
 TEST(Regularizers, MadeByTheTrainingFeaturesTheyAreTheExplicitQuadraticForms) {
   for (auto start : starts) {
     const Setting s(start);

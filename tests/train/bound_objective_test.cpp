@@ -1,8 +1,12 @@
 #include "entk/train/bound_objective.h"
 
+#include <ATen/record_function.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
+
+#include <set>
 
 #include "entk/base/error.h"
 #include "entk/regularizers/regularizers.h"
@@ -70,6 +74,49 @@ TEST(BoundObjective, TheGradientIsThatOfTheModuleUnderOrdinaryAutograd) {
     EXPECT_TRUE(close(evaluation.loss, value, 1e-12));
     EXPECT_TRUE(close(bound.gradient(w, evaluation), torch::autograd::grad({value}, {s.network->w})[0], 1e-11));
   }
+}
+
+/// Operations on the elements of tensors that `work` makes: those that call no others, views and allocations left out.
+std::vector<std::string> operations(const std::function<void()>& work) {
+  struct Open {
+    std::string name;
+    bool calls_others = false;
+  };
+  static thread_local std::vector<Open> open;
+  static thread_local std::vector<std::string> found;
+  open.clear();
+  found.clear();
+  const auto handle = at::addThreadLocalCallback(
+      at::RecordFunctionCallback(
+          [](const at::RecordFunction& f) -> std::unique_ptr<at::ObserverContext> {
+            if (!open.empty()) open.back().calls_others = true;
+            open.push_back({f.name()});
+            return nullptr;
+          },
+          [](const at::RecordFunction&, at::ObserverContext*) {
+            static const std::set<std::string> free = {
+                "aten::select", "aten::as_strided", "aten::narrow", "aten::slice", "aten::detach", "detach", "aten::t",
+                "aten::transpose", "aten::view", "aten::expand", "aten::empty", "aten::empty_strided",
+                "aten::empty_like", "aten::to", "aten::_reshape_alias", "aten::resolve_conj"};
+            const Open last = open.back();
+            open.pop_back();
+            if (!last.calls_others && !free.contains(last.name)) found.push_back(last.name);
+          })
+          .scopes({at::RecordScope::FUNCTION}));
+  work();
+  at::removeCallback(handle);
+  return found;
+}
+
+TEST(BoundObjective, ValueAndCotangentsOfThePapersObjectiveAreFewOperations) {
+  // Each is a launch on a GPU, where together they take as long as a product does.
+  const Setting s;
+  const auto sigma = SigmaProjector::from_features(s.network, s.x, 5);
+  const BoundObjective bound(s.model, square_loss() + paper_regularizers(sigma, *s.network, s.x, {0, 0, 10.0, 0}),
+                             {s.x, s.y}, {});
+  const auto w = s.network->w.detach(), terms = bound.primitive()->terms(w);
+  const auto all = operations([&] { bound.evaluate(terms, w); });
+  EXPECT_LE(all.size(), 24U) << fmt::format("{}", fmt::join(all, " "));
 }
 
 TEST(BoundObjective, TermsOfWeightZeroAreValuedAndNotTrained) {
