@@ -62,6 +62,9 @@ class RandomStream {
   explicit RandomStream(Purpose purpose, std::uint64_t seed, std::uint32_t step = 0)
       : purpose_(static_cast<std::uint32_t>(purpose)), seed_(seed), step_(step) {}
 
+  std::uint64_t seed() const { return seed_; }
+  std::uint32_t step() const { return step_; }
+
   /// The four words of a block.
   Words block(std::uint64_t index) const {
     return philox4x32({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),

@@ -391,12 +391,11 @@ class CpuStepper final : public Stepper {
     const SerialTorch serial;
     const AlignedBuffer<T> g = p_.pad(cotangents, p_.orders_);
     const at::Tensor extra = update.extra.defined() ? update.extra.contiguous() : at::Tensor();
-    const at::Tensor signs = update.signs.defined() ? update.signs.contiguous() : at::Tensor();
     T* weights = w.template mutable_data_ptr<T>();
     prepare_scratch();
     terms_ = p_.sum_tiles(sums_, p_.orders_, [&](std::int64_t tile, int worker, T* sums) {
-      step_tile(tile, g.data(), extra.defined() ? Primitive::data(extra) : nullptr, update,
-                signs.defined() ? Primitive::data(signs) : nullptr, weights, scratch_[worker], sums);
+      step_tile(tile, g.data(), extra.defined() ? Primitive::data(extra) : nullptr, update, weights,
+                scratch_[worker], sums);
     });
   }
 
@@ -414,8 +413,8 @@ class CpuStepper final : public Stepper {
   }
 
   /// G of the tile, its gradient, its new rows of W, its new Z and its share of the new terms.
-  void step_tile(std::int64_t tile, const T* cotangents, const T* extra, const Update& update, const T* signs,
-                 T* w, Scratch& s, T* sums) {
+  void step_tile(std::int64_t tile, const T* cotangents, const T* extra, const Update& update, T* w,
+                 Scratch& s, T* sums) {
     const std::int64_t d = p_.d_;
     const bool kept = p_.mode_ == KernelMode::keep;
     T* z = z_at(tile);
@@ -452,8 +451,9 @@ class CpuStepper final : public Stepper {
       }
       p_.kernels_.update(count * d, static_cast<T>(update.learning_rate), rows, extra ? extra + at : nullptr,
                          noise, w + at);
-      for (std::int64_t r = 0; signs && r < count; ++r) {
-        for (T* entry = w + at + r * d; entry != w + at + (r + 1) * d; ++entry) *entry *= signs[at / d + r];
+      for (std::int64_t r = 0; update.signs && r < count; ++r) {
+        if (update.signs->sign(static_cast<std::uint64_t>(at / d + r)) > 0) continue;
+        for (T* entry = w + at + r * d; entry != w + at + (r + 1) * d; ++entry) *entry = -*entry;
       }
     }
     const T* wt = p_.load_weights(tile, w, s);

@@ -35,11 +35,19 @@ namespace entk::kernels::fused {
 /// What a step needs to know that changes from step to step: on the device, so that a recorded graph
 /// reads the present values.
 struct StepState {
+  /// Of a RandomStream: what its counters and key have beside the block's number.
+  struct Stream {
+    std::uint32_t step = 0, seed_low = 0, seed_high = 0;
+    bool operator==(const Stream& o) const {
+      return step == o.step && seed_low == o.seed_low && seed_high == o.seed_high;
+    }
+  };
   float learning_rate = 0, deviation = 0;  ///< deviation 0: no noise
-  std::uint32_t step = 0, seed_low = 0, seed_high = 0;
+  std::uint32_t has_signs = 0;
+  Stream noise, signs;
   bool operator==(const StepState& o) const {
-    return learning_rate == o.learning_rate && deviation == o.deviation && step == o.step &&
-           seed_low == o.seed_low && seed_high == o.seed_high;
+    return learning_rate == o.learning_rate && deviation == o.deviation && has_signs == o.has_signs &&
+           noise == o.noise && signs == o.signs;
   }
 };
 
@@ -480,11 +488,13 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
   }
 }
 
-/// The normal number of entry `index`: the counters of RandomStream and of the CPU's noise, 24 bits of
-/// each word (see tile_kernels_impl.h).
-ENTK_KERNEL_BODY float normal_at(const StepState& s, std::uint64_t index) {
-  std::uint32_t c0 = static_cast<std::uint32_t>(index / 4), c1 = static_cast<std::uint32_t>(index / 4 >> 32);
-  std::uint32_t c2 = s.step, c3 = 8;  // Purpose::noise
+/// The four words of a block of RandomStream (base/philox.h).
+struct Words {
+  std::uint32_t word[4];
+};
+ENTK_KERNEL_BODY Words words_at(const StepState::Stream& s, std::uint32_t purpose, std::uint64_t block) {
+  std::uint32_t c0 = static_cast<std::uint32_t>(block), c1 = static_cast<std::uint32_t>(block >> 32);
+  std::uint32_t c2 = s.step, c3 = purpose;
   std::uint32_t k0 = s.seed_low, k1 = s.seed_high;
   ENTK_UNROLL
   for (int round = 0; round < 10; ++round) {
@@ -496,10 +506,17 @@ ENTK_KERNEL_BODY float normal_at(const StepState& s, std::uint64_t index) {
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
+  return {{c0, c1, c2, c3}};
+}
+
+/// The normal number of entry `index`: the counters of the CPU's noise, 24 bits of each word (see
+/// tile_kernels_impl.h).
+ENTK_KERNEL_BODY float normal_at(const StepState::Stream& s, std::uint64_t index) {
+  const Words w = words_at(s, 8, index / 4);  // Purpose::noise
   const bool second_pair = index % 4 >= 2;
   constexpr float unit = 1.0f / 16777216.0f;
-  const float u = static_cast<float>(((second_pair ? c2 : c0) >> 8) + 1) * unit;  // (0, 1]
-  const float v = static_cast<float>((second_pair ? c3 : c1) >> 8) * unit;        // [0, 1)
+  const float u = static_cast<float>(((second_pair ? w.word[2] : w.word[0]) >> 8) + 1) * unit;  // (0, 1]
+  const float v = static_cast<float>((second_pair ? w.word[3] : w.word[1]) >> 8) * unit;        // [0, 1)
   const float radius = sqrtf(-2.0f * logf(u));
 #if defined(__CUDA_ARCH__)
   return radius * (index % 2 == 0 ? cospif(2.0f * v) : sinpif(2.0f * v));
@@ -509,8 +526,16 @@ ENTK_KERNEL_BODY float normal_at(const StepState& s, std::uint64_t index) {
 #endif
 }
 
+/// Whether the sign of neuron r is −1: RandomStream::sign.
+ENTK_KERNEL_BODY bool is_negative_at(const StepState::Stream& s, std::uint64_t r) {
+  const Words w = words_at(s, 10, r / 128);  // Purpose::signs
+  // No index but a constant: the words stay in registers.
+  const std::uint32_t low = r / 32 % 2 ? w.word[1] : w.word[0], high = r / 32 % 2 ? w.word[3] : w.word[2];
+  return ((r / 64 % 2 ? high : low) >> (r % 32) & 1u) == 0;
+}
+
 /// The gradient from its chunks, in order; then either out = gradient, or
-/// w −= rate (gradient + extra + noise) (21), in W and in its packed copy. One entry a thread.
+/// w ← S (w − rate (gradient + extra + noise)) (21), in W and in its packed copy. One entry a thread.
 template <class M>
 ENTK_KERNEL_BODY void update_body(M& m, const UpdateArgs& a) {
   const Layout& l = a.layout;
@@ -526,8 +551,9 @@ ENTK_KERNEL_BODY void update_body(M& m, const UpdateArgs& a) {
   if (!a.state) return;
   const StepState s = *a.state;
   if (a.extra) gradient += a.extra[index];
-  if (s.deviation != 0.0f) gradient += s.deviation * normal_at(s, static_cast<std::uint64_t>(index));
-  const float updated = a.w[index] - s.learning_rate * gradient;
+  if (s.deviation != 0.0f) gradient += s.deviation * normal_at(s.noise, static_cast<std::uint64_t>(index));
+  float updated = a.w[index] - s.learning_rate * gradient;
+  if (s.has_signs && is_negative_at(s.signs, static_cast<std::uint64_t>(r))) updated = -updated;
   a.w[index] = updated;
   a.weights[a.range.first * l.tile_weights() + entry] = updated;
 }

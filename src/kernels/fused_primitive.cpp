@@ -246,12 +246,6 @@ class FusedStepper final : public RecordableStepper {
     if (p_.keeps()) z_ = p_.new_z(p_.layout_.tiles);
     state_ = at::empty({static_cast<std::int64_t>(sizeof(StepState) / sizeof(float))}, p_.x_.options());
     terms_ = p_.new_terms();
-    restart(w);
-  }
-
-  at::Tensor terms() const override { return terms_; }
-
-  void restart(const at::Tensor& w) override {
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     p_.pack(w, weights_);
@@ -261,14 +255,18 @@ class FusedStepper final : public RecordableStepper {
     p_.reduce(sums_, terms_);
   }
 
+  at::Tensor terms() const override { return terms_; }
+
   void prepare(const Update& update) override {
     StepState state;
     state.learning_rate = static_cast<float>(update.learning_rate);
     if (update.noise) {
       state.deviation = static_cast<float>(update.noise->deviation);
-      state.step = update.noise->step;
-      state.seed_low = static_cast<std::uint32_t>(update.noise->seed);
-      state.seed_high = static_cast<std::uint32_t>(update.noise->seed >> 32);
+      state.noise = stream(update.noise->seed, update.noise->step);
+    }
+    if (update.signs) {
+      state.has_signs = 1;
+      state.signs = stream(update.signs->seed(), update.signs->step());
     }
     if (present_ == state) return;
     p_.launcher_->set(state_on_device(), state);
@@ -293,6 +291,9 @@ class FusedStepper final : public RecordableStepper {
   }
 
  private:
+  static StepState::Stream stream(std::uint64_t seed, std::uint32_t step) {
+    return {step, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  }
   at::Tensor kept_z(TileRange range) const {
     return p_.keeps() ? z_.narrow(0, range.first, range.count) : at::Tensor();
   }

@@ -1,6 +1,7 @@
 #include "entk/kernels/primitive_parts.h"
 
 #include "entk/base/check.h"
+#include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
 
 namespace entk::kernels {
@@ -20,7 +21,7 @@ class PlainStepper final : public Stepper {
     if (update.extra.defined()) gradient += update.extra;
     if (update.noise) gradient += noise_like(w, *update.noise);
     w.sub_(gradient, update.learning_rate);
-    if (update.signs.defined()) w.mul_(update.signs.unsqueeze(1));
+    if (update.signs) w.mul_(random_signs(w.size(0), *update.signs).to(w.options()).unsqueeze(1));
     terms_ = primitive_->terms(w);
   }
 

@@ -10,19 +10,13 @@ namespace entk {
 class RecordableStepper : public Stepper {
  public:
   virtual void prepare(const Update& update) = 0;
-  /// w: m×d, contiguous, updated in place. cotangents: P×n. extra: E of Update, or undefined; its
-  /// own `extra` and `signs` are not read here. Launches work on the device and waits for nothing.
+  /// w: m×d, contiguous, updated in place. cotangents: P×n. extra: E of Update, or undefined; that of
+  /// prepare() is not read. Launches work on the device and waits for nothing.
   virtual void take(const at::Tensor& w, const at::Tensor& cotangents, const at::Tensor& extra) = 0;
-
-  /// Terms at a w that changed outside of take().
-  virtual void restart(const at::Tensor& w) = 0;
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) final {
     prepare(update);
     take(w, cotangents, update.extra);
-    if (!update.signs.defined()) return;
-    w.mul_(update.signs.unsqueeze(1));
-    restart(w);
   }
 };
 

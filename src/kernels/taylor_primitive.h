@@ -13,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+#include "entk/base/philox.h"
 #include "entk/kernels/tile_kernels.h"
 
 namespace entk {
@@ -42,7 +43,7 @@ struct Update {
   double learning_rate = 1.0;
   at::Tensor extra{};                         ///< E: m×d, or undefined
   std::optional<kernels::NoiseCode> noise{};  ///< Ξ
-  at::Tensor signs{};                         ///< diagonal of S: m entries ±1 of W's type, or undefined: S = I
+  std::optional<RandomStream> signs{};        ///< diagonal of S: its signs, one a neuron, of Purpose::signs; S = I without
 };
 
 /// Takes steps and holds what is kept between them.

@@ -24,40 +24,53 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Keeps the first step whose loss was not finite, on the device: looking at a loss costs no
-/// synchronisation.
+/// Finds the first step whose loss was not finite. On a device losses are kept there until somebody looks:
+/// seeing one costs two small launches in a recorded step, and no synchronisation.
 class Latch {
  public:
-  explicit Latch(c10::Device device)
-      : first_(at::full({}, never, at::TensorOptions(at::kLong).device(device))), now_(at::zeros_like(first_)) {}
+  explicit Latch(const at::TensorOptions& options)
+      : losses_(at::zeros({look_every + 1}, options)), place_(at::zeros({1}, options.dtype(at::kLong))) {}
   void see(const at::Tensor& loss, std::int64_t step) {
     if (loss.is_cpu()) {
-      if (!std::isfinite(loss.item<double>()) && read() < 0) first_seen_ = step;
+      if (!std::isfinite(loss.item<double>()) && read() < 0) first_ = step;
       return;
     }
-    first_.copy_(at::where(at::isfinite(loss), first_, first_.clamp_max(step)));
+    append(step);
+    losses_.select(0, kept_ - 1).copy_(loss);
   }
-  /// The next recorded look is at `step`.
+  /// The recorded look that is played next is at `step`.
   void set(std::int64_t step) {
-    if (next_ != step) now_.fill_(step);
-    next_ = step + 1;
+    append(step);
+    if (place_now_ != kept_ - 1) place_.fill_(kept_ - 1);
+    place_now_ = kept_;
   }
   /// see() for a recording, which counts its steps itself.
   void see_recorded(const at::Tensor& loss) {
-    first_.copy_(at::where(at::isfinite(loss), first_, at::minimum(first_, now_)));
-    now_.add_(1);
+    losses_.index_copy_(0, place_, loss.to(losses_.scalar_type()).view({1}));
+    place_.add_(1);
   }
   /// −1 where every loss was finite.
   std::int64_t read() {
-    if (first_seen_ == never) first_seen_ = first_.item<std::int64_t>();
-    return first_seen_ == never ? -1 : first_seen_;
+    if (first_ < 0 && kept_ > 0) {
+      const auto losses = losses_.narrow(0, 0, kept_).cpu().to(at::kDouble);
+      const double* values = losses.const_data_ptr<double>();
+      const double* wrong = std::find_if_not(values, values + kept_, [](double v) { return std::isfinite(v); });
+      if (wrong != values + kept_) first_ = first_kept_ + (wrong - values);
+    }
+    kept_ = 0;
+    return first_;
   }
-  bool is_free_to_read() const { return first_.is_cpu(); }
+  bool is_free_to_read() const { return losses_.is_cpu(); }
 
  private:
-  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-  at::Tensor first_, now_;
-  std::int64_t first_seen_ = never, next_ = -1;
+  void append(std::int64_t step) {
+    if (kept_ == losses_.size(0)) read();
+    if (kept_ == 0) first_kept_ = step;
+    ++kept_;
+  }
+
+  at::Tensor losses_, place_;  // of steps first_kept_, first_kept_ + 1, …; where a recording puts the next one
+  std::int64_t kept_ = 0, first_kept_ = 0, place_now_ = 0, first_ = -1;
 };
 
 bool is_recordable(const Objective& objective) {
@@ -73,7 +86,7 @@ class Run {
         bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit},
                options.primitives),
         w_(model_->network->w.detach()),
-        latch_(w_.device()) {
+        latch_(w_.options()) {
     check_finite("W", w_);
     if (data.test.x.defined()) {
       check_finite("X_test", data.test.x);
@@ -96,8 +109,7 @@ class Run {
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
-    if (options_.graphs && is_recordable(bound_.objective()) && options_.perturbation.radius == 0 &&
-        !options_.random_signs) {
+    if (options_.graphs && is_recordable(bound_.objective()) && options_.perturbation.radius == 0) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
     }
     std::int64_t step = options_.start_step;
@@ -156,7 +168,7 @@ class Run {
     return true;
   }
 
-  /// Rate and noise of a step.
+  /// Rate, noise and signs of a step.
   Update update_at(std::int64_t step) const {
     Update update;
     update.learning_rate = learning_rate_at(options_.schedule, options_.learning_rate, step);
@@ -164,13 +176,17 @@ class Run {
       const double deviation = std::sqrt(options_.noise_variance / static_cast<double>(w_.numel()));
       update.noise = kernels::NoiseCode{options_.seed, static_cast<std::uint32_t>(step), deviation};
     }
+    // The next step is descent at S W, whose gradient in W is S times that in S W: descent on W under S and
+    // descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
+    if (options_.random_signs) {
+      update.signs = RandomStream(Purpose::signs, options_.seed, static_cast<std::uint32_t>(step));
+    }
     return update;
   }
 
   void take_step(std::int64_t step, const Evaluation& evaluation) {
     Update update = update_at(step);
     update.extra = evaluation.extra;
-    if (options_.random_signs) update.signs = signs_at(step);
     stepper_->step(w_, evaluation.cotangents, update);
     ++steps_since_record_;
   }
@@ -186,7 +202,6 @@ class Run {
       return false;
     }
     recordable_->prepare(update_at(step));
-    latch_.set(step);
     if (!graph_) {
       graph_ = options_.graphs(w_.device(), [this] {
         const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
@@ -199,16 +214,10 @@ class Run {
       }
       result_.kernel += ", recorded";
     }
+    latch_.set(step);
     graph_->play();
     ++steps_since_record_;
     return true;
-  }
-
-  /// S of W ← S W after a step. The next step is descent at S W, whose gradient in W is S times that in
-  /// S W: descent on W under S and descent on S W itself are the same, and fresh signs times fresh signs
-  /// are fresh signs.
-  at::Tensor signs_at(std::int64_t step) const {
-    return random_signs(w_.size(0), RandomStream(Purpose::signs, options_.seed, static_cast<std::uint32_t>(step))).to(w_.options());
   }
 
   Record measure(std::int64_t step, const Evaluation& evaluation) {

@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include "entk/base/device.h"
+#include "entk/base/sphere.h"
 #include "entk/kernels/device_graph.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/recordable_stepper.h"
@@ -109,9 +110,13 @@ TEST(CudaPrimitive, StepsFollowTheUpdateRuleWithTheNoiseOfTheSameCounters) {
   auto want = p.w.cpu().to(torch::kFloat64);
   const auto stepper = make(p, KernelMode::keep)->stepper(w);
   for (std::uint32_t step = 0; step < 5; ++step) {
-    const Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{7} << 33, step, 0.5}};
+    Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{7} << 33, step, 0.5}};
     const auto noise = kernels::noise_like(want, *update.noise);
     want -= 0.1 * (p.reference_pull_back(want) + p.v.cpu().to(torch::kFloat64) + noise);
+    if (step > 1) {
+      update.signs = RandomStream(Purpose::signs, std::uint64_t{5} << 33, step);
+      want *= random_signs(want.size(0), *update.signs).unsqueeze(1);
+    }
     stepper->step(w, p.g, update);
     ASSERT_TRUE(close(w, want, 5e-6));
     ASSERT_TRUE(close(stepper->terms(), p.reference_terms(want), 5e-6));

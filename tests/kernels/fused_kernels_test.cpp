@@ -155,9 +155,8 @@ TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
         const auto noise = kernels::noise_like(want, *update.noise);
         want -= 0.1 * (p.reference_pull_back(want) + p.v.to(torch::kFloat64) + noise);
         if (step > 0) {
-          const auto signs = random_signs(66, RandomStream(Purpose::signs, 4, step));
-          update.signs = signs.to(w.options());
-          want *= signs.unsqueeze(1);
+          update.signs = RandomStream(Purpose::signs, std::uint64_t{5} << 33, step);
+          want *= random_signs(66, *update.signs).unsqueeze(1);
         }
         stepper->step(w, p.g, update);
         ASSERT_TRUE(close(w, want, 3e-6));
@@ -166,6 +165,13 @@ TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
       }
       EXPECT_TRUE(identical(primitive->stepper(w)->terms(), stepper->terms()));
     }
+  }
+}
+
+TEST(FusedKernels, SignsAreThoseOfTheStream) {
+  const RandomStream stream(Purpose::signs, std::uint64_t{5} << 33 | 7, 3);
+  for (std::uint64_t r = 0; r < 600; ++r) {
+    ASSERT_EQ(kernels::fused::is_negative_at({3, 7, 10}, r), stream.sign(r) < 0) << r;
   }
 }
 

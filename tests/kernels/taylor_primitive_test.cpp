@@ -205,8 +205,8 @@ TEST(TaylorPrimitive, StepperTakesTheStepsOfTheUpdateRule) {
           const auto noise = kernels::noise_like(w, *update.noise);
           want -= 0.1 * (reference_pull_back(p.x, p.w0, p.a, shifted_sigmoid(), want, g) + p.v + noise);
           if (step > 0) {
-            update.signs = random_signs(134, RandomStream(Purpose::signs, 4, step));
-            want *= update.signs.unsqueeze(1);
+            update.signs = RandomStream(Purpose::signs, 4, step);
+            want *= random_signs(134, *update.signs).unsqueeze(1);
           }
           stepper->step(w, g, update);
           ASSERT_TRUE(close(w, want, double_tolerance));

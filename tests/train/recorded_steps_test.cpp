@@ -52,7 +52,8 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
-  const TrainerOptions options{.learning_rate = 0.1, .steps = 23, .noise_variance = 0.5, .schedule = {.kind = ScheduleKind::cosine, .horizon = 30}};
+  const TrainerOptions options{.learning_rate = 0.1, .steps = 23, .noise_variance = 0.5, .random_signs = true,
+                               .schedule = {.kind = ScheduleKind::cosine, .horizon = 30}};
   const auto plain = fit(false, options, 1e-3 * R4()), recorded = fit(true, options, 1e-3 * R4());
   EXPECT_EQ(plain.plays, 0);
   EXPECT_GT(recorded.plays, 5);
