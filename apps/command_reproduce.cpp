@@ -20,9 +20,6 @@ const Presets& presets() {
 }
 
 ReproduceConfig resolve_reproduce(const CommonOptions& o) {
-  if (!o.seeds.empty() || !o.dtype.empty()) {
-    throw InputError("--seeds and --dtype are a stage's own: --set figure1.seeds=[1], --set figure1.dtype=float64");
-  }
   const auto standard = read_reproduce_config(nlohmann::json::object(), "defaults");
   const auto [json, source] = resolve_json(o, presets(), to_json(standard));
   auto config = read_reproduce_config(json, source);
@@ -41,6 +38,8 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
+  const auto program = std::filesystem::read_symlink("/proc/self/exe");
+  check_stages(config, o.resume, program);
   const auto folder = open_study(o, "reproduce", to_json(config), command_line);
   ReproduceHooks hooks;
   hooks.interrupted = caught_signal;
@@ -48,7 +47,7 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
     hooks.line = say;
     hooks.output = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
   }
-  const auto code = take_stages(folder, config, std::filesystem::read_symlink("/proc/self/exe"), hooks);
+  const auto code = take_stages(folder, config, program, hooks);
   if (caught_signal() != 0) {
     folder.set_status(RunState::interrupted, 0);
     say(fmt::format("resume with: entk reproduce --resume {}", folder.path().string()));

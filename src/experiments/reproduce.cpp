@@ -157,6 +157,25 @@ std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConf
   return arguments;
 }
 
+void check_stages(const ReproduceConfig& config, const fs::path& folder, const fs::path& program) {
+  const auto taken = [&](const std::string& name) {
+    return std::find(config.stages.begin(), config.stages.end(), name) != config.stages.end();
+  };
+  for (const auto& stage : reproduce_stages()) {
+    if (!taken(stage.name)) continue;
+    if (!stage.needs.empty() && !taken(stage.needs) && !fs::exists(folder / stage.needs)) {
+      throw InputError(fmt::format("stages: {0} reads what {1} leaves; expected {1} among them too", stage.name, stage.needs));
+    }
+    if (config.overrides.at(stage.name).empty() || !stage.needs.empty()) continue;  // the other's keys are not there yet
+    auto arguments = stage_arguments(stage, config, folder);
+    arguments.resize(arguments.size() - 2);  // --out
+    arguments.insert(arguments.begin(), program.string());
+    arguments.push_back("--print-config");
+    const auto answer = run_program(arguments, fs::current_path(), std::chrono::minutes(1));
+    if (answer.status != 0) throw InputError(fmt::format("{}: {}", stage.name, last_line(answer.output)));
+  }
+}
+
 std::map<std::string, StageRecord> read_stage_records(const fs::path& folder) {
   std::map<std::string, StageRecord> records;
   const auto path = folder / "stages.json";

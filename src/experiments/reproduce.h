@@ -26,6 +26,7 @@ struct Stage {
   std::vector<std::string> command;  ///< words that say which study it is: {"appendix-g", "--study", "r1"}
   /// What a new start is given besides; "{figure1}" in a word stands for that stage's folder.
   std::vector<std::string> quick, published;
+  std::string needs{};       ///< the stage whose folder it reads
   bool takes_device = true;  ///< whether the command has --device
   bool resumes = true;       ///< whether it has --resume; one that has not starts anew
 };
@@ -47,6 +48,10 @@ std::vector<KeyInfo> reproduce_config_keys();
 /// The arguments, program apart, of a stage that starts in `folder`.
 std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConfig& config,
                                          const std::filesystem::path& folder);
+
+/// Asks the program about each stage's own keys, without work. @throws InputError naming the stage, for a key or value
+/// that its command refuses, and for a stage whose other one is neither taken nor in `folder` already.
+void check_stages(const ReproduceConfig& config, const std::filesystem::path& folder, const std::filesystem::path& program);
 
 /// What became of a stage; kept in stages.json.
 struct StageRecord {
