@@ -1,7 +1,9 @@
 // The program: parses, runs one subcommand, maps what went wrong to an exit code (base/error.h).
 #include <c10/util/Exception.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <iostream>
 #include <new>
 
@@ -43,7 +45,16 @@ std::string hint(const CLI::App& app, const std::string& message) {
   return near ? fmt::format(" (did you mean {}?)", *near) : "";
 }
 
+/// A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and talk would go there.
+/// Writing to what stands in for it fails, as it would have.
+void occupy_standard_descriptors() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+    if (fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int run(int argc, char** argv) {
+  occupy_standard_descriptors();
   Program program;
   program.command_line = "entk";
   bool verbose = false;
