@@ -26,6 +26,7 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
   }
   pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
+  if (!o.force) check_figure2_memory(config);
   const auto folder = open_study(o, "figure2", to_json(config), command_line);
   Console console(o.quiet, o.verbose, 1);
   Figure2Hooks hooks;
@@ -72,6 +73,7 @@ void add_figure2(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("figure2", "The paper's Figure 2: samples that a standard ReLU network needs, against d");
   const auto options = std::make_shared<CommonOptions>();
   add_study_options(*command, *options, presets, figure2_keys());
+  add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return run_figure2(*options, program.command_line); };
   });

@@ -11,6 +11,7 @@
 
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
+#include "entk/experiments/memory.h"
 #include "entk/experiments/run.h"
 #include "entk/kernels/aligned_buffer.h"
 #include "entk/models/expansion_at.h"
@@ -245,6 +246,23 @@ MachinePeak cpu_peak(int count) {
   return peak;
 }
 
+/// Before anything is timed. What pieces hold beside the primitive is left out, the projector's matrices apart.
+void check_sizes(const BenchOptions& o) {
+  if (!o.device.is_cpu()) return;
+  const bool projector = std::find(o.pieces.begin(), o.pieces.end(), "projector") != o.pieces.end();
+  const std::int64_t element = o.dtype == at::kFloat ? 4 : 8;
+  for (const auto& size : o.sizes) {
+    const PrimitiveSizes sizes{size.samples, size.dimension, size.width, true, 2, static_cast<int>(element)};
+    const auto mode = resolved_mode(sizes, o.kernel, PrimitiveOptions{}.memory_limit);
+    const double n = static_cast<double>(size.samples), d = static_cast<double>(size.dimension);
+    const double inputs = (n + static_cast<double>(o.test_samples)) * d * 8;
+    const double weights = 4 * static_cast<double>(size.width) * d * static_cast<double>(element);
+    const double kernel = projector ? std::min(n * n * 8, static_cast<double>(ProjectorOptions{}.kernel_limit)) : 0;
+    check_fits(inputs + weights + std::max(kernel, static_cast<double>(primitive_bytes(sizes, mode))),
+               fmt::format("the size {}x{}x{} smaller, or --kernel recompute", size.samples, size.dimension, size.width));
+  }
+}
+
 std::int64_t peak_memory() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -289,6 +307,7 @@ BenchResult run_bench(const BenchOptions& options) {
       throw InputError(fmt::format("pieces: expected {}, got '{}'", fmt::join(known, ", "), piece));
     }
   }
+  check_sizes(options);
   BenchResult result;
   Bench bench(options);
   for (const int count : options.threads) {

@@ -12,6 +12,7 @@
 #include "entk/base/threads.h"
 #include "entk/data/dataset.h"
 #include "entk/experiments/config.h"
+#include "entk/experiments/memory.h"
 #include "entk/kernels/relu_descent.h"
 #include "entk/report/statistics.h"
 
@@ -66,6 +67,23 @@ std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t
     sizes.insert(std::max<std::int64_t>(1, std::llround(static_cast<double>(i) * search.step * square)));
   }
   return {sizes.begin(), sizes.end()};
+}
+
+void check_figure2_memory(const Figure2Config& config) {
+  const auto device = pick_device(config.device);
+  const double element = config.dtype == "float64" ? 8 : 4, m = static_cast<double>(config.train.width);
+  const double tests = static_cast<double>(config.train.test_samples);
+  double largest = 0;
+  for (const auto dimension : config.dimensions) {
+    const double d = static_cast<double>(dimension), n = std::max(1.0, config.search.most * d * d);
+    // Drawn in float64, then the run's type; X packed twice; a gradient of each of 64 parts; the test's hidden layer.
+    largest = std::max(largest, (n + tests) * d * (8 + element) + 2 * n * d * element + 66 * m * (d + 2) * element +
+                                    2 * tests * m * element);
+  }
+  const auto searches = static_cast<int>(config.dimensions.size() * config.seeds.size());
+  const int at_once = device.is_cpu() ? std::min(threads(), searches) : 1;
+  check_fits(static_cast<double>(resident_bytes_now()) + at_once * largest,
+             "search.most, the largest of dimensions, train.width or train.test_samples smaller, or threads");
 }
 
 std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t dimension, std::int64_t samples,

@@ -76,6 +76,9 @@ std::vector<KeyInfo> figure2_keys();
 /// The candidates of a search, ascending.
 std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t dimension);
 
+/// @throws InputError where the largest runs that are taken side by side do not fit the memory that is there.
+void check_figure2_memory(const Figure2Config& config);
+
 /// The final losses of a run, NaN where it diverged; nothing where `interrupted` asked it to stop.
 std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t dimension, std::int64_t samples,
                                       std::uint64_t seed, const std::function<int()>& interrupted);

@@ -108,14 +108,18 @@ std::int64_t memory_limit_bytes() {
   return limit;
 }
 
+void check_fits(double bytes, const std::string& smaller) {
+  const auto limit = static_cast<double>(memory_limit_bytes());
+  if (bytes <= limit) return;
+  throw InputError(fmt::format("memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make {}", bytes / 1e9,
+                               limit / 1e9, smaller));
+}
+
 void check_memory(const RunConfig& config, c10::Device device) {
-  const auto wanted = estimate_peak_bytes(config, device), limit = memory_limit_bytes();
-  if (wanted <= limit) return;
-  throw InputError(fmt::format(
-      "memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make data.samples ({}), data.test_samples "
-      "({}) or model.width ({}) smaller, or train.memory_limit_gb ({}), above which tables are recomputed",
-      static_cast<double>(wanted) / 1e9, static_cast<double>(limit) / 1e9, config.data.samples,
-      config.data.test_samples, config.model.width, config.train.memory_limit_gb));
+  check_fits(static_cast<double>(estimate_peak_bytes(config, device)),
+             fmt::format("data.samples ({}), data.test_samples ({}) or model.width ({}) smaller, or train.memory_limit_gb "
+                         "({}), above which tables are recomputed",
+                         config.data.samples, config.data.test_samples, config.model.width, config.train.memory_limit_gb));
 }
 
 }  // namespace entk

@@ -15,6 +15,8 @@ std::int64_t resident_bytes_now();
 /// Bytes that this process may still take: the least of the machine's available memory, a control
 /// group's limit and RLIMIT_AS, in addition to what it holds.
 std::int64_t memory_limit_bytes();
+/// @throws InputError where `bytes` at the peak are above the limit, saying both and what to make `smaller`.
+void check_fits(double bytes, const std::string& smaller);
 /// @throws InputError where the estimate is above the limit, saying both and what to make smaller.
 void check_memory(const RunConfig& config, c10::Device device);
 
