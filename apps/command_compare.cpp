@@ -48,6 +48,7 @@ void add_compare(CLI::App& app, Program& program) {
       "compare", "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set");
   const auto options = std::make_shared<CommonOptions>();
   add_study_options(*command, *options, presets(), compare_config_keys());
+  add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return compare(*options, program.command_line); };
   });

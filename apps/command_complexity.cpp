@@ -62,6 +62,7 @@ void add_complexity(CLI::App& app, Program& program) {
       "complexity", "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents");
   const auto options = std::make_shared<CommonOptions>();
   add_study_options(*command, *options, presets(), complexity_config_keys());
+  add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return complexity(*options, program.command_line); };
   });

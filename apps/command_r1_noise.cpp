@@ -75,6 +75,7 @@ void add_r1_noise(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("r1-noise", "Does the noise of the descent keep R1 small? and R3's rank d against d + 1");
   const auto options = std::make_shared<CommonOptions>();
   add_study_options(*command, *options, noise_presets, noise_study_keys());
+  add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return r1_noise(*options, program.command_line); };
   });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "console.h"
@@ -63,13 +64,21 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
   }
   command.add_option("--config", o.config, "JSON file over the preset (or the defaults)")->type_name("FILE");
   command.add_option("--set", o.set, "one key, as train.steps=10; repeatable")->type_name("KEY=VALUE")->allow_extra_args(false);
-  command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")->type_name("N,N")->delimiter(',');
-  command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
-  command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
-  command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
+  // Options that stand for a key are there where the key is, of the study or of its runs.
+  const auto has = [&](const std::string& name) {
+    return std::any_of(keys.begin(), keys.end(), [&](const KeyInfo& k) { return k.path == name || k.path == "run." + name; });
+  };
+  if (has("seeds")) {
+    const auto seed = [](const std::string& text) {
+      return text.starts_with("-") ? fmt::format("expected whole numbers of at least 0, got {}", text) : std::string();
+    };
+    command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")->type_name("N,N")->delimiter(',')->check(CLI::Validator(seed, ""));
+  }
+  if (has("device")) command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
+  if (has("threads")) command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
+  if (has("dtype")) command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
   command.add_option("--out", o.out, "new folder [runs/<command>-<UTC time>]")->type_name("DIR");
   command.add_option("--resume", o.resume, "go on in a folder; what is finished is skipped")->type_name("DIR");
-  command.add_flag("--force", o.force, "run although the memory estimate says no");
   command.add_flag("--print-config", o.print_config, "print the configuration and stop");
   command.add_flag("--json", o.json, "results as JSON on stdout");
   command.add_flag("--quiet", o.quiet, "no progress");
@@ -77,11 +86,16 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
   command.footer(keys_footer(keys));
 }
 
+void add_force(CLI::App& command, CommonOptions& o) {
+  command.add_flag("--force", o.force, "run although the memory estimate says no");
+}
+
 void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets) {
   auto keys = run_config_keys();
   keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
   add_study_options(command, o, presets, keys);
+  add_force(command, o);
   command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
       ->type_name("KEY=V,V")->allow_extra_args(false);
   command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")->type_name("EPS");

@@ -31,6 +31,9 @@ void add_common_options(CLI::App& command, CommonOptions& options, const Presets
 void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
                        const std::vector<KeyInfo>& keys);
 
+/// --force, of a command that estimates its memory.
+void add_force(CLI::App& command, CommonOptions& options);
+
 /// Preset, file, --resume's configuration and flags put together, the later over the earlier.
 /// `standard`: every key with its default.
 struct ResolvedJson {

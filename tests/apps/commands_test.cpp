@@ -136,6 +136,17 @@ TEST(Commands, AFigureLeavesPlotsInThreeFormatsWithTheirScriptATableAndAPage) {
   EXPECT_NE(testing::read_text(folder / "f/report.html").find("<svg"), std::string::npos);
 }
 
+TEST(Commands, HelpListsNoOptionThatTheCommandRefuses) {
+  for (const std::string command : {"spectrum", "expressivity", "figure2", "r1-noise", "reproduce"}) {
+    const auto help = entk({command, "--help"}, "/").output;
+    for (const auto& [option, value] : {std::pair{"--seeds", "3"}, {"--device", "cpu"}, {"--threads", "1"}, {"--dtype", "float32"}}) {
+      const bool listed = help.find(std::string("  ") + option) != std::string::npos;
+      const auto result = entk({command, option, value, "--print-config"}, "/");
+      EXPECT_EQ(result.status == 0, listed) << command << ' ' << option << ": " << result.output;
+    }
+  }
+}
+
 TEST(Commands, PrintConfigGivesAConfigurationThatGivesItselfAgain) {
   using testing::operator+;
   const TemporaryFolder folder;

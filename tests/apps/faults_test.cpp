@@ -261,6 +261,29 @@ TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
   EXPECT_TRUE(says(lost, "standard output: it cannot be written"));
 }
 
+TEST_F(Faults, ClosedOutputsDoNotEndUpInAFile) {
+  const auto shell = [&](const std::string& command) {
+    return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
+  };
+  const std::string train = ENTK_BINARY_DIR "/entk train --verbose --set model.width=100 --set data.dimension=8 --set "
+                                            "data.samples=30 --set data.test_samples=20 --set train.steps=7 --out ";
+  ASSERT_TRUE(exits_with(shell(train + "open"), 0));
+  EXPECT_TRUE(exits_with(shell(train + "closed <&- >&- 2>&-"), static_cast<int>(ExitCode::save_failed)));
+  for (const char* file : {"metrics.csv", "config.json", "checkpoint.pt"}) {
+    EXPECT_TRUE(same_bytes(folder / "open" / file, folder / "closed" / file)) << file;
+  }
+}
+
+TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
+  const auto figure2 = entk({"figure2", "--out", "two", "--set", "dimensions=[100000]"}, folder.path());
+  EXPECT_TRUE(exits_with(figure2, 2));
+  EXPECT_TRUE(says(figure2, "memory: this run would take about"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "two"));
+  const auto bench = entk({"bench", "--sizes", "1000x100x100000000", "--pieces", "step"}, folder.path());
+  EXPECT_TRUE(exits_with(bench, 2));
+  EXPECT_TRUE(says(bench, "the size 1000x100x100000000 smaller"));
+}
+
 // 30 is no recorded step.
 TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
   ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(30)}), folder.path()), 0));
@@ -291,6 +314,7 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
       {{"--set", "lambda.3=NaN"}, "lambda"},
       {{"--set", "lambda.3=-2"}, "lambda.3: expected a finite number of at least 0, got -2"},
       {{"--sweep", "lambda.3=1,-2"}, "lambda.3: expected a finite number of at least 0, got -2"},
+      {{"--seeds", "1,-1"}, "--seeds: expected whole numbers of at least 0, got -1"},
       {{"--theory-weights", "-1"}, "--theory-weights: expected a finite number above 0, got -1"},
       {{"--set", "model.width=7"}, "model.width: expected an even number"},
       {{"--set", "model.width=1000000000", "--set", "data.samples=1000000"}, "memory"},
