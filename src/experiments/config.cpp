@@ -195,6 +195,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   o.schedule.horizon = c.train.schedule.horizon;
   o.seed = c.seed;
   o.kernel = read_kernel_mode(c.train.kernel);
+  o.tf32 = c.train.tf32;
   o.memory_limit = static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9);
   o.checkpoint_seconds = c.train.checkpoint_seconds;
   return o;

@@ -61,6 +61,7 @@ struct TrainConfig {
   bool random_signs = false;
   ScheduleConfig schedule;
   std::string kernel = "automatic";
+  bool tf32 = false;
   double memory_limit_gb = 4.0;
   double checkpoint_seconds = 60.0;
 };
@@ -141,6 +142,7 @@ void describe(V& v, TrainConfig& c) {
   v.object("schedule", c.schedule);
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");
+  v.value("tf32", c.tf32, {}, "on CUDA: products of numbers rounded to TF32, faster; the run says what it costs");
   v.value("memory_limit_gb", c.memory_limit_gb, {.at_least = 0, .at_most = 1e6}, "tables above this are recomputed");
   v.value("checkpoint_seconds", c.checkpoint_seconds, {.at_least = 0, .at_most = 1e9}, "between checkpoints");
 }

@@ -39,6 +39,7 @@ nlohmann::json deciding(nlohmann::json config) {
   if (!config["model"].value("whole_network", false)) config["model"].erase("whole_network");
   if (auto& train = config["train"]; train.contains("perturbation") && train["perturbation"]["radius"] == 0) train.erase("perturbation");
   if (!config["train"].value("random_signs", false)) config["train"].erase("random_signs");
+  if (!config["train"].value("tf32", false)) config["train"].erase("tf32");
   if (config.contains("r1") && config["r1"]["points"] == "projector") config.erase("r1");
   return config;
 }

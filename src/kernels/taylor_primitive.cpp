@@ -68,7 +68,7 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
   const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
 #if ENTK_HAS_CUDA
   if (x.is_cuda()) {
-    auto primitive = kernels::make_cuda_primitive(points, start, signs, activation, options.orders, mode);
+    auto primitive = kernels::make_cuda_primitive(points, start, signs, activation, options.orders, mode, options.tf32);
     return primitive ? primitive : plain();
   }
 #endif

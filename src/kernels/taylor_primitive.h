@@ -36,6 +36,9 @@ struct PrimitiveOptions {
   KernelMode mode = KernelMode::automatic;    ///< automatic: keep where it fits memory_limit
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for tables and Z together
   std::optional<kernels::Isa> isa{};          ///< CPU only; the selected one by default
+  /// entk's CUDA kernels alone: products of numbers rounded to TF32, some 1e-3 of relative error. Torch's own
+  /// permission (at::globalContext().setAllowTF32CuBLAS(true)) does the same.
+  bool tf32 = false;
 };
 
 /// One step of perturbed gradient descent (21): W ← S (W − η (∂D/∂W + E + Ξ)).

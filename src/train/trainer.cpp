@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <string_view>
 
 #include "entk/base/check.h"
 #include "entk/base/norm.h"
@@ -83,7 +84,7 @@ class Run {
   Run(TaylorModel model, const Objective& objective, const TrainerOptions& options, const DataSet& data)
       : options_(options),
         model_(std::move(model)),
-        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit},
+        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit, .tf32 = options.tf32},
                options.primitives),
         w_(model_->network->w.detach()),
         latch_(w_.options()) {
@@ -261,11 +262,25 @@ class Run {
     latch_.see(evaluation.regularized, step);
     if (latch_.read() >= 0) return diverged(step, evaluation);
     if (to_be_recorded(step) && !is_recorded(step)) record(step, evaluation);
+    if (options_.tf32) result_.notices.push_back(tf32_notice());
     result_.last = is_recorded(step) ? result_.records.back() : measure(step, evaluation);
     result_.step = step;
     result_.outcome = outcome;
     if (options_.on_checkpoint) save(step);
     return std::move(result_);
+  }
+
+  /// What products in TF32 cost, at the last W.
+  std::string tf32_notice() const {
+    const auto& primitive = *bound_.primitive();
+    if (!std::string_view(primitive.backend()).ends_with("tf32")) {
+      return fmt::format("tf32: no part of {}; products had the accuracy of {}", result_.kernel, c10::toString(w_.scalar_type()));
+    }
+    const auto exact = make_primitive(*model_->network, primitive.points(),
+                                      {.orders = primitive.orders(), .mode = KernelMode::recompute})->terms(w_);
+    const auto off = at::linalg_norm(stepper_->terms() - exact) / at::linalg_norm(exact);
+    return fmt::format("tf32: the terms at the last W are off by {:.1e} (relative to their norm) from those in float32",
+                       off.item<double>());
   }
 
   TrainResult diverged(std::int64_t step, const Evaluation& evaluation) {

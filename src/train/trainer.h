@@ -45,6 +45,7 @@ struct TrainerOptions {
   std::uint64_t seed = 1;                    ///< of the noise
   KernelMode kernel = KernelMode::automatic;
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
+  bool tf32 = false;                         ///< PrimitiveOptions::tf32; the result says what it costs
   std::int64_t start_step = 0;               ///< steps that W has already taken
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};

@@ -163,8 +163,12 @@ TEST(CudaPrimitive, PlainTf32CostsAThousandth) {
   const auto exact = p.reference_terms(), gradient = p.reference_pull_back(p.w);
   const double split = relative_error(make(p, KernelMode::keep)->terms(p.w), exact);
   const double split_gradient = relative_error(make(p, KernelMode::keep)->pull_back(p.w, p.g), gradient);
-  const AllowTf32 allowed;
-  const auto primitive = make(p, KernelMode::keep);
+  {
+    const AllowTf32 allowed;
+    EXPECT_STREQ(make(p, KernelMode::keep)->backend(), "cuda-tf32");
+  }
+  const auto primitive = make_primitive(p.x, p.w0, p.a, testing::smooth_activation(),
+                                        {.orders = p.orders, .mode = KernelMode::keep, .tf32 = true});
   EXPECT_STREQ(primitive->backend(), "cuda-tf32");
   const double plain = relative_error(primitive->terms(p.w), exact);
   const double plain_gradient = relative_error(primitive->pull_back(p.w, p.g), gradient);

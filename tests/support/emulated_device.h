@@ -213,7 +213,7 @@ class EmulatedLauncher final : public kernels::fused::Launcher {
   explicit EmulatedLauncher(bool tf32 = false, std::int64_t slots = 4, bool reversed = false)
       : tf32_(tf32), slots_(slots), reversed_(reversed) {}
 
-  const char* name() const override { return "emulated"; }
+  const char* name() const override { return tf32_ ? "emulated-tf32" : "emulated"; }
   std::int64_t slots() const override { return slots_; }
 
   void pack(const kernels::fused::PackArgs& a) const override {

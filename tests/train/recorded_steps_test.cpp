@@ -35,8 +35,8 @@ Fitted fit(bool recorded, TrainerOptions options, const Term& term, const Loss& 
   Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
   TaylorModel model(network);
   Fitted out;
-  options.primitives = [](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
-    return kernels::fused::make_fused_primitive(std::make_shared<testing::EmulatedLauncher>(), x, n.w0, n.a,
+  options.primitives = [tf32 = options.tf32](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
+    return kernels::fused::make_fused_primitive(std::make_shared<testing::EmulatedLauncher>(tf32), x, n.w0, n.a,
                                                 n.activation().functions(), {});
   };
   options.graphs = [&](c10::Device, const std::function<void()>& work) -> std::unique_ptr<DeviceGraph> {
@@ -63,6 +63,20 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
     EXPECT_EQ(recorded.result.records[i].step, plain.result.records[i].step);
     EXPECT_EQ(recorded.result.records[i].train_loss, plain.result.records[i].train_loss);
   }
+}
+
+TEST(RecordedSteps, ARunInTf32SaysWhatThatCost) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  const auto run = fit(true, {.learning_rate = 0.1, .steps = 12, .tf32 = true}, 0.0 * R4());
+  ASSERT_EQ(run.result.notices.size(), 1U);
+  double off = 0;
+  ASSERT_EQ(std::sscanf(run.result.notices[0].c_str(), "tf32: the terms at the last W are off by %lf", &off), 1);
+  EXPECT_GT(off, 1e-6);
+  EXPECT_LT(off, 3e-3);
+  EXPECT_NE(run.result.kernel.find("tf32"), std::string::npos);
+  EXPECT_TRUE(fit(true, {.learning_rate = 0.1, .steps = 12}, 0.0 * R4()).result.notices.empty());
 }
 
 TEST(RecordedSteps, DivergenceIsFoundAtTheStepWhereItHappened) {

@@ -50,11 +50,11 @@ class CudaLauncher final : public Launcher {
 std::shared_ptr<const TaylorPrimitive> make_cuda_primitive(const at::Tensor& x, const at::Tensor& w0,
                                                            const at::Tensor& a,
                                                            const ActivationFunctions& activation, int orders,
-                                                           KernelMode mode) {
+                                                           KernelMode mode, bool tf32) {
   constexpr std::int64_t most_blocks = 65535;  // of a launch in its second dimension
   if (x.scalar_type() != at::kFloat || x.size(0) > most_blocks * forward_rows) return nullptr;
   const c10::cuda::CUDAGuard guard(x.device());
-  const bool tf32 = at::globalContext().allowTF32CuBLAS();
+  tf32 = tf32 || at::globalContext().allowTF32CuBLAS();
   const Layout layout = make_layout(x.size(0), x.size(1), w0.size(0), orders, has_twins(w0, a));
   const std::int64_t slots = pull_slots(layout, plan_pull(layout, 1).fragments, tf32);
   if (slots == 0) return nullptr;
