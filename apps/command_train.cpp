@@ -42,14 +42,14 @@ void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory) {
 }
 
 /// A resumed study may go further and have more seeds and values; what all its runs share stays.
-void check_study_resumable(const RunFolder& folder, const nlohmann::json& config) {
+void check_study_resumable(const RunFolder& folder, const nlohmann::json& config, const CommonOptions& o) {
   const auto shared = [](nlohmann::json json) {
     for (const char* key : {"seeds", "seed", "sweep", "threads", "resolved"}) json.erase(key);
     for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
     return json;
   };
   const auto path = folder.file("config.json");
-  if (const auto paths = differing_paths(shared(load_json(path)), shared(config)); !paths.empty()) {
+  if (const auto paths = changed_paths(o, shared(load_json(path)), shared(config)); !paths.empty()) {
     throw InputError(fmt::format("{}: a resumed study may change train.steps, threads, seeds and sweep; this one changes {}",
                                  path.string(), fmt::join(paths, ", ")));
   }
@@ -129,7 +129,7 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
     if (std::filesystem::exists(folder.file("metrics.csv"))) {
       throw InputError(fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
     }
-    check_study_resumable(folder, config);
+    check_study_resumable(folder, config, o);
   }
   folder.write_json("config.json", config);
   return take_and_show(command, o, command_line, folder, plan,

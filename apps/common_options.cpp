@@ -169,6 +169,15 @@ Resolved resolve(const CommonOptions& o, const Presets& presets) {
   return resolved;
 }
 
+std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::json& before, const nlohmann::json& now) {
+  auto paths = differing_paths(before, now);
+  std::erase_if(paths, [&](const std::string& path) {
+    const auto sets = [&](const std::string& text) { return text.starts_with(path + "=") || text.starts_with(path + "."); };
+    return value_at(before, path).is_null() && std::none_of(o.set.begin(), o.set.end(), sets);
+  });
+  return paths;
+}
+
 RunFolder open_folder(const CommonOptions& o, const std::string& command) {
   if (!o.resume.empty()) return RunFolder::open(o.resume);
   if (!o.out.empty()) return RunFolder::create(o.out);
@@ -180,7 +189,7 @@ RunFolder open_study(const CommonOptions& o, const std::string& command, const n
   auto folder = open_folder(o, command);
   if (!o.resume.empty()) {
     const auto before = folder.file("config.json");
-    auto paths = differing_paths(load_json(before), config);
+    auto paths = changed_paths(o, load_json(before), config);
     // Results have the same bits for every number of threads.
     std::erase_if(paths, [](const std::string& path) { return path == "threads" || path.ends_with(".threads"); });
     if (!paths.empty()) {

@@ -49,6 +49,10 @@ struct Resolved {
 };
 Resolved resolve(const CommonOptions& options, const Presets& presets);
 
+/// Paths at which a folder's configuration and that of resuming it differ. A key that came after the folder was made is
+/// at its default and no difference, unless --set names it.
+std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before, const nlohmann::json& now);
+
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
 /// The folder of a study with a configuration of its own: a new one gets config.json, command.txt and
