@@ -17,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Stands for the folder of stage figure1 in the words of another.
+const std::string figure1_mark = "{figure1}";
+
 std::vector<std::string> stage_names() {
   std::vector<std::string> names;
   for (const auto& stage : reproduce_stages()) names.push_back(stage.name);
@@ -146,8 +149,9 @@ std::vector<KeyInfo> reproduce_config_keys() { return list_described(standard_co
 std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConfig& config, const fs::path& folder) {
   auto arguments = stage.command;
   for (auto word : config.preset == "quick" ? stage.quick : stage.published) {
-    static const std::string mark = "{figure1}";
-    if (const auto at = word.find(mark); at != std::string::npos) word.replace(at, mark.size(), (folder / "figure1").string());
+    if (const auto at = word.find(figure1_mark); at != std::string::npos) {
+      word.replace(at, figure1_mark.size(), (folder / "figure1").string());
+    }
     arguments.push_back(word);
   }
   if (stage.takes_device && config.device != "auto") arguments.insert(arguments.end(), {"--device", config.device});
@@ -163,10 +167,12 @@ void check_stages(const ReproduceConfig& config, const fs::path& folder, const f
   };
   for (const auto& stage : reproduce_stages()) {
     if (!taken(stage.name)) continue;
-    if (!stage.needs.empty() && !taken(stage.needs) && !fs::exists(folder / stage.needs)) {
-      throw InputError(fmt::format("stages: {0} reads what {1} leaves; expected {1} among them too", stage.name, stage.needs));
+    const bool reads_figure1 = std::any_of(stage.quick.begin(), stage.quick.end(),
+                                           [](const std::string& word) { return word.find(figure1_mark) != std::string::npos; });
+    if (reads_figure1 && !taken("figure1") && !fs::exists(folder / "figure1")) {
+      throw InputError(fmt::format("stages: {} reads what figure1 leaves; expected figure1 among them too", stage.name));
     }
-    if (config.overrides.at(stage.name).empty() || !stage.needs.empty()) continue;  // the other's keys are not there yet
+    if (config.overrides.at(stage.name).empty() || reads_figure1) continue;  // figure1's keys are not there yet
     auto arguments = stage_arguments(stage, config, folder);
     arguments.resize(arguments.size() - 2);  // --out
     arguments.insert(arguments.begin(), program.string());

@@ -26,7 +26,6 @@ struct Stage {
   std::vector<std::string> command;  ///< words that say which study it is: {"appendix-g", "--study", "r1"}
   /// What a new start is given besides; "{figure1}" in a word stands for that stage's folder.
   std::vector<std::string> quick, published;
-  std::string needs{};       ///< the stage whose folder it reads
   bool takes_device = true;  ///< whether the command has --device
   bool resumes = true;       ///< whether it has --resume; one that has not starts anew
 };

@@ -39,7 +39,6 @@ const std::vector<Stage>& reproduce_stages() {
        .command = {"landscape"},
        .quick = {minimum},
        .published = {minimum},
-       .needs = "figure1",
        .takes_device = false,
        .resumes = false},
       {.name = "r1-noise",
