@@ -20,6 +20,11 @@ void check_labels(const Loss& loss, const at::Tensor& y) {
                                y[first].item<double>()));
 }
 
+/// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
+at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t count) {
+  return first == 0 && count == terms.size(1) ? terms : terms.narrow(1, first, count);
+}
+
 }  // namespace
 
 BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Samples& train,
@@ -75,15 +80,6 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   primitive_ = factory ? factory(network, points, primitive_options) : model_->primitive(points, primitive_options);
   initial_ = network.initial_output(train.x);
 }
-
-namespace {
-
-/// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
-at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t count) {
-  return first == 0 && count == terms.size(1) ? terms : terms.narrow(1, first, count);
-}
-
-}  // namespace
 
 TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
   TermInputs in;

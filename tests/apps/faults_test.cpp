@@ -66,6 +66,12 @@ class Faults : public ::testing::Test {
     return status;
   }
 
+  ProcessResult shell(const std::string& command) {
+    return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
+  }
+
+  const std::string train = ENTK_BINARY_DIR "/entk train --set model.width=100 --set data.dimension=8 --set data.samples=30 "
+                                            "--set data.test_samples=20 --set train.steps=7 ";
   const TemporaryFolder folder;
 };
 
@@ -216,6 +222,18 @@ TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
   EXPECT_TRUE(says(refused, "a resumed study may change threads alone; this one changes train.steps\n"));
 }
 
+TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
+  using testing::operator+;
+  const Words sweep = {"train", "--quiet", "--seeds", "1,2", "--set", "model.width=40", "--set", "data.dimension=8", "--set",
+                       "data.samples=30", "--set", "data.test_samples=20", "--set", "train.steps=7", "--out", "study"};
+  ASSERT_TRUE(exits_with(entk(sweep, folder.path()), 0));
+  auto old = load_json(folder / "study/config.json");
+  old["train"].erase("tf32");
+  testing::write_text(folder / "study/config.json", dump_json(old));
+  EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
+  EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study"}, folder.path()), 0));
+}
+
 TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
   const auto begun = [&] { return std::filesystem::exists(folder / "run/status.json"); };
   EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"}, SIGINT, begun), 130);
@@ -248,11 +266,6 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
 }
 
 TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
-  const auto shell = [&](const std::string& command) {
-    return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
-  };
-  const std::string train = ENTK_BINARY_DIR "/entk train --set model.width=100 --set data.dimension=8 --set data.samples=30 "
-                                            "--set data.test_samples=20 --set train.steps=7 ";
   EXPECT_TRUE(exits_with(shell(train + "--out full >/dev/null 2>/dev/full"), 0));
   EXPECT_TRUE(exits_with(shell("set -o pipefail; " + train + "--out piped 2>&1 >/dev/null | true"), 0));
   for (const char* run : {"full", "piped"}) EXPECT_EQ(read_status(folder / run).state, RunState::done);
@@ -262,13 +275,8 @@ TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
 }
 
 TEST_F(Faults, ClosedOutputsDoNotEndUpInAFile) {
-  const auto shell = [&](const std::string& command) {
-    return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
-  };
-  const std::string train = ENTK_BINARY_DIR "/entk train --verbose --set model.width=100 --set data.dimension=8 --set "
-                                            "data.samples=30 --set data.test_samples=20 --set train.steps=7 --out ";
-  ASSERT_TRUE(exits_with(shell(train + "open"), 0));
-  EXPECT_TRUE(exits_with(shell(train + "closed >&- 2>&-"), static_cast<int>(ExitCode::save_failed)));
+  ASSERT_TRUE(exits_with(shell(train + "--out open"), 0));
+  EXPECT_TRUE(exits_with(shell(train + "--verbose --out closed >&- 2>&-"), static_cast<int>(ExitCode::save_failed)));
   for (const char* file : {"metrics.csv", "config.json", "checkpoint.pt"}) {
     EXPECT_TRUE(same_bytes(folder / "open" / file, folder / "closed" / file)) << file;
   }
