@@ -30,7 +30,11 @@ double now() {
 class Latch {
  public:
   explicit Latch(const at::TensorOptions& options)
-      : losses_(at::zeros({look_every + 1}, options)), place_(at::zeros({1}, options.dtype(at::kLong))) {}
+      : losses_(at::zeros({look_every + 1}, options)), place_(at::zeros({1}, options.dtype(at::kLong))) {
+    if (losses_.is_cpu()) return;
+    see_recorded(at::zeros({}, options));  // so that no kernel is loaded while a step is recorded
+    place_.zero_();
+  }
   void see(const at::Tensor& loss, std::int64_t step) {
     if (loss.is_cpu()) {
       if (!std::isfinite(loss.item<double>()) && read() < 0) first_ = step;

@@ -157,6 +157,23 @@ TEST(CudaPrimitive, WorkThatWaitsForTheDeviceIsNotRecorded) {
   EXPECT_EQ(t.sum().item<float>(), 3.0f) << "the device works on";
 }
 
+TEST(CudaPrimitive, AFailedRecordingLeavesTorchsAllocatorAndGeneratorAsTheyWere) {
+  ENTK_NEEDS_GPU;
+  auto t = torch::ones({3}, torch::device(gpu));
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    EXPECT_EQ(record_graph(gpu, [&] { t += torch::ones({1 << 20}, t.options()).sum().item<float>(); }), nullptr);
+    EXPECT_EQ(torch::randn({100}, t.options()).isfinite().all().item<bool>(), true);
+    // More than there is in all: the allocator must give back what it keeps, which it does not while it believes
+    // that a recording is under way.
+    for (std::int64_t part = 1; part <= 8; ++part) ASSERT_NO_THROW(torch::empty({part << 30}, t.options()));
+    t.fill_(1);
+    const auto graph = record_graph(gpu, [&] { t.mul_(2); });
+    ASSERT_NE(graph, nullptr);
+    for (int play = 0; play < 3; ++play) graph->play();
+    EXPECT_EQ(t.sum().item<float>(), 24.0f);
+  }
+}
+
 TEST(CudaPrimitive, PlainTf32CostsAThousandth) {
   ENTK_NEEDS_GPU;
   const BoundedProblem p(1000, 100, 2000, true, 2, gpu);
