@@ -163,14 +163,26 @@ ENTK_KERNEL_BODY void multiply(M& m, float (&c)[tall][wide][4], LoadA&& load_a, 
         high_b[e] = float_bits(round_to_tf32(value));
       }
     }
+    // Tensor cores round their sums towards zero: sums of eight by them, the rest by ordinary additions.
+    float part[tall][4];
+    ENTK_UNROLL
+    for (int i = 0; i < tall; ++i) {
+      ENTK_UNROLL
+      for (int e = 0; e < 4; ++e) part[i][e] = 0.0f;
+    }
     if constexpr (split) {
       ENTK_UNROLL
-      for (int i = 0; i < tall; ++i) m.mma(c[i][j], low_a[i], high_b);
+      for (int i = 0; i < tall; ++i) m.mma(part[i], low_a[i], high_b);
       ENTK_UNROLL
-      for (int i = 0; i < tall; ++i) m.mma(c[i][j], high_a[i], low_b);
+      for (int i = 0; i < tall; ++i) m.mma(part[i], high_a[i], low_b);
     }
     ENTK_UNROLL
-    for (int i = 0; i < tall; ++i) m.mma(c[i][j], high_a[i], high_b);
+    for (int i = 0; i < tall; ++i) m.mma(part[i], high_a[i], high_b);
+    ENTK_UNROLL
+    for (int i = 0; i < tall; ++i) {
+      ENTK_UNROLL
+      for (int e = 0; e < 4; ++e) c[i][j][e] += part[i][e];
+    }
   }
 }
 
@@ -423,29 +435,15 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
     }
   };
 
-  // Tensor cores round their sums towards zero: short sums by them, the rest by ordinary additions.
-  float total[2][fragments][4], part[2][fragments][4];
+  float total[2][fragments][4];
   ENTK_UNROLL
   for (int i = 0; i < 2; ++i) {
     ENTK_UNROLL
     for (int j = 0; j < fragments; ++j) {
       ENTK_UNROLL
-      for (int e = 0; e < 4; ++e) total[i][j][e] = part[i][j][e] = 0.0f;
+      for (int e = 0; e < 4; ++e) total[i][j][e] = 0.0f;
     }
   }
-  const auto flush = [&] {
-    ENTK_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      ENTK_UNROLL
-      for (int j = 0; j < fragments; ++j) {
-        ENTK_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          total[i][j][e] += part[i][j][e];
-          part[i][j][e] = 0.0f;
-        }
-      }
-    }
-  };
 
   stage(begin, 0);
   m.commit();
@@ -464,15 +462,12 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
     for (int step = 0; step < pull_rows / 8; ++step) {
       const int k = 8 * step + t;
       multiply<split>(
-          m, part,
+          m, total,
           [&](int i, int e) { return g_block[(k + 2 * (e & 2)) * g_stride + first_column + 16 * i + g + 8 * (e & 1)]; },
           [&](int j, int e) { return x[(k + 4 * e) * x_stride + 8 * (2 * j + odd) + g]; });
     }
-    if ((block - begin) % flush_blocks == flush_blocks - 1) flush();
     buffer = 1 - buffer;
   }
-  flush();
-
   float* out = a.gradients + (m.block_y() * a.range.count + local) * l.tile_weights();
   ENTK_UNROLL
   for (int j = 0; j < fragments; ++j) {

@@ -23,7 +23,6 @@ inline constexpr int threads = 128;        ///< of every block
 inline constexpr int forward_rows = 128;   ///< samples of a forward block
 inline constexpr int forward_features = 32;  ///< staged at a time
 inline constexpr int pull_rows = 32;       ///< samples staged at a time by the pull-back
-inline constexpr int flush_blocks = 4;     ///< staged blocks between two roundings of the pull-back's sums
 
 struct Layout {
   std::int64_t samples = 0, dimension = 0, width = 0;

@@ -19,23 +19,21 @@
 
 namespace entk::testing {
 
-/// c + Σ a b as a tensor core adds: addends are cut to 24 bits below the largest one's exponent, their
-/// sum is rounded towards zero. Real ones keep a bit or two more.
-inline float tensor_core_sum(float c, const double (&products)[8]) {
-  double largest = 0, plain = c;
-  for (double p : products) {
-    largest = std::fmax(largest, std::fabs(p));
-    plain += p;
-  }
-  if (largest == 0 || !std::isfinite(plain)) return static_cast<float>(plain);
-  largest = std::fmax(largest, std::fabs(static_cast<double>(c)));
-  const double unit = std::ldexp(1.0, std::ilogb(largest) - 23), inverse = 1 / unit;
-  // Each addend is below 2^24 units: exact in an integer.
-  auto sum = static_cast<std::int64_t>(c * inverse);
-  for (double p : products) sum += static_cast<std::int64_t>(p * inverse);
-  const double value = static_cast<double>(sum) * unit;
+/// The float beside `value` towards zero.
+inline float towards_zero(double value) {
   const auto rounded = static_cast<float>(value);
   return std::fabs(static_cast<double>(rounded)) > std::fabs(value) ? std::nextafter(rounded, 0.0f) : rounded;
+}
+
+/// c + Σ a b as the least accurate of tensor cores adds (an A100's): four products at a time, each such
+/// sum rounded towards zero. Later ones take eight at a time.
+inline float tensor_core_sum(float c, const double (&products)[8]) {
+  for (int half = 0; half < 8; half += 4) {
+    double sum = c;
+    for (int k = half; k < half + 4; ++k) sum += products[k];
+    c = towards_zero(sum);
+  }
+  return c;
 }
 
 class EmulatedBlock {
