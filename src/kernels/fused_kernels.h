@@ -125,6 +125,20 @@ inline Grid update_grid(const UpdateArgs& a) {
   return {(a.range.count * a.layout.tile_weights() + threads - 1) / threads};
 }
 
+/// Floats that lie at a multiple of their own size, read and written at once.
+template <int count>
+struct alignas(4 * count) Floats {
+  float value[count];
+};
+template <int count>
+ENTK_KERNEL_BODY const Floats<count>& floats_at(const float* p) {
+  return *reinterpret_cast<const Floats<count>*>(p);
+}
+template <int count>
+ENTK_KERNEL_BODY Floats<count>& floats_at(float* p) {
+  return *reinterpret_cast<Floats<count>*>(p);
+}
+
 /// −1 for the columns of twins, whose tables differ by sign alone.
 ENTK_KERNEL_BODY float table_sign(const Layout& l, int column) {
   return column < l.table_columns() ? 1.0f : -1.0f;
@@ -262,10 +276,7 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
       if (a.z) {
         float* to = a.z + local * l.tile_z() + row * tile_columns + 2 * t;
         ENTK_UNROLL
-        for (int j = 0; j < 8; ++j) {
-          to[8 * j] = z[i][j][2 * half];
-          to[8 * j + 1] = z[i][j][2 * half + 1];
-        }
+        for (int j = 0; j < 8; ++j) floats_at<2>(to + 8 * j) = {z[i][j][2 * half], z[i][j][2 * half + 1]};
       }
       if (!a.sums) continue;
       float power[8][2];
@@ -282,12 +293,14 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
         }
         ENTK_UNROLL
         for (int j = 0; j < 4; ++j) {
+          const Floats<2> first = floats_at<2>(table + 8 * j);
+          const Floats<2> second = l.twins ? Floats<2>{} : floats_at<2>(table + 8 * (j + 4));
           ENTK_UNROLL
           for (int e = 0; e < 2; ++e) {
             if (l.twins) {
-              sum += table[8 * j + e] * (power[j][e] - power[j + 4][e]);
+              sum += first.value[e] * (power[j][e] - power[j + 4][e]);
             } else {
-              sum += table[8 * j + e] * power[j][e] + table[8 * (j + 4) + e] * power[j + 4][e];
+              sum += first.value[e] * power[j][e] + second.value[e] * power[j + 4][e];
             }
           }
         }
@@ -410,11 +423,10 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
     for (int part = 0; part < pull_rows * tile_columns / (4 * threads); ++part) {
       const int i = part * (threads / 16) + thread / 16, column = thread % 16 * 4;
       const std::int64_t row = block * pull_rows + i;
-      const float* zs = from + i * tile_columns + column;
-      float* out = g_block + i * g_stride + column;
+      const Floats<4> zs = floats_at<4>(from + i * tile_columns + column);
+      Floats<4>& out = floats_at<4>(g_block + i * g_stride + column);
       if (!a.cotangents) {
-        ENTK_UNROLL
-        for (int e = 0; e < 4; ++e) out[e] = zs[e];
+        out = zs;
         continue;
       }
       float value[4] = {0, 0, 0, 0}, power[4] = {1, 1, 1, 1};
@@ -423,15 +435,14 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
       for (int p = 0; p < l.orders; ++p) {
         if (p > 1) factor /= static_cast<float>(p);
         const float scaled = row < l.samples ? factor * a.cotangents[p * l.samples + row] : 0.0f;
-        const float* table = s + (p * pull_rows + i) * table_columns + column % table_columns;
+        const Floats<4> table = floats_at<4>(s + (p * pull_rows + i) * table_columns + column % table_columns);
         ENTK_UNROLL
         for (int e = 0; e < 4; ++e) {
-          value[e] += scaled * table[e] * power[e];
-          power[e] *= zs[e];
+          value[e] += scaled * table.value[e] * power[e];
+          power[e] *= zs.value[e];
         }
       }
-      ENTK_UNROLL
-      for (int e = 0; e < 4; ++e) out[e] = value[e];
+      out = {value[0], value[1], value[2], value[3]};
     }
   };
 
