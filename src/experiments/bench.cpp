@@ -35,19 +35,25 @@ struct Threads {
   ~Threads() { set_threads(0); }
 };
 
+/// What a GPU is timed for at once, at least: it is waited for at the end, which costs some 20 µs.
+constexpr double device_interval = 0.005;
+
 /// Seconds of each call: one to warm up, then until the time is spent. Reading an entry of the result
-/// waits for a GPU.
-std::vector<double> time_calls(const std::function<at::Tensor()>& call, double seconds) {
+/// waits for a GPU, where as many calls are timed together as make that wait small.
+std::vector<double> time_calls(const std::function<at::Tensor()>& call, double seconds, c10::Device device) {
+  int together = 1;
   const auto timed = [&] {
     const double from = now();
+    for (int i = 1; i < together; ++i) call();
     call().flatten()[0].item<double>();
-    return now() - from;
+    return (now() - from) / together;
   };
   timed();
+  while (!device.is_cpu() && timed() * together < device_interval) together *= 2;
   std::vector<double> times;
   for (double spent = 0; spent < seconds || static_cast<std::int64_t>(times.size()) < least_repetitions;) {
     times.push_back(timed());
-    spent += times.back();
+    spent += times.back() * together;
   }
   return times;
 }
@@ -83,21 +89,46 @@ struct BenchProblem {
   }
 };
 
-/// Seconds of each step of a run, as the Trainer takes them.
+/// Seconds of each step of a run, as the Trainer takes them. On a GPU, where a step returns at once, several between
+/// two waits are timed together; those that a record or a look for a divergence has launched one by one are left out.
 std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std::string& kernel) {
   std::vector<double> times;
-  std::int64_t step = 0;
+  std::int64_t step = 0, together = 1, counted = -1;  // counted: −1 outside an interval
+  constexpr std::int64_t most_together = 256;
   double started = 0, before = 0;
   TrainerOptions options{.steps = 1000000, .kernel = o.kernel};
   options.primitives = [&](const NetworkImpl&, const at::Tensor&, const PrimitiveOptions&) {
     return problem.expansion(o.kernel);
   };
-  options.interrupted = [&] {
-    const double at = now();
-    if (step == 1) started = at;  // the first steps touch memory for the first time
+  const auto& w = problem.model->network->w;
+  const auto count = [&](double at) {
     // A step that follows a record, whose own time is not a step's, is left out.
     if (step > 1 && !is_record_step(step)) times.push_back(at - before);
     before = at;
+  };
+  const auto count_on_device = [&] {
+    if (is_record_step(step) || step % 500 == 0) {
+      counted = -1;
+    } else if (++counted == 0 || counted == together) {
+      w[0][0].item<double>();
+      const double at = now();
+      if (counted > 0 && at - before < device_interval && together < most_together) {
+        together *= 2;
+      } else if (counted > 0) {
+        times.push_back((at - before) / static_cast<double>(together));
+      }
+      counted = 0;
+      before = at;
+    }
+  };
+  options.interrupted = [&] {
+    const double at = now();
+    if (step == 1) started = at;  // the first steps touch memory for the first time
+    if (o.device.is_cpu()) {
+      count(at);
+    } else {
+      count_on_device();
+    }
     ++step;
     return step > 2 && at - started > o.seconds && static_cast<std::int64_t>(times.size()) >= least_repetitions ? 1 : 0;
   };
@@ -110,12 +141,6 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
   const auto result = Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), options)
                           .fit(train, o.device);
   kernel = result.kernel;
-  if (o.device.is_cuda()) {  // launches return at once there: the clocks of the records, which wait
-    times.clear();
-    for (const auto& t : result.timings) {
-      if (t.step >= 20) times.push_back(t.seconds_per_step);
-    }
-  }
   return times;
 }
 
@@ -159,25 +184,25 @@ class Bench {
         const auto made = make_primitive(network, x, {.mode = KernelMode::keep});
         row.kernel = named(*made);
         return made->points();
-      }, o_.seconds);
+      }, o_.seconds, o_.device);
       row.operations = n * d * m;
       row.bytes = entry * (tables + weights / 2);
     } else if (row.piece == "projector") {
       const std::int64_t rank = std::min(x.size(0), x.size(1) + 1);
-      times = time_calls([&] { return SigmaProjector::from_features(network, x, rank).basis(); }, o_.seconds);
+      times = time_calls([&] { return SigmaProjector::from_features(network, x, rank).basis(); }, o_.seconds, o_.device);
       row.operations = n * d * m + n * n * m / 2;
       row.bytes = 8 * (weights / 2 + n * n);
     } else if (row.piece == "forward") {
       const auto p = problem.expansion(o_.kernel);
       row.kernel = named(*p);
-      times = time_calls([&] { return p->terms(w); }, o_.seconds);
+      times = time_calls([&] { return p->terms(w); }, o_.seconds, o_.device);
       row.operations = 2 * n * d * m;
       row.bytes = entry * (weights + (p->mode() == KernelMode::keep ? tables : 0));
     } else if (row.piece == "pull-back") {
       const auto p = problem.expansion(o_.kernel);
       row.kernel = named(*p);
       const auto g = at::ones({p->orders(), p->samples()}, x.options());
-      times = time_calls([&] { return p->pull_back(w, g); }, o_.seconds);
+      times = time_calls([&] { return p->pull_back(w, g); }, o_.seconds, o_.device);
       row.operations = 4 * n * d * m;
       row.bytes = entry * (2 * weights + (p->mode() == KernelMode::keep ? tables : 0));
     } else if (row.piece == "step") {
@@ -193,7 +218,7 @@ class Bench {
       times = time_calls([&] {
         const auto f = problem.model->output(expansion.primitive->terms(w), expansion.initial);
         return square_loss().mean(f, problem.data.test.y);
-      }, o_.seconds);
+      }, o_.seconds, o_.device);
       const double points = static_cast<double>(test.size(0));
       row.operations = 3 * points * d * m;
       row.bytes = entry * (1.5 * weights + points * d);
@@ -273,17 +298,19 @@ MachinePeak gpu_peak(c10::Device device, c10::ScalarType dtype) {
   const at::NoGradGuard no_grad;
   MachinePeak peak;
   const auto options = at::TensorOptions(dtype).device(device);
-  const auto a = at::ones({8192, 8192}, options);
+  const auto a = at::randn({8192, 8192}, options);  // products of ones draw less power, and run faster
   a.mm(a)[0][0].item<double>();
   peak.operations = best_rate([&] {
     a.mm(a)[0][0].item<double>();
     return 2.0 * 8192 * 8192 * 8192;
   });
   auto to = at::zeros({std::int64_t{256} << 20}, options);
-  const auto from = at::ones_like(to);
+  const auto from = at::randn_like(to);
   peak.bytes = best_rate([&] {
-    to.add_(from)[0].item<double>();
-    return 3.0 * static_cast<double>(to.nbytes());
+    constexpr int times = 10;
+    for (int i = 0; i < times; ++i) to.add_(from);
+    to[0].item<double>();
+    return times * 3.0 * static_cast<double>(to.nbytes());
   });
   return peak;
 }
