@@ -57,12 +57,16 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
   for (const auto& notice : results.notices) say("note: " + notice);
   const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
   if (o.json) {
+    const auto& exponent = result.fit.exponent;
     nlohmann::json summary = {{"folder", folder.path().string()}, {"runs", searches.trials.size()},
-                              {"exponent", number(result.exponent)}, {"exponent_error", number(result.exponent_error)}};
-    for (const auto& [d, found] : result.samples) summary["samples"][std::to_string(d)] = found;
+                              {"exponent", number(exponent.value)}, {"exponent_low", number(exponent.low)},
+                              {"exponent_high", number(exponent.high)}, {"exponent_from", exponent.from}};
+    for (const auto& [d, at] : result.needed) {
+      for (const auto& [seed, n] : at.samples) summary["samples"][std::to_string(d)].push_back(n);
+    }
     fmt::print("{}", dump_json(summary));
   } else if (!o.quiet) {
-    fmt::print("{}{} ({})\n\nIn {}\n", to_text(results.table), claims[0].ours, result.exponent_source, folder.path().string());
+    fmt::print("{}{}\n\nIn {}\n", to_text(results.table), claims[0].ours, folder.path().string());
   }
   return ExitCode::ok;
 }

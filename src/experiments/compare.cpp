@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
+#include "entk/experiments/curves.h"
 #include "entk/experiments/study_page.h"
 #include "entk/report/statistics.h"
 
@@ -13,164 +15,128 @@ namespace entk {
 
 namespace {
 
-/// What happened to one model over its seeds.
-struct Outcome {
+/// One model and its runs.
+struct ModelRuns {
   const CompareModel* model;
   const SweepCurves* curves;
-  Uncertain train{NAN, NAN}, test{NAN, NAN};
-  std::size_t seeds = 0;
 };
 
-Uncertain last_of(const SweepCurves& curves, const std::string& column) {
-  std::vector<double> values;
-  for (const auto& run : curves.columns.at(column)) values.push_back(run.back());
-  return {mean(values), standard_deviation(values)};
-}
-
-std::vector<Outcome> outcomes_of(const CompareConfig& config, const std::vector<SweepCurves>& curves) {
-  std::vector<Outcome> all;
+std::vector<ModelRuns> runs_by_model(const CompareConfig& config, const std::vector<SweepCurves>& curves) {
+  std::vector<ModelRuns> all;
   for (const auto& model : config.models) {
     const auto found = std::find_if(curves.begin(), curves.end(),
                                     [&](const SweepCurves& c) { return c.swept.at(0) == model.name; });
-    Outcome o{&model, &*found};
-    if (!found->steps.empty()) {
-      o.train = last_of(*found, "train_loss");
-      o.test = last_of(*found, "test_loss");
-      o.seeds = found->columns.at("step").size();
-    }
-    all.push_back(o);
+    all.push_back({&model, &*found});
   }
   return all;
 }
 
-/// E f*² as the test points give it: the test loss of a model that starts at zero.
-double zero_loss(const CompareConfig& config, const std::vector<SweepCurves>& curves) {
+/// E f*² as each seed's test points give it: the test loss of a model that starts at zero, at step 0.
+std::map<std::uint64_t, double> zero_losses(const std::vector<SweepCurves>& curves, const std::vector<PlannedRun>& plan) {
+  std::map<std::uint64_t, double> losses;
   for (const auto& c : curves) {
-    if (c.steps.empty() || c.steps[0] != 0) continue;
-    std::vector<double> first;
-    for (const auto& run : c.columns.at("test_loss")) first.push_back(run[0]);
-    return mean(first);
+    const auto run = std::find_if(plan.begin(), plan.end(), [&](const PlannedRun& r) { return r.swept == c.swept; });
+    if (!has_runs(c) || c.steps[0] != 0 || run == plan.end() || run->config.model.start_deviation > 0) continue;
+    for (std::size_t i = 0; i < c.seeds.size(); ++i) losses.emplace(c.seeds[i], c.columns.at("test_loss")[i][0]);
   }
-  return NAN;
+  return losses;
 }
 
-Panel panel(const std::string& title, const std::string& column, const std::vector<Outcome>& outcomes) {
+/// A model's final test loss over the zero model's, pairs of one seed.
+Estimate share(const SweepCurves& c, const std::map<std::uint64_t, double>& zero) {
+  std::vector<double> test, of_zero;
+  const auto last = last_values(c, "test_loss");
+  for (std::size_t i = 0; i < last.size(); ++i) {
+    const auto found = zero.find(c.seeds[i]);
+    if (found == zero.end()) continue;
+    test.push_back(last[i]);
+    of_zero.push_back(found->second);
+  }
+  return ratio_over_seeds(test, of_zero);
+}
+
+Panel panel(const std::string& title, const std::string& column, const std::vector<ModelRuns>& models) {
   Panel p;
   p.title = title;
   p.x = {"step", true};
   p.y.logarithmic = true;
   int color = 0;
-  for (const auto& o : outcomes) {
-    Series series;
-    series.label = o.model->title;
-    series.color = color++;
-    if (o.seeds == 0) continue;
-    const auto band = mean_and_band(o.curves->columns.at(column));
-    for (std::size_t i = 0; i < o.curves->steps.size(); ++i) {
-      if (o.curves->steps[i] < 1) continue;
-      series.x.push_back(o.curves->steps[i]);
-      series.y.push_back(band.mean[i]);
-      if (band.low.empty()) continue;
-      series.low.push_back(band.low[i]);
-      series.high.push_back(band.high[i]);
-    }
-    p.series.push_back(std::move(series));
+  for (const auto& [model, curves] : models) {
+    const int own = color++;
+    if (!has_runs(*curves)) continue;
+    p.series.push_back(band_series(curves->steps, curves->columns.at(column), model->title, 1));
+    p.series.back().color = own;
   }
   return p;
 }
 
-Table table_of(const std::vector<Outcome>& outcomes, double zero) {
+Table table_of(const std::vector<ModelRuns>& models, const std::map<std::uint64_t, double>& zero, std::size_t seeds) {
   Table table;
-  table.title = "Final losses, mean ± standard deviation over seeds";
+  table.title = "Final losses, " + spread_text(seeds);
   table.columns = {Column("model"), Column("seeds"), Column("training loss"), Column("test loss"),
                    Column("share of the zero model's", 2)};
-  for (const auto& o : outcomes) {
-    if (o.seeds == 0) {
-      table.rows.push_back({o.model->title, 0, "not run", "not run", "–"});
+  for (const auto& [model, curves] : models) {
+    if (!has_runs(*curves)) {
+      table.rows.push_back({model->title, 0, "not run", "not run", "–"});
     } else {
-      table.rows.push_back({o.model->title, o.seeds, Cell(o.train), Cell(o.test), o.test.value / zero});
+      table.rows.push_back({model->title, curves->seeds.size(), last_summary(*curves, "train_loss"),
+                            last_summary(*curves, "test_loss"), share(*curves, zero).value});
     }
   }
   return table;
 }
 
-std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Outcome>& outcomes, double zero) {
+std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<ModelRuns>& models,
+                             const std::map<std::uint64_t, double>& zero) {
   std::vector<Claim> claims;
-  const auto find = [&](const std::string& name) -> const Outcome* {
-    for (const auto& o : outcomes) {
-      if (o.model->name == name) return &o;
+  const auto find = [&](const std::string& name) -> const ModelRuns* {
+    for (const auto& m : models) {
+      if (m.model->name == name) return &m;
     }
     return nullptr;
   };
-  const auto share = [&](const Outcome& o) { return o.test.value / zero; };
-  const auto said = [&](const std::vector<const Outcome*>& list) {
-    std::string text;
-    for (const auto* o : list) {
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", o->model->title, format_number(o->test, 3));
+  const auto add = [&](const char* source, const std::string& statement, const char* paper, const std::string& criterion,
+                       const std::vector<const ModelRuns*>& of, std::vector<Evidence> evidence) {
+    std::string losses;
+    bool finished = true;
+    for (const auto* m : of) {
+      losses += fmt::format("{}{} {}", losses.empty() ? "final test loss, mean ± standard deviation: " : ", ", m->model->title,
+                            format_number(last_summary(*m->curves, "test_loss"), 3));
+      finished = finished && is_complete(*m->curves);
     }
-    return text;
-  };
-  // A difference between two models counts where it is beyond the seeds' spread of both.
-  const auto clear = [](const Outcome& a, const Outcome& b) {
-    return a.seeds > 1 && b.seeds > 1 && std::fabs(a.test.value - b.test.value) > a.test.deviation + b.test.deviation;
+    claims.push_back(judged({.source = source, .statement = statement, .paper = paper, .ours = losses, .reason = criterion,
+                             .figure = "compare", .evidence = std::move(evidence)}, finished));
   };
   if (const auto *two = find("order2"), *three = find("order3"); two && three) {
-    Claim c;
-    c.source = "Section 6";
-    c.statement = "Higher-order terms of the expansion can be used too: with order 3 a sparse cubic part is learned from "
-                  "samples with which order 2 does not learn it.";
-    c.paper = "left open";
-    c.ours = fmt::format("final test loss: {}", said({two, three}));
-    c.reason = "test loss of order 3 below half of that of order 2, further apart than the seeds' spread";
-    c.verdict = two->seeds == 0 || three->seeds == 0        ? Verdict::not_run
-                : !clear(*two, *three)                      ? Verdict::too_small_to_tell
-                : three->test.value < 0.5 * two->test.value ? Verdict::held
-                                                            : Verdict::did_not_hold;
-    c.figure = "compare";
-    claims.push_back(c);
+    add("Section 6", "Higher-order terms of the expansion can be used too: with order 3 a sparse cubic part is learned from "
+                     "samples with which order 2 does not learn it.",
+        "left open", "test loss of order 3 at most half of that of order 2", {two, three},
+        {{"order 3 over order 2", last_ratio(*three->curves, *two->curves, "test_loss"), 0, 0.5}});
   }
   const auto* best = find("joint_regularized");
   if (!best) return claims;
-  std::vector<const Outcome*> alone;
+  std::vector<const ModelRuns*> all;
+  std::vector<Evidence> shares;
+  const auto add_share = [&](const ModelRuns* m, double at_least, double at_most) {
+    all.push_back(m);
+    shares.push_back({m->model->title + " over the zero model", share(*m->curves, zero), at_least, at_most});
+  };
   for (const char* name : {"ntk", "quadntk", "quadntk_signs"}) {
-    if (const auto* o = find(name)) alone.push_back(o);
+    if (const auto* m = find(name)) add_share(m, config.low_loss, INFINITY);
   }
-  if (!alone.empty()) {
-    bool apart = true, finished = best->seeds > 0, failing = true;
-    auto listed = alone;
-    listed.push_back(best);
-    for (const auto* o : alone) {
-      apart = apart && clear(*o, *best);
-      finished = finished && o->seeds > 0;
-      failing = failing && share(*o) >= config.low_loss;
-    }
-    Claim c;
-    c.source = "Theorem 1, Section 3";
-    c.statement = "Neither the NTK nor the quadratic NTK alone learns a dense low-degree plus a sparse target from this "
-                  "many samples; f_L + f_Q with the regularizers learns both parts.";
-    c.ours = fmt::format("final test loss: {}; the zero model's: {:.3g}", said(listed), zero);
-    c.reason = fmt::format("f_L + f_Q with regularizers below {:g} of the zero model's test loss, each of the others "
-                           "above it, further apart than the seeds' spread",
-                           config.low_loss);
-    c.verdict = !finished                                        ? Verdict::not_run
-                : !apart                                         ? Verdict::too_small_to_tell
-                : failing && share(*best) < config.low_loss      ? Verdict::held
-                                                                 : Verdict::did_not_hold;
-    c.figure = "compare";
-    claims.push_back(c);
+  if (!all.empty()) {
+    add_share(best, 0, config.low_loss);
+    add("Theorem 1, Section 3", "Neither the NTK nor the quadratic NTK alone learns a dense low-degree plus a sparse target from "
+                                "this many samples; f_L + f_Q with the regularizers learns both parts.",
+        "", fmt::format("f_L + f_Q with regularizers at most {:g} of the zero model's test loss, each of the others at least that",
+                        config.low_loss),
+        all, shares);
   }
   if (const auto* joint = find("joint")) {
-    Claim c;
-    c.source = "Section 5, Figure 1";
-    c.statement = "Without regularizers the NTK part of f_L + f_Q overfits, and the test loss stays higher than with them.";
-    c.ours = fmt::format("final test loss: {}", said({joint, best}));
-    c.reason = "test loss without regularizers above that with them, by more than the seeds' spread";
-    c.verdict = joint->seeds == 0 || best->seeds == 0  ? Verdict::not_run
-                : !clear(*joint, *best)                ? Verdict::too_small_to_tell
-                : joint->test.value > best->test.value ? Verdict::held
-                                                       : Verdict::did_not_hold;
-    c.figure = "compare";
-    claims.push_back(c);
+    add("Section 5, Figure 1", "Without regularizers the NTK part of f_L + f_Q overfits, and the test loss stays higher than with "
+                               "them.",
+        "", "test loss without regularizers at least that with them", {joint, best},
+        {{"without over with", last_ratio(*joint->curves, *best->curves, "test_loss"), 1, INFINITY}});
   }
   return claims;
 }
@@ -179,7 +145,7 @@ std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Outc
 
 std::vector<CompareModel> read_models(const JsonReader& reader, const std::vector<std::string>& shared) {
   std::vector<CompareModel> models;
-  std::set<std::string> names;
+  std::set<std::string> names, titles;
   for (const auto& m : reader.objects("models")) {
     CompareModel model;
     model.name = checked_name(m.get<std::string>("name"));
@@ -191,6 +157,7 @@ std::vector<CompareModel> read_models(const JsonReader& reader, const std::vecto
     }
     m.finish();
     if (!names.insert(model.name).second) m.fail("name", "a name that no other model has");
+    if (!titles.insert(model.title).second) m.fail("title", "a title that no other model has");
     models.push_back(std::move(model));
   }
   if (models.empty()) reader.fail("models", "at least one model");
@@ -247,17 +214,18 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
 Results write_compare_results(const std::filesystem::path& folder, const CompareConfig& config,
                               const std::vector<PlannedRun>& plan) {
   const auto curves = read_curves(plan, folder);
-  const auto outcomes = outcomes_of(config, curves);
-  const double zero = zero_loss(config, curves);
+  const auto models = runs_by_model(config, curves);
+  const auto zero = zero_losses(curves, plan);
+  const auto seeds = most_seeds(curves);
   StudyPage page(folder, "entk comparison " + folder.filename().string());
-  page.results(table_of(outcomes, zero));
+  page.results(table_of(models, zero, seeds));
   Figure figure;
-  figure.caption = "Models trained on one data set: mean and one standard deviation over seeds";
-  figure.panels = {panel("Training loss", "train_loss", outcomes), panel("Test loss", "test_loss", outcomes)};
+  figure.caption = "Models trained on one data set: " + band_text(seeds);
+  figure.panels = {panel("Training loss", "train_loss", models), panel("Test loss", "test_loss", models)};
   if (!figure.panels[0].series.empty()) {
-    page.figure("compare", figure, "Training and test loss: mean over seeds, bands one standard deviation.");
+    page.figure("compare", figure, fmt::format("Training and test loss: {}.", band_text(seeds)));
   }
-  page.claims(claims_of(config, outcomes, zero));
+  page.claims(claims_of(config, models, zero));
   return page.finish();
 }
 

@@ -14,7 +14,7 @@ struct CompareModel {
   nlohmann::json set;  ///< merged over the common configuration
 };
 
-/// The list under "models". @throws InputError for none, two of one name, or one that sets a key of `shared`.
+/// The list under "models". @throws InputError for none, two of one name or title, or one that sets a key of `shared`.
 std::vector<CompareModel> read_models(const JsonReader& reader, const std::vector<std::string>& shared);
 nlohmann::json to_json(const std::vector<CompareModel>& models);
 
@@ -37,7 +37,7 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
 
 /// compare.{svg,…}: training and test loss over steps; results.csv, results.md, claims.json and
 /// report.html, into the study's folder.
-/// Claims are made where their models are there: ntk, quadntk, quadntk_signs, joint, joint_regularized;
+/// Claims are made where their models are there, by ratios over seeds: ntk, quadntk, quadntk_signs, joint, joint_regularized;
 /// order2, order3.
 Results write_compare_results(const std::filesystem::path& folder, const CompareConfig& config,
                               const std::vector<PlannedRun>& plan);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "entk/base/threads.h"
+#include "entk/experiments/curves.h"
 #include "entk/experiments/problem.h"
 #include "entk/experiments/study_page.h"
 #include "entk/report/statistics.h"
@@ -35,33 +37,24 @@ std::optional<FinalLosses> final_losses(const RunConfig& config, const std::func
   return FinalLosses{result.last.train_loss, result.last.test_loss};
 }
 
-/// The finite crossings, or the smallest candidate where the first one learned already.
-std::map<std::int64_t, std::vector<double>> needed(const SampleSearchResult& result) {
-  std::map<std::int64_t, std::vector<double>> by_dimension;
-  for (const auto& f : result.found) {
-    if (!f.samples) continue;
-    by_dimension[f.dimension].push_back(std::isfinite(f.crossing) ? f.crossing : static_cast<double>(*f.samples));
+/// What one model's searches found, and the exponent over the dimensions that every seed has its n of.
+struct ModelSamples {
+  std::map<std::int64_t, NeededSamples> needed;
+  ExponentFit fit;
+  bool complete;  ///< in every dimension
+};
+
+std::vector<ModelSamples> samples_of(const ComplexityConfig& config, const ComplexityResult& result) {
+  std::vector<ModelSamples> all;
+  for (const auto& model : result.models) {
+    auto needed = needed_samples(model, true);
+    const auto complete = complete_dimensions(needed, config.seeds.size());
+    all.push_back({std::move(needed), sample_exponent(complete), complete.size() == config.dimensions.size()});
   }
-  return by_dimension;
+  return all;
 }
 
-std::optional<PowerLaw> fit_of(const SampleSearchResult& result, std::optional<std::uint64_t> seed) {
-  std::vector<double> d, n;
-  for (const auto& f : result.found) {
-    if (!f.samples || (seed && f.seed != *seed)) continue;
-    d.push_back(static_cast<double>(f.dimension));
-    n.push_back(std::isfinite(f.crossing) ? f.crossing : static_cast<double>(*f.samples));
-  }
-  if (d.empty() || *std::min_element(d.begin(), d.end()) == *std::max_element(d.begin(), d.end())) return std::nullopt;
-  return power_law_fit(d, n);
-}
-
-bool complete(const ComplexityConfig& config, const SampleSearchResult& result) {
-  const auto learned = std::count_if(result.found.begin(), result.found.end(), [](const auto& f) { return f.samples.has_value(); });
-  return static_cast<std::size_t>(learned) == config.dimensions.size() * config.seeds.size();
-}
-
-Figure plot_of(const ComplexityConfig& config, const ComplexityResult& result) {
+Figure plot_of(const ComplexityConfig& config, const std::vector<ModelSamples>& models) {
   Panel panel;
   panel.x = {rich_text("dimension {/:Italic d}"), true};
   panel.y = {rich_text("smallest number of samples {/:Italic n}"), true};
@@ -71,17 +64,16 @@ Figure plot_of(const ComplexityConfig& config, const ComplexityResult& result) {
     points.label = config.models[i].title;
     points.style = SeriesStyle::points;
     points.color = static_cast<int>(i);
-    for (const auto& [d, values] : needed(result.models[i])) {
-      for (const double n : values) {
+    for (const auto& [d, at] : models[i].needed) {
+      for (const auto& [seed, n] : at.samples) {
         points.x.push_back(static_cast<double>(d));
         points.y.push_back(n);
       }
     }
     panel.series.push_back(points);
-    if (const auto law = fit_of(result.models[i], std::nullopt)) {
-      const auto exponent = sample_exponent(result.models[i]);
-      auto line = power_law_line(*law, static_cast<double>(*low), static_cast<double>(*high),
-                                 rich_text(fmt::format("{{/:Italic d}}\u200a^{{{}}}", format_number(exponent, 2))));
+    if (const auto& fit = models[i].fit; std::isfinite(fit.line.slope)) {
+      auto line = power_law_line(fit.line, static_cast<double>(*low), static_cast<double>(*high),
+                                 rich_text(fmt::format("{{/:Italic d}}\u200a^{{{}}}", format_number(fit.exponent.value, 3))));
       line.color = static_cast<int>(i);
       panel.series.push_back(line);
     }
@@ -93,34 +85,26 @@ Figure plot_of(const ComplexityConfig& config, const ComplexityResult& result) {
   return figure;
 }
 
-Table table_of(const ComplexityConfig& config, const ComplexityResult& result) {
+Table table_of(const ComplexityConfig& config, const std::vector<ModelSamples>& models) {
   Table table;
-  table.title = fmt::format("Smallest number of samples for a test loss below {:g}, mean ± standard deviation over seeds",
-                            config.threshold);
+  table.title = fmt::format("Smallest number of samples for a test loss below {:g}, {}; exponents with their 95% intervals",
+                            config.threshold, spread_text(config.seeds.size()));
   table.columns = {Column("model")};
   for (const auto d : config.dimensions) table.columns.push_back(Column(fmt::format("d = {}", d)));
   table.columns.push_back(Column("exponent of d", 3));
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     std::vector<Cell> row{config.models[i].title};
-    const auto by_dimension = needed(result.models[i]);
     for (const auto d : config.dimensions) {
-      const auto found = by_dimension.find(d);
-      if (found == by_dimension.end()) {
-        row.push_back(fmt::format("> {}", candidates(config, d).back()));
-      } else if (found->second.size() < config.seeds.size()) {
-        row.push_back(fmt::format("{} ({} of {} seeds)", format_number(mean(found->second), 3), found->second.size(),
-                                  config.seeds.size()));
-      } else {
-        row.push_back(Cell(Uncertain{mean(found->second), standard_deviation(found->second)}));
-      }
+      const auto found = models[i].needed.find(d);
+      row.push_back(found == models[i].needed.end() ? Cell("not run") : needed_cell(found->second, candidates(config, d)));
     }
-    row.push_back(Cell(sample_exponent(result.models[i])));
+    row.push_back(Cell(models[i].fit.exponent));
     table.rows.push_back(std::move(row));
   }
   return table;
 }
 
-std::vector<Claim> claims_of(const ComplexityConfig& config, const ComplexityResult& result) {
+std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<ModelSamples>& models, bool finished) {
   const auto index_of = [&](const std::string& name) -> std::optional<std::size_t> {
     for (std::size_t i = 0; i < config.models.size(); ++i) {
       if (config.models[i].name == name) return i;
@@ -131,44 +115,43 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const ComplexityRes
   const auto joint = index_of("joint_regularized");
   if (!joint) return claims;
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
-  const bool large = config.dimensions.size() >= 4 && *high >= 3 * *low && config.seeds.size() >= 2;
-  const std::string size = "four dimensions over a factor of three and two seeds, all learned";
-  const auto text = [&](std::size_t i) { return format_number(sample_exponent(result.models[i]), 3); };
-  const auto ours = sample_exponent(result.models[*joint]);
-  const bool joint_complete = complete(config, result.models[*joint]);
-  {
-    Claim c;
-    c.source = "Theorem 1";
-    c.statement = "f_L + f_Q with the regularizers learns a dense degree k plus a sparse degree k + 1 from about d^k samples.";
-    c.paper = "exponent k = 1, up to logarithms";
-    c.ours = "exponent " + text(*joint);
-    c.reason = "exponent within 0.3 and two standard errors of k; needs " + size;
-    c.figure = "complexity";
-    c.verdict = result.interrupted        ? Verdict::not_run
-                : !large || !joint_complete ? Verdict::too_small_to_tell
-                : std::fabs(ours.value - 1) < 0.3 + 2 * ours.deviation ? Verdict::held
-                                                                       : Verdict::did_not_hold;
-    claims.push_back(c);
-  }
+  const bool large = config.dimensions.size() >= 4 && *high >= 3 * *low;
+  const auto small = [&](bool complete) {
+    return !large     ? "needs four dimensions over a factor of three"
+           : !complete ? "needs an n, not a bound, of every seed at every dimension"
+                       : "";
+  };
+  const auto& ours = models[*joint];
+  claims.push_back(judged({.source = "Theorem 1",
+                           .statement = "f_L + f_Q with the regularizers learns a dense degree k plus a sparse degree k + 1 from "
+                                        "about d^k samples.",
+                           .paper = "exponent k = 1, up to logarithms",
+                           .reason = "exponent within 0.3 of k",
+                           .figure = "complexity",
+                           .evidence = {{"exponent", ours.fit.exponent, 0.7, 1.3}}},
+                          finished, small(ours.complete)));
   for (const auto& [name, what] : {std::pair{"ntk", "the NTK"}, {"quadntk", "the quadratic NTK"}}) {
     const auto other = index_of(name);
     if (!other) continue;
-    const auto theirs = sample_exponent(result.models[*other]);
-    const bool ntk = std::string(name) == "ntk";
-    Claim c;
-    c.source = "Remark 1";
-    c.statement = fmt::format("The number of samples that f_L + f_Q with the regularizers needs grows more slowly with d than that of {} alone.", what);
-    c.paper = ntk ? "exponents k = 1 and k + 1 = 2" : "exponent k = 1 against K²d^k, K the rank of the target";
-    c.ours = fmt::format("exponents {} and {}", text(*joint), text(*other));
-    c.reason = "exponents further apart than two standard errors of each; needs " + size;
-    c.figure = "complexity";
-    // Where the other never learned within the candidates there is no exponent to compare.
-    const bool both = joint_complete && complete(config, result.models[*other]);
-    c.verdict = result.interrupted  ? Verdict::not_run
-                : !large || !both   ? Verdict::too_small_to_tell
-                : theirs.value - ours.value > 2 * (ours.deviation + theirs.deviation) ? Verdict::held
-                                                                                      : Verdict::did_not_hold;
-    claims.push_back(c);
+    const auto& theirs = models[*other];
+    // Of n's quotient, seed by seed: the two share each seed's data. Where the other has bounds alone there is none.
+    auto quotient = complete_dimensions(theirs.needed, config.seeds.size());
+    std::erase_if(quotient, [&](const auto& entry) { return !ours.needed.count(entry.first); });
+    for (auto& [d, at] : quotient) {
+      const auto& own = ours.needed.at(d).samples;
+      std::erase_if(at.samples, [&](const auto& entry) { return !own.count(entry.first); });
+      for (auto& [seed, n] : at.samples) n /= own.at(seed);
+    }
+    claims.push_back(judged({.source = "Remark 1",
+                             .statement = fmt::format("The number of samples that f_L + f_Q with the regularizers needs grows more "
+                                                      "slowly with d than that of {} alone.", what),
+                             .paper = name == std::string("ntk") ? "exponents k = 1 and k + 1 = 2"
+                                                                 : "exponent k = 1 against K²d^k, K the rank of the target",
+                             .ours = fmt::format("exponents {} and {}", to_sentence(ours.fit.exponent), to_sentence(theirs.fit.exponent)),
+                             .reason = "exponent of the quotient of the two numbers of samples, seed by seed, above 0",
+                             .figure = "complexity",
+                             .evidence = {{"exponent of the quotient", sample_exponent(quotient).exponent, 0, INFINITY}}},
+                            finished, small(ours.complete && theirs.complete)));
   }
   return claims;
 }
@@ -190,6 +173,9 @@ ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::s
   c.ratio = reader.get_or<double>("ratio", c.ratio, {.above = 1, .at_most = 100});
   reader.finish();
   if (c.dimensions.empty()) throw InputError(source + ": dimensions: expected at least one");
+  if (std::set(c.dimensions.begin(), c.dimensions.end()).size() != c.dimensions.size()) {
+    throw InputError(source + ": dimensions: expected each value once");
+  }
   for (const auto& model : c.models) {
     for (const auto d : c.dimensions) complexity_run(c, model, d, candidates(c, d)[0], c.seeds[0], source);
   }
@@ -251,31 +237,15 @@ ComplexityResult measure_complexity(const ComplexityConfig& config, const std::f
   return all;
 }
 
-Uncertain sample_exponent(const SampleSearchResult& result) {
-  std::vector<std::uint64_t> seeds;
-  for (const auto& f : result.found) {
-    if (std::find(seeds.begin(), seeds.end(), f.seed) == seeds.end()) seeds.push_back(f.seed);
-  }
-  std::vector<double> slopes;
-  double own_error = NAN;
-  for (const auto seed : seeds) {
-    if (const auto law = fit_of(result, seed)) {
-      slopes.push_back(law->slope);
-      own_error = law->slope_error;
-    }
-  }
-  if (slopes.size() < 2) return {mean(slopes), own_error};
-  return {mean(slopes), standard_deviation(slopes) / std::sqrt(static_cast<double>(slopes.size()))};
-}
-
 Results write_complexity_results(const std::filesystem::path& folder, const ComplexityConfig& config,
                                  const ComplexityResult& result) {
   StudyPage page(folder, "entk complexity " + folder.filename().string());
-  page.results(table_of(config, result));
-  page.figure("complexity", plot_of(config, result),
-              fmt::format("Smallest number of samples for a test loss below {:g}, a point a seed; lines: fits over all seeds.",
+  const auto models = samples_of(config, result);
+  page.results(table_of(config, models));
+  page.figure("complexity", plot_of(config, models),
+              fmt::format("Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' fits.",
                           config.threshold));
-  page.claims(claims_of(config, result));
+  page.claims(claims_of(config, models, !result.interrupted));
   return page.finish();
 }
 

@@ -43,10 +43,6 @@ struct ComplexityResult {
 ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,
                                     const ComplexityHooks& hooks);
 
-/// The exponent of n in d: one fit a seed, their mean, and the standard error of that mean; with one seed
-/// the fit's own standard error. NaN where fewer than two dimensions were learned.
-Uncertain sample_exponent(const SampleSearchResult& result);
-
 /// complexity.{svg,…}, results.csv, results.md, claims.json and report.html, into the study's folder.
 Results write_complexity_results(const std::filesystem::path& folder, const ComplexityConfig& config,
                                  const ComplexityResult& result);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
@@ -39,6 +40,9 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
   read_activation(activation);
   activation.finish();
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
+  for (const auto& [key, values] : {std::pair{"degrees", &c.degrees}, {"widths", &c.widths}, {"seeds", &c.seeds}}) {
+    if (std::set(values->begin(), values->end()).size() != values->size()) fail(fmt::format("{}: expected each value once", key));
+  }
   if (c.degrees.empty()) fail("degrees: expected at least one");
   if (c.widths.empty()) fail("widths: expected at least one");
   if (c.seeds.empty()) fail("seeds: expected at least one");

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "entk/experiments/curves.h"
 #include "entk/report/statistics.h"
 
 namespace entk {
@@ -37,19 +38,9 @@ Panel panel(const std::string& title, const std::string& column, bool logarithmi
   p.y.logarithmic = logarithmic;
   for (const auto& c : curves) {
     if (!c.columns.count(column)) continue;
-    const auto band = mean_and_band(c.columns.at(column));
-    Series series;
-    series.label = swept_label(study, c);
-    for (std::size_t i = 0; i < c.steps.size(); ++i) {
-      if (c.steps[i] < 1) continue;
-      series.x.push_back(std::log(c.steps[i]) / std::log(static_cast<double>(dimension)));
-      series.y.push_back(band.mean[i]);
-      if (!band.low.empty()) {
-        series.low.push_back(band.low[i]);
-        series.high.push_back(band.high[i]);
-      }
-    }
-    p.series.push_back(std::move(series));
+    std::vector<double> x;
+    for (const double step : c.steps) x.push_back(std::log(step) / std::log(static_cast<double>(dimension)));
+    p.series.push_back(band_series(x, c.columns.at(column), swept_label(study, c), 0.0));
   }
   return p;
 }
@@ -58,10 +49,7 @@ Panel panel(const std::string& title, const std::string& column, bool logarithmi
 std::map<double, double> final_means(const std::vector<SweepCurves>& curves, const std::string& column) {
   std::map<double, double> means;
   for (const auto& c : curves) {
-    if (c.steps.empty()) continue;
-    std::vector<double> values;
-    for (const auto& run : c.columns.at(column)) values.push_back(run.back());
-    means[c.swept[0].get<double>()] = mean(values);
+    if (has_runs(c)) means[c.swept[0].get<double>()] = mean(last_values(c, column));
   }
   return means;
 }
@@ -73,8 +61,6 @@ std::string listed(const std::map<double, double>& values) {
   }
   return text;
 }
-
-Verdict verdict_of(bool held) { return held ? Verdict::held : Verdict::did_not_hold; }
 
 /// Why sizes cannot tell; empty where they can. The bounds are the quick preset's sizes.
 std::string too_small(const RunConfig& c) {
@@ -88,12 +74,6 @@ bool has_paper_sizes(const RunConfig& c) {
   return c.data.dimension >= 100 && c.data.samples >= 1000 && c.model.width >= 10000 && c.train.steps >= 20000;
 }
 
-Uncertain last(const SweepCurves& curves, const std::string& column) {
-  std::vector<double> values;
-  for (const auto& run : curves.columns.at(column)) values.push_back(run.back());
-  return {mean(values), standard_deviation(values)};
-}
-
 }  // namespace
 
 const std::map<double, double>& figure1_paper_values() {
@@ -104,7 +84,7 @@ const std::map<double, double>& figure1_paper_values() {
 Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves, std::int64_t dimension) {
   Figure figure;
   figure.palette = Palette::sequential;
-  figure.caption = "Training f_L + f_Q with R3, its weight swept: mean and one standard deviation over seeds";
+  figure.caption = "Training f_L + f_Q with R3, its weight swept: " + band_text(most_seeds(curves));
   figure.panels = {panel("{/:Italic R}_3({/:Bold W})", "R3", true, study, curves, dimension),
                    panel("Training loss", "train_loss", true, study, curves, dimension),
                    panel("Test loss", "test_loss", false, study, curves, dimension)};
@@ -113,7 +93,7 @@ Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& cu
 
 Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& curves, bool published) {
   Table table;
-  table.title = "Final values, mean ± standard deviation over seeds";
+  table.title = "Final values, " + spread_text(most_seeds(curves));
   const bool lambda3 = study.sweep.size() == 1 && study.sweep[0].path == "lambda.3";
   table.columns = {Column(lambda3 ? "λ3" : "run"), Column("seeds"), Column("training loss"), Column("R3"),
                    Column("test loss")};
@@ -121,9 +101,10 @@ Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& cu
   for (const auto& c : curves) {
     std::vector<Cell> row;
     row.push_back(lambda3 ? Cell(c.swept[0].get<double>()) : Cell(c.swept.empty() ? "all" : swept_text(study, c)));
-    const bool any = !c.steps.empty();
-    row.push_back(any ? Cell(c.columns.at("step").size()) : Cell(0));
-    for (const char* column : {"train_loss", "R3", "test_loss"}) row.push_back(any ? Cell(last(c, column)) : Cell("not run"));
+    row.push_back(c.seeds.size());
+    for (const char* column : {"train_loss", "R3", "test_loss"}) {
+      row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
+    }
     if (published) {
       const auto& paper = figure1_paper_values();
       const auto found = lambda3 ? paper.find(c.swept[0].get<double>()) : paper.end();
@@ -149,61 +130,62 @@ bool asks_figure1(const StudyConfig& study) {
 std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published) {
   const auto& paper = figure1_paper_values();
   const auto train = final_means(curves, "train_loss"), test = final_means(curves, "test_loss"), r3 = final_means(curves, "R3");
+  std::map<double, const SweepCurves*> at;  // by λ3, those with runs
+  for (const auto& c : curves) {
+    if (has_runs(c)) at[c.swept[0].get<double>()] = &c;
+  }
+  const bool finished = std::all_of(curves.begin(), curves.end(), is_complete);
+  const auto small = too_small(config);
   std::vector<Claim> claims;
-  const auto add = [&](const char* statement, const std::string& paper_value, const std::string& ours, bool held,
-                       const std::string& criterion) {
-    claims.push_back({"Figure 1", statement, paper_value, ours, verdict_of(held), criterion, "figure1"});
+  const auto add = [&](const char* statement, const std::string& paper_value, const std::string& ours, const std::string& criterion,
+                       std::vector<Evidence> evidence, const std::string& not_enough = "") {
+    claims.push_back(judged({.source = "Figure 1", .statement = statement, .paper = paper_value, .ours = ours, .reason = criterion,
+                             .figure = "figure1", .evidence = std::move(evidence)},
+                            finished, small.empty() ? not_enough : small));
+  };
+  const auto ratio = [&](double of, double over, const char* column, const char* what, double at_least, double at_most) {
+    return Evidence{fmt::format("{} at {} over that at {}", what, of, over), last_ratio(*at.at(of), *at.at(over), column), at_least, at_most};
   };
 
-  double worst = 0;
-  for (const auto& c : curves) {
-    if (c.steps.empty()) continue;
-    for (const auto& run : c.columns.at("train_loss")) worst = std::max(worst, run.back() / run.front());
+  std::vector<Evidence> near_zero;
+  for (const auto& [lambda, c] : at) {
+    near_zero.push_back({fmt::format("last over first at {}", lambda), last_over_first(*c, "train_loss"), 0, 0.05});
   }
-  add("The training loss comes near zero for every λ3.", "near zero", listed(train), worst <= 0.05,
-      fmt::format("final training loss at most 5% of that at W = 0, in every run; the largest is {}%", format_number(100 * worst, 2)));
+  add("The training loss comes near zero for every λ3.", "near zero", listed(train),
+      "final training loss at most 5% of that at W = 0, at every λ3", near_zero);
 
-  const bool compared = test.count(0) && test.count(10);
-  const double ratio = compared ? test.at(10) / test.at(0) : NAN;
+  std::vector<Evidence> learns;
+  if (at.count(0) && at.count(10)) learns.push_back(ratio(10, 0, "test_loss", "test loss", 0, 0.5));
   add("R3 makes the model learn the whole signal: the test loss at λ3 = 10 is far below that at λ3 = 0.", "0.50 at 0, 0.14 at 10",
-      listed(test), ratio < 0.5, fmt::format("test loss at λ3 = 10 below half of that at 0; the ratio is {}", format_number(ratio, 2)));
+      listed(test), "test loss at λ3 = 10 at most half of that at 0", learns);
 
-  bool falls = true;
-  for (auto it = r3.begin(); it != r3.end() && std::next(it) != r3.end(); ++it) falls = falls && std::next(it)->second < it->second;
-  add("R3 grows large for small λ3 and stays small for large λ3.", "", listed(r3), falls && r3.size() > 1,
-      "final R3 lower at each larger λ3");
+  std::vector<Evidence> falls;
+  for (auto it = at.begin(); it != at.end() && std::next(it) != at.end(); ++it) {
+    falls.push_back(ratio(std::next(it)->first, it->first, "R3", "R3", 0, 1));
+  }
+  add("R3 grows large for small λ3 and stays small for large λ3.", "", listed(r3), "final R3 lower at each larger λ3", falls);
 
-  const bool around = test.count(1) && test.count(10) && test.count(100);
-  const auto least = std::min_element(test.begin(), test.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::vector<Evidence> least;
+  for (const auto& [lambda, c] : at) {
+    if (at.count(10) && lambda != 10) least.push_back(ratio(lambda, 10, "test_loss", "test loss", 1, INFINITY));
+  }
+  const bool around = at.count(1) && at.count(10) && at.count(100);
   add("The test loss is least at λ3 = 10.", "0.14 at 10; 0.17 at 1 and 0.22 at 100 beside it", listed(test),
-      least != test.end() && least->first == 10, "least final test loss among the weights swept is that at λ3 = 10");
-  if (!around || !has_paper_sizes(config)) {
-    claims.back().verdict = Verdict::too_small_to_tell;
-    claims.back().reason += "; needs λ3 = 1, 10 and 100 at the paper's sizes (d = 100, n = 1000, m = 10000, 20000 steps)";
-  }
+      "final test loss at every other λ3 at least that at λ3 = 10", least,
+      around && has_paper_sizes(config)
+          ? ""
+          : "needs λ3 = 1, 10 and 100 at the paper's sizes (d = 100, n = 1000, m = 10000, 20000 steps)");
 
-  double apart = 0;
-  for (const auto& [lambda, value] : test) {
-    if (const auto found = paper.find(lambda); found != paper.end()) apart = std::max(apart, std::abs(value - found->second));
-  }
-  add("The final test losses.", listed(paper), listed(test), published && apart <= 0.05,
-      fmt::format("each within 0.05 of the figure's, which is read by eye; the farthest is {} away", format_number(apart, 2)));
-  if (!published) {
-    claims.back().verdict = Verdict::too_small_to_tell;
-    claims.back().reason = "each within 0.05 of the figure's; to be compared for the published configuration alone";
-  }
-
-  const auto why = too_small(config);
-  const bool all = std::all_of(curves.begin(), curves.end(), [](const auto& c) { return c.missing == 0 && !c.steps.empty(); });
-  for (auto& claim : claims) {
-    if (!all) {
-      claim.verdict = Verdict::not_run;
-      claim.reason += "; not every run is done";
-    } else if (!why.empty()) {
-      claim.verdict = Verdict::too_small_to_tell;
-      claim.reason += "; " + why;
+  std::vector<Evidence> same;
+  for (const auto& [lambda, c] : at) {
+    const auto found = paper.find(lambda);
+    if (published && found != paper.end()) {
+      same.push_back({fmt::format("mean at {}", lambda), mean_over_seeds(last_values(*c, "test_loss")), found->second - 0.05,
+                      found->second + 0.05});
     }
   }
+  add("The final test losses.", listed(paper), listed(test), "each mean within 0.05 of the figure's, which is read by eye", same,
+      published ? "" : "to be compared for the published configuration alone");
   return claims;
 }
 

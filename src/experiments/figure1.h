@@ -23,12 +23,13 @@ const std::map<double, double>& figure1_paper_values();
 /// loss, R3's weight alone swept, 0 and 10 among its values.
 bool asks_figure1(const StudyConfig& study);
 
-/// Figure 1's claims with what the curves say, `config` being any of the runs':
+/// Figure 1's claims with what the curves say, `config` being any of the runs'; each by the 95% intervals of ratios
+/// over seeds, pairs of one seed:
 ///   - near zero training loss at every λ3: at most 5% of that at W = 0;
-///   - a better test loss with R3: at λ3 = 10 below half of that at 0;
+///   - a better test loss with R3: at λ3 = 10 at most half of that at 0;
 ///   - R3 falls with every step up in λ3;
 ///   - the least test loss at λ3 = 10, for the paper's sizes and weights alone;
-///   - every final test loss within 0.05 of the figure's, for the published configuration alone.
+///   - every final test loss, its mean over seeds, within 0.05 of the figure's, for the published configuration alone.
 /// Studies below the quick preset's sizes are too small to tell.
 std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published);
 

@@ -12,6 +12,7 @@
 #include "entk/base/threads.h"
 #include "entk/data/dataset.h"
 #include "entk/experiments/config.h"
+#include "entk/experiments/curves.h"
 #include "entk/experiments/memory.h"
 #include "entk/kernels/relu_descent.h"
 #include "entk/report/statistics.h"
@@ -23,15 +24,12 @@ namespace {
 /// Steps between looks at signals and at the loss.
 constexpr std::int64_t look_every = 100;
 
-double standard_error(const std::vector<double>& values) {
-  return standard_deviation(values) / std::sqrt(static_cast<double>(values.size()));
-}
-
 /// Whether a study can tell anything of the paper's claim: several d over a wide range, full training.
 std::string too_small(const Figure2Config& config, const Figure2Result& result) {
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
-  if (*high < 40 || *high < 4 * *low || result.samples.size() < 4) return "needs at least four dimensions, the largest 40 or more and 4 times the smallest";
+  if (*high < 40 || *high < 4 * *low || config.dimensions.size() < 4) return "needs at least four dimensions, the largest 40 or more and 4 times the smallest";
   if (config.train.steps < 30000) return "needs 30000 steps";
+  if (!result.complete) return "needs an n, not a bound, of every seed at every dimension";
   return "";
 }
 
@@ -127,59 +125,29 @@ SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& fo
 
 Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches) {
   Figure2Result result;
-  std::map<std::uint64_t, std::map<std::int64_t, double>> by_seed;  // seed → d → n
-  for (const auto d : config.dimensions) result.missing[d] = static_cast<int>(config.seeds.size());
-  for (const auto& search : searches.found) {
-    if (!search.samples) continue;
-    const auto n = static_cast<double>(*search.samples);
-    result.samples[search.dimension].push_back(n);
-    by_seed[search.seed][search.dimension] = n;
-    --result.missing[search.dimension];
-  }
-  for (const auto& [seed, found] : by_seed) {
-    if (found.size() < 2) continue;
-    std::vector<double> x, y;
-    for (const auto& [d, n] : found) {
-      x.push_back(static_cast<double>(d));
-      y.push_back(n);
-    }
-    result.exponents.push_back(power_law_fit(x, y).slope);
-  }
-  std::vector<double> x, y;
-  for (const auto& [d, found] : result.samples) {
-    if (result.missing[d] > 0) continue;
-    x.push_back(static_cast<double>(d));
-    y.push_back(mean(found));
-  }
-  if (x.size() >= 2) result.fit = power_law_fit(x, y);
-  if (result.exponents.size() >= 2) {
-    result.exponent = mean(result.exponents);
-    result.exponent_error = standard_error(result.exponents);
-    result.exponent_source = "mean and standard error over seeds";
-  } else {
-    result.exponent = result.fit ? result.fit->slope : NAN;
-    result.exponent_error = result.fit ? result.fit->slope_error : NAN;
-    result.exponent_source = "least squares and its standard error, one seed";
-  }
+  result.needed = needed_samples(searches, false);
+  const auto complete = complete_dimensions(result.needed, config.seeds.size());
+  result.complete = complete.size() == config.dimensions.size();
+  result.fit = sample_exponent(complete);
   return result;
 }
 
 Table figure2_table(const Figure2Config& config, const Figure2Result& result) {
   Table table;
-  table.title = fmt::format("Smallest n whose final test loss is below {}, mean ± standard deviation over {} seed{}", config.search.threshold,
-                            config.seeds.size(), config.seeds.size() == 1 ? "" : "s");
-  table.columns = {Column("d"), Column("seeds that found one"), Column("smallest n"), Column("n/d²", 3), Column("6d²"), Column("d³")};
+  table.title = fmt::format("Smallest n whose final test loss is below {}, {}", config.search.threshold,
+                            spread_text(config.seeds.size()));
+  table.columns = {Column("d"), Column("smallest n"), Column("n/d²", 3), Column("6d²"), Column("d³")};
   auto dimensions = config.dimensions;
   std::sort(dimensions.begin(), dimensions.end());
   for (const auto d : dimensions) {
     const double square = static_cast<double>(d) * static_cast<double>(d);
-    const auto found = result.samples.find(d);
-    std::vector<Cell> row{Cell(d), Cell(config.seeds.size() - static_cast<std::size_t>(result.missing.at(d)))};
-    if (found == result.samples.end()) {
-      row.insert(row.end(), {Cell(fmt::format("above {}", config.search.most * square)), Cell(fmt::format("above {}", config.search.most))});
+    std::vector<Cell> row{Cell(d)};
+    if (const auto found = result.needed.find(d); found == result.needed.end()) {
+      row.insert(row.end(), {Cell("not run"), Cell("–")});
     } else {
-      row.emplace_back(Uncertain{mean(found->second), standard_deviation(found->second)});
-      row.emplace_back(mean(found->second) / square);
+      row.push_back(needed_cell(found->second, figure2_sizes(config.search, d)));
+      const auto* mean = std::get_if<Uncertain>(&row.back().content);
+      row.push_back(mean ? Cell(mean->value / square) : Cell("–"));
     }
     row.emplace_back(6 * square);
     row.emplace_back(square * static_cast<double>(d));
@@ -195,23 +163,24 @@ Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   const double from = static_cast<double>(*low), to = static_cast<double>(*high);
   Series found;
-  found.label = config.seeds.size() > 1 ? "ReLU network, mean and one standard deviation" : "ReLU network";
+  found.label = "ReLU network, " + band_text(config.seeds.size());
   found.style = SeriesStyle::line_points;
-  for (const auto& [d, values] : result.samples) {
+  for (const auto& [d, at] : complete_dimensions(result.needed, config.seeds.size())) {
+    std::vector<double> values;
+    for (const auto& [seed, n] : at.samples) values.push_back(n);
     found.x.push_back(static_cast<double>(d));
     found.y.push_back(mean(values));
-    const double deviation = standard_deviation(values);
-    found.low.push_back(found.y.back() - (std::isfinite(deviation) ? deviation : 0));
-    found.high.push_back(found.y.back() + (std::isfinite(deviation) ? deviation : 0));
+    if (values.size() < 2) continue;
+    found.low.push_back(found.y.back() - standard_deviation(values));
+    found.high.push_back(found.y.back() + standard_deviation(values));
   }
   panel.series.push_back(std::move(found));
   panel.series.push_back(guide_line(2, from, 6 * from * from, from, to, rich_text("6{/:Italic d} ^2")));
   panel.series.push_back(guide_line(3, from, from * from * from, from, to, rich_text("{/:Italic d} ^3")));
   panel.series[1].color = 1;
   panel.series[2].color = 2;
-  if (result.fit) {
-    panel.series.push_back(power_law_line(*result.fit, from, to,
-                                          rich_text(fmt::format("fit: exponent {}", format_number(Uncertain{result.exponent, result.exponent_error})))));
+  if (std::isfinite(result.fit.line.slope)) {
+    panel.series.push_back(power_law_line(result.fit.line, from, to, fmt::format("fit: exponent {}", format_number(result.fit.exponent, 3))));
   }
   panel.legend = Legend::below;
   Figure figure;
@@ -221,25 +190,14 @@ Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
 }
 
 std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Result& result) {
-  Claim claim;
-  claim.source = "Figure 2";
-  claim.statement = "Gradient descent on the standard ReLU network learns a dense quadratic plus a sparse cubic from about 6d² samples, "
-                    "where a kernel needs of the order of d³.";
-  claim.paper = "points along 6d², below d³";
-  claim.ours = std::isfinite(result.exponent) ? fmt::format("n grows as d to the power {}", format_number(Uncertain{result.exponent, result.exponent_error}))
-                                              : "no exponent";
-  claim.reason = fmt::format("exponent ({}) below 3 by more than twice its error", result.exponent_source);
-  claim.figure = "figure2";
-  const auto small = too_small(config, result);
-  if (!std::isfinite(result.exponent) || !small.empty()) {
-    claim.verdict = Verdict::too_small_to_tell;
-    if (!small.empty()) claim.reason += "; " + small;
-  } else if (result.exponent + 2 * result.exponent_error < 3) {
-    claim.verdict = Verdict::held;
-  } else {
-    claim.verdict = result.exponent - 2 * result.exponent_error > 3 ? Verdict::did_not_hold : Verdict::too_small_to_tell;
-  }
-  return {claim};
+  return {judged({.source = "Figure 2",
+                  .statement = "Gradient descent on the standard ReLU network learns a dense quadratic plus a sparse cubic from about "
+                               "6d² samples, where a kernel needs of the order of d³.",
+                  .paper = "points along 6d², below d³",
+                  .reason = "exponent of n in d below 3",
+                  .figure = "figure2",
+                  .evidence = {{"n grows as d to the power", result.fit.exponent, -INFINITY, 3}}},
+                 true, too_small(config, result))};
 }
 
 }  // namespace entk

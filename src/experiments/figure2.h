@@ -93,12 +93,9 @@ SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& fo
 
 /// What the searches found.
 struct Figure2Result {
-  std::map<std::int64_t, std::vector<double>> samples;  ///< d → smallest n of each seed that found one
-  std::map<std::int64_t, int> missing;                  ///< d → seeds whose search found none
-  std::vector<double> exponents;                        ///< of n against d, one a seed with two d or more
-  std::optional<PowerLaw> fit;                          ///< over the means of all d that every seed found
-  double exponent = 0, exponent_error = 0;              ///< mean over seeds and standard error; see exponent_source
-  std::string exponent_source;                          ///< "over seeds", or "of the fit" where there is one seed
+  std::map<std::int64_t, NeededSamples> needed;  ///< by dimension
+  ExponentFit fit;                               ///< of n against d, over the dimensions that every seed has its n of
+  bool complete = false;                         ///< those are all
 };
 Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches);
 Table figure2_table(const Figure2Config& config, const Figure2Result& result);

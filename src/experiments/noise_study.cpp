@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <tuple>
 
+#include "entk/experiments/curves.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
 #include "entk/report/html.h"
@@ -18,28 +21,8 @@ namespace {
 
 std::vector<nlohmann::json> values_of(const auto& list) { return std::vector<nlohmann::json>(list.begin(), list.end()); }
 
-Uncertain last(const SweepCurves& c, const std::string& column) {
-  std::vector<double> values;
-  for (const auto& run : c.columns.at(column)) values.push_back(run.back());
-  return {mean(values), standard_deviation(values)};
-}
-
-bool is_there(const SweepCurves& c) { return !c.steps.empty() && c.columns.count("population_R1"); }
-
 Series curve(const SweepCurves& c, const std::string& column, const std::string& label) {
-  const auto band = mean_and_band(c.columns.at(column));
-  Series series;
-  series.label = rich_text(label);
-  for (std::size_t i = 0; i < c.steps.size(); ++i) {
-    if (c.steps[i] < 1) continue;
-    series.x.push_back(c.steps[i]);
-    series.y.push_back(band.mean[i]);
-    if (!band.low.empty()) {
-      series.low.push_back(band.low[i]);
-      series.high.push_back(band.high[i]);
-    }
-  }
-  return series;
+  return band_series(c.steps, c.columns.at(column), rich_text(label), 1);
 }
 
 Panel step_panel(const std::string& title) {
@@ -54,7 +37,7 @@ Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepC
   auto by_noise = step_panel("Population {/:Italic R}_1, {/:Italic λ}_1 = 0"), by_weight = step_panel("Population {/:Italic R}_1, no noise"),
        test = step_panel("Test loss, {/:Italic λ}_1 = 0"), rank = step_panel("Test loss by {/:Italic R}_3's rank");
   for (const auto& c : noise) {
-    if (!is_there(c)) continue;
+    if (!has_runs(c)) continue;
     const double sigma2 = c.swept[0].get<double>(), lambda1 = c.swept[1].get<double>();
     const auto sigma_label = fmt::format("{{/:Italic σ}}^2 = {}", format_number(sigma2, 3));
     if (lambda1 == 0) {
@@ -66,10 +49,11 @@ Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepC
     }
   }
   for (const auto& c : ranks) {
-    if (is_there(c)) rank.series.push_back(curve(c, "test_loss", fmt::format("rank {}", c.swept[0].dump())));
+    if (has_runs(c)) rank.series.push_back(curve(c, "test_loss", fmt::format("rank {}", c.swept[0].dump())));
   }
   Figure figure;
-  figure.caption = "Population R1 and test loss along training: noise of (21), explicit R1, and the rank of R3's projector";
+  figure.caption = "Population R1 and test loss along training: noise of (21), explicit R1, and the rank of R3's projector; " +
+                   band_text(std::max(most_seeds(noise), most_seeds(ranks)));
   figure.panels = {by_noise, by_weight, test, rank};
   std::erase_if(figure.panels, [](const Panel& p) { return p.series.empty(); });
   figure.columns = 2;
@@ -78,14 +62,20 @@ Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepC
 
 Table table_of(const NoisePlans& plans, const std::vector<SweepCurves>& noise, const std::vector<SweepCurves>& ranks) {
   Table t;
-  t.title = "Final values, mean ± standard deviation over seeds";
-  t.columns = {Column("σ²"), Column("λ1"), Column("rank"), Column("seeds"), Column("population R1", 3), Column("R1 of noise alone", 3),
-               Column("population R2", 3), Column("R3", 3), Column("training loss", 3), Column("test loss", 3), Column("‖W‖", 3)};
+  t.title = "Final values, " + spread_text(std::max(most_seeds(noise), most_seeds(ranks)));
+  t.columns = {Column("σ²"), Column("λ1"), Column("projector"), Column("rank"), Column("seeds"), Column("population R1", 3),
+               Column("R1 of noise alone", 3), Column("population R2", 3), Column("R3", 3), Column("training loss", 3),
+               Column("test loss", 3), Column("‖W‖", 3)};
+  t.keys = 4;
+  std::set<std::tuple<double, double, std::string, std::int64_t>> there;
   const auto row = [&](const SweepCurves& c, const RunConfig& config) {
-    if (!is_there(c)) return;
-    t.rows.push_back({config.train.noise_variance, config.lambda[0], config.projector.rank, c.columns.at("step").size(),
-                      last(c, "population_R1"), noise_alone_r1(config), last(c, "population_R2"), last(c, "R3"),
-                      last(c, "train_loss"), last(c, "test_loss"), last(c, "norm_W")});
+    const double sigma2 = config.train.noise_variance, lambda1 = config.lambda[0];
+    const auto& [source, rank, population_degree] = config.projector;
+    // A rank that the sweep of noise has already is the same run again.
+    if (!has_runs(c) || !there.insert({sigma2, lambda1, source, rank}).second) return;
+    t.rows.push_back({sigma2, lambda1, source, rank, c.seeds.size(), last_summary(c, "population_R1"), noise_alone_r1(config),
+                      last_summary(c, "population_R2"), last_summary(c, "R3"), last_summary(c, "train_loss"),
+                      last_summary(c, "test_loss"), last_summary(c, "norm_W")});
   };
   const auto config_of = [](const std::vector<PlannedRun>& plan, const SweepCurves& c) {
     return std::find_if(plan.begin(), plan.end(), [&](const PlannedRun& r) { return r.swept == c.swept; })->config;
@@ -95,68 +85,49 @@ Table table_of(const NoisePlans& plans, const std::vector<SweepCurves>& noise, c
   return t;
 }
 
-/// The runs of one (σ², λ1), or none.
-const SweepCurves* at(const std::vector<SweepCurves>& noise, double sigma2, double lambda1) {
-  for (const auto& c : noise) {
-    if (is_there(c) && c.swept[0].get<double>() == sigma2 && c.swept[1].get<double>() == lambda1) return &c;
-  }
-  return nullptr;
-}
-
-std::vector<Claim> claims_of(const NoiseStudyConfig& config, const std::vector<SweepCurves>& noise,
-                             const std::vector<SweepCurves>& ranks) {
+std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::vector<SweepCurves>& ranks) {
   std::vector<Claim> claims;
-  const auto text = [](Uncertain v) { return format_number(v, 3); };
-  const bool repeated = config.seeds.size() >= 3;
-  const auto root = std::sqrt(static_cast<double>(config.seeds.size()));
-  const auto* plain = at(noise, 0, 0);
-  std::string listed;
-  bool below = false;
-  for (const double sigma2 : config.noise_variances) {
-    const auto* c = at(noise, sigma2, 0);
-    if (!c) continue;
-    const auto r1 = last(*c, "population_R1");
-    listed += fmt::format("{}{} at σ² = {}", listed.empty() ? "" : ", ", text(r1), format_number(sigma2, 3));
-    if (plain && sigma2 > 0) {
-      const auto base = last(*plain, "population_R1");
-      below = below || r1.value + 2 * std::hypot(r1.deviation, base.deviation) / root < base.value;
+  const auto all = [](const std::vector<SweepCurves>& curves) {
+    return !curves.empty() && std::all_of(curves.begin(), curves.end(), is_complete);
+  };
+  const auto plain = std::find_if(noise.begin(), noise.end(), [](const SweepCurves& c) {
+    return c.swept[0].get<double>() == 0 && c.swept[1].get<double>() == 0;
+  });
+  if (plain != noise.end()) {
+    Claim explicit_r1{.source = "Appendix G",
+                      .statement = "Explicit regularization of R1 is not needed for low test error.",
+                      .reason = "test loss with each λ1 > 0, without noise, at least 0.9 of that with λ1 = 0",
+                      .figure = "r1-noise"};
+    for (const auto& c : noise) {
+      const double sigma2 = c.swept[0].get<double>(), lambda1 = c.swept[1].get<double>();
+      if (sigma2 > 0 && lambda1 == 0) {
+        // A claim for each σ², so that none is picked for what it gave.
+        claims.push_back(judged({.source = "Section 5",
+                                 .statement = fmt::format("Hypothesis: the noise of perturbed gradient descent, σ² = {}, implicitly "
+                                                          "regularises R1.", format_number(sigma2, 3)),
+                                 .reason = "final population R1 without λ1 lower than that with σ² = 0",
+                                 .figure = "r1-noise",
+                                 .evidence = {{"population R1 over that without noise", last_ratio(c, *plain, "population_R1"), 0, 1}}},
+                                all(noise)));
+      }
+      if (sigma2 == 0 && lambda1 > 0) {
+        explicit_r1.evidence.push_back({fmt::format("test loss at λ1 = {} over that at 0", format_number(lambda1, 3)),
+                                        last_ratio(c, *plain, "test_loss"), 0.9, INFINITY});
+      }
     }
+    if (!explicit_r1.evidence.empty()) claims.push_back(judged(std::move(explicit_r1), all(noise)));
   }
-  Claim hypothesis{"Section 5", "Hypothesis: the noise of perturbed gradient descent implicitly regularises R1.", "",
-                   "final population R1: " + listed, Verdict::not_run,
-                   "population R1 without λ1 lower with some σ² > 0 than with σ² = 0, by two standard errors over at least 3 seeds",
-                   "r1-noise"};
-  if (plain) hypothesis.verdict = !repeated ? Verdict::too_small_to_tell : below ? Verdict::held : Verdict::did_not_hold;
-  claims.push_back(hypothesis);
-
-  double least = INFINITY, at_weight = 0;
-  for (const double lambda1 : config.r1_weights) {
-    const auto* c = at(noise, 0, lambda1);
-    if (!c) continue;
-    if (const double loss = last(*c, "test_loss").value; loss < least) least = loss, at_weight = lambda1;
+  if (ranks.size() > 1) {
+    Claim rank{.source = "Section 5",
+               .statement = "R3 with the top n_k singular vectors (rank d + 1; the authors' runs have rank d).",
+               .reason = "test losses of the ranks within 10% of each other",
+               .figure = "r1-noise"};
+    for (std::size_t i = 1; i < ranks.size(); ++i) {
+      rank.evidence.push_back({fmt::format("test loss at rank {} over that at rank {}", ranks[i].swept[0].dump(), ranks[0].swept[0].dump()),
+                               last_ratio(ranks[i], ranks[0], "test_loss"), 1 / 1.1, 1.1});
+    }
+    claims.push_back(judged(std::move(rank), all(ranks)));
   }
-  Claim explicit_r1{"Appendix G", "Explicit regularization of R1 is not needed for low test error.", "", "", Verdict::not_run,
-                    "test loss with λ1 = 0 at most 10% above the least over λ1, over at least 3 seeds", "r1-noise"};
-  if (plain && config.r1_weights.size() > 1) {
-    const auto loss = last(*plain, "test_loss");
-    explicit_r1.ours = fmt::format("test loss {} at λ1 = 0, least {} at λ1 = {}", text(loss), format_number(least, 3), format_number(at_weight, 3));
-    explicit_r1.verdict = !repeated ? Verdict::too_small_to_tell : loss.value <= 1.1 * least ? Verdict::held : Verdict::did_not_hold;
-  }
-  claims.push_back(explicit_r1);
-
-  Claim rank{"Section 5", "R3 with the top n_k singular vectors (rank d + 1; the authors' runs have rank d).", "", "",
-             Verdict::not_run, "test losses of the two ranks within 10% of each other, over at least 3 seeds", "r1-noise"};
-  double low = INFINITY, high = 0;
-  for (const auto& c : ranks) {
-    if (!is_there(c)) continue;
-    const auto loss = last(c, "test_loss");
-    rank.ours += fmt::format("{}test loss {} at rank {}", rank.ours.empty() ? "" : ", ", text(loss), c.swept[0].dump());
-    low = std::min(low, loss.value), high = std::max(high, loss.value);
-  }
-  if (config.ranks.size() > 1 && high > 0) {
-    rank.verdict = !repeated ? Verdict::too_small_to_tell : high <= 1.1 * low ? Verdict::held : Verdict::did_not_hold;
-  }
-  claims.push_back(rank);
   return claims;
 }
 
@@ -177,6 +148,13 @@ NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::
   }
   reader.finish();
   if (c.seeds.empty()) reader.fail("seeds", "at least one");
+  const auto distinct = [&](const char* key, const auto& values) {
+    if (std::set(values.begin(), values.end()).size() != values.size()) reader.fail(key, "each value once");
+  };
+  distinct("seeds", c.seeds);
+  distinct("noise_variances", c.noise_variances);
+  distinct("r1_weights", c.r1_weights);
+  distinct("ranks", c.ranks);
   if (c.noise_variances.empty()) reader.fail("noise_variances", "at least one number");
   if (c.r1_weights.empty()) reader.fail("r1_weights", "at least one number");
   c.run["projector"]["population_degree"] = 1;
@@ -233,7 +211,7 @@ Results write_noise_results(const std::filesystem::path& folder, const NoiseStud
   results.table = table_of(plans, noise, ranks);
   write_file_atomically(folder / "results.csv", to_csv(results.table));
   write_file_atomically(folder / "results.md", to_markdown(results.table));
-  write_claims(folder, claims_of(config, noise, ranks));
+  write_claims(folder, claims_of(noise, ranks));
   HtmlPage page("entk r1-noise " + folder.filename().string());
   if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
   page.table(results.table);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "entk/experiments/curves.h"
 #include "entk/experiments/study_page.h"
 #include "entk/report/statistics.h"
 
@@ -16,12 +18,6 @@ std::string title_of(const std::string& estimate) {
   if (estimate == "fresh") return "fresh inputs every step";
   if (estimate == "unlabeled") return "a fixed unlabeled sample";
   return "population, closed form";
-}
-
-Uncertain last_of(const SweepCurves& curves, const std::string& column) {
-  std::vector<double> values;
-  for (const auto& run : curves.columns.at(column)) values.push_back(run.back());
-  return {mean(values), standard_deviation(values)};
 }
 
 Panel panel(const std::string& title, const std::string& column, const R1StudyConfig& config,
@@ -44,7 +40,7 @@ Panel panel(const std::string& title, const std::string& column, const R1StudyCo
     without.style = SeriesStyle::reference;
     for (const auto& c : curves) {
       if (c.swept.at(0) != estimate || c.steps.empty()) continue;
-      const auto value = last_of(c, column);
+      const auto value = last_summary(c, column);
       const double weight = c.swept.at(1).get<double>();
       if (weight == 0) {
         without.x = {least, largest};
@@ -66,15 +62,15 @@ Panel panel(const std::string& title, const std::string& column, const R1StudyCo
 
 Table table_of(const std::vector<SweepCurves>& curves) {
   Table table;
-  table.title = "Final values, mean ± standard deviation over seeds";
-  table.columns = {Column("R1 estimated by"), Column("λ1", 4, NumberFormat::shortest), Column("seeds"),
+  table.title = "Final values, " + spread_text(most_seeds(curves));
+  table.keys = 2;
+  table.columns = {Column("R1 estimated by"), Column("λ1"), Column("seeds"),
                    Column("training loss"), Column("R1 in population"), Column("R3"), Column("test loss")};
   for (const auto& c : curves) {
     std::vector<Cell> row{title_of(c.swept[0].get<std::string>()), c.swept[1].get<double>()};
-    const bool any = !c.steps.empty();
-    row.push_back(any ? Cell(c.columns.at("step").size()) : Cell(0));
+    row.push_back(c.seeds.size());
     for (const char* column : {"train_loss", "population_R1", "R3", "test_loss"}) {
-      row.push_back(any ? Cell(last_of(c, column)) : Cell("not run"));
+      row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
     }
     table.rows.push_back(std::move(row));
   }
@@ -82,38 +78,20 @@ Table table_of(const std::vector<SweepCurves>& curves) {
 }
 
 Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curves) {
-  Claim claim;
-  claim.source = "Appendix G, R1 beside R3";
-  claim.statement = "R3 alone reaches a low test error: regularizing R1 explicitly is not needed.";
-  claim.reason = "for each estimate of R1, no weight lowers the test loss by more than a tenth of that at weight 0 and the "
-                 "seeds' spread of both; two seeds at least";
-  claim.figure = "r1";
-  bool finished = true, seeds = true, held = true;
+  Claim claim{.source = "Appendix G, R1 beside R3",
+              .statement = "R3 alone reaches a low test error: regularizing R1 explicitly is not needed.",
+              .reason = "for each estimate of R1 and each weight, test loss at least 0.9 of that at weight 0",
+              .figure = "r1"};
   for (const auto& estimate : config.estimates) {
-    const SweepCurves *without = nullptr, *best = nullptr;
+    const auto without = std::find_if(curves.begin(), curves.end(),
+                                      [&](const SweepCurves& c) { return c.swept[0] == estimate && c.swept[1].get<double>() == 0; });
     for (const auto& c : curves) {
-      if (c.swept[0] != estimate) continue;
-      finished = finished && !c.steps.empty();
-      if (c.steps.empty()) continue;
-      if (c.swept[1].get<double>() == 0) without = &c;
-      if (c.swept[1].get<double>() > 0 && (!best || last_of(c, "test_loss").value < last_of(*best, "test_loss").value)) best = &c;
+      if (c.swept[0] != estimate || c.swept[1].get<double>() == 0) continue;
+      claim.evidence.push_back({fmt::format("{}, test loss at λ1 = {} over that at 0", title_of(estimate), c.swept[1].dump()),
+                                last_ratio(c, *without, "test_loss"), 0.9, INFINITY});
     }
-    if (!without || !best) {
-      finished = false;
-      continue;
-    }
-    const auto at_zero = last_of(*without, "test_loss"), at_best = last_of(*best, "test_loss");
-    seeds = seeds && std::isfinite(at_zero.deviation) && std::isfinite(at_best.deviation);
-    const double gain = at_zero.value - at_best.value;
-    held = held && !(gain > 0.1 * at_zero.value && gain > at_zero.deviation + at_best.deviation);
-    claim.ours += fmt::format("{}{}: test loss {} at λ1 = 0, at best {} at {}", claim.ours.empty() ? "" : "; ",
-                              title_of(estimate), format_number(at_zero, 3), format_number(at_best, 3), best->swept[1].dump());
   }
-  claim.verdict = !finished ? Verdict::not_run
-                  : !seeds  ? Verdict::too_small_to_tell
-                  : held    ? Verdict::held
-                            : Verdict::did_not_hold;
-  return claim;
+  return judged(std::move(claim), std::all_of(curves.begin(), curves.end(), is_complete));
 }
 
 }  // namespace
@@ -131,6 +109,11 @@ R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string
   if (std::count(config.weights.begin(), config.weights.end(), 0.0) != 1 || config.weights.size() < 2) {
     reader.fail("weights", "λ1 = 0 once, and at least one other");
   }
+  const auto distinct = [&](const char* key, const auto& values) {
+    if (std::set(values.begin(), values.end()).size() != values.size()) reader.fail(key, "each value once");
+  };
+  distinct("estimates", config.estimates);
+  distinct("weights", config.weights);
   reader.finish();
   return config;
 }
@@ -182,7 +165,8 @@ Results write_r1_results(const std::filesystem::path& folder, const R1StudyConfi
   figure.panels = {panel("Test loss", "test_loss", config, curves),
                    panel("{/:Italic R}_1 in population", "population_R1", config, curves)};
   if (!figure.panels[0].series.empty()) {
-    page.figure("r1", figure, "Final test loss and R1 in population over R1's weight: mean over seeds; dashed: weight 0.");
+    page.figure("r1", figure, fmt::format("Final test loss and R1 in population over R1's weight: {}; dashed: weight 0.",
+                                          band_text(most_seeds(curves))));
   }
   page.claims({claim_of(config, curves)});
   return page.finish();

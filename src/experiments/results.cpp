@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "entk/experiments/curves.h"
 #include "entk/experiments/figure1.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/csv.h"
@@ -135,7 +136,7 @@ Results write_study_results(const std::filesystem::path& folder, const StudyConf
   if (any) {
     const auto plot = write_figure(folder, "figure1", figure1_plot(study, curves, plan[0].config.data.dimension));
     add_files(plot, results);
-    page.figure(plot, "R3, training loss and test loss over log_d(step): mean over seeds, bands one standard deviation.");
+    page.figure(plot, fmt::format("R3, training loss and test loss over log_d(step): {}.", band_text(most_seeds(curves))));
   }
   page.heading(2, "Runs");
   Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};

@@ -171,6 +171,56 @@ SampleSearchResult search_samples(const SampleSearch& search, const std::filesys
   return result;
 }
 
+std::map<std::int64_t, NeededSamples> needed_samples(const SampleSearchResult& result, bool interpolated) {
+  std::map<std::int64_t, NeededSamples> all;
+  for (const auto& f : result.found) {
+    auto& needed = all[f.dimension];
+    if (!f.samples) {
+      ++needed.above;
+    } else if (!f.failed) {
+      ++needed.below;
+    } else {
+      const auto n = static_cast<double>(*f.samples);
+      needed.samples[f.seed] = !interpolated              ? n
+                               : std::isfinite(f.crossing) ? f.crossing
+                                                           : std::sqrt(n * static_cast<double>(*f.failed));
+    }
+  }
+  return all;
+}
+
+std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed, std::size_t seeds) {
+  auto complete = needed;
+  std::erase_if(complete, [&](const auto& entry) { return entry.second.samples.size() < seeds; });
+  return complete;
+}
+
+ExponentFit sample_exponent(const std::map<std::int64_t, NeededSamples>& needed) {
+  std::map<std::uint64_t, SeedPoints> seeds;
+  for (const auto& [dimension, at] : needed) {
+    for (const auto& [seed, n] : at.samples) {
+      seeds[seed].x.push_back(static_cast<double>(dimension));
+      seeds[seed].y.push_back(n);
+    }
+  }
+  std::vector<SeedPoints> points;
+  for (auto& [seed, own] : seeds) points.push_back(std::move(own));
+  return exponent_over_seeds(points);
+}
+
+Cell needed_cell(const NeededSamples& needed, const std::vector<std::int64_t>& candidates) {
+  std::vector<double> values;
+  for (const auto& [seed, n] : needed.samples) values.push_back(n);
+  const Uncertain found{mean(values), standard_deviation(values)};
+  if (needed.above + needed.below == 0) return found;
+  std::string bounds;
+  if (needed.below > 0) bounds = fmt::format("≤ {}", candidates.front());
+  if (needed.above > 0) bounds += fmt::format("{}> {}", bounds.empty() ? "" : " or ", candidates.back());
+  if (values.empty()) return bounds;
+  return fmt::format("{} in {} of {} seeds, else {}", format_number(found, 3), values.size(),
+                     values.size() + static_cast<std::size_t>(needed.above + needed.below), bounds);
+}
+
 std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio) {
   if (first < 1 || last < first || !(ratio > 1)) {
     throw InputError(fmt::format("samples: expected 1 ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));

@@ -5,9 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "entk/report/statistics.h"
+#include "entk/report/table.h"
 
 namespace entk {
 
@@ -61,6 +65,23 @@ struct SampleSearchResult {
 /// each finished run: a search that finds it there goes on behind it. No run is larger than about twice
 /// what is needed. @throws InputError for empty or unordered candidates; what `run` throws.
 SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials);
+
+/// What the searches of one dimension found, a seed each.
+struct NeededSamples {
+  std::map<std::uint64_t, double> samples;  ///< by seed, where a candidate failed and another learned
+  int above = 0;                            ///< searches in which no candidate learned: n is larger than all
+  int below = 0;                            ///< in which the first one learned: n may be smaller
+};
+/// By dimension. `interpolated`: the crossing, or in a search without one the middle of its two candidates (on a
+/// logarithmic scale); else the smallest candidate that learned.
+std::map<std::int64_t, NeededSamples> needed_samples(const SampleSearchResult& result, bool interpolated);
+/// The dimensions in which every one of `seeds` searches has its n. The others' n are bounds: a mean over the seeds
+/// that have one, or a fit with them, would be of the easier seeds alone.
+std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed, std::size_t seeds);
+/// The exponent of n in d over these dimensions, with the seeds as groups.
+ExponentFit sample_exponent(const std::map<std::int64_t, NeededSamples>& needed);
+/// "3600 ± 566" as a cell; where a search has a bound alone, "3600 in 1 of 2 seeds, else > 8000".
+Cell needed_cell(const NeededSamples& needed, const std::vector<std::int64_t>& candidates);
 
 /// first, first·ratio, … rounded, up to `last` and with `last` itself: candidates on a logarithmic scale.
 /// @throws InputError unless 1 ≤ first ≤ last and ratio > 1.

@@ -280,23 +280,25 @@ Figure spectrum_figure(const SpectrumResult& r) {
 std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
   const auto& t = r.theory;
   std::vector<Claim> claims;
-  const auto of = [](bool held) { return held ? Verdict::held : Verdict::did_not_hold; };
   const auto add = [&](const std::string& source, const std::string& statement, const std::string& paper, const std::string& ours,
-                       Verdict verdict, const std::string& reason) {
-    claims.push_back({source, statement, paper, ours, verdict, reason, "spectrum"});
+                       std::vector<Evidence> evidence, const std::string& reason, const std::string& too_small = "") {
+    claims.push_back(judged({.source = source, .statement = statement, .paper = paper, .ours = ours, .reason = reason,
+                             .figure = "spectrum", .evidence = std::move(evidence)}, true, too_small));
   };
   if (r.partition) {
     const auto& p = *r.partition;
-    const bool held = r.check.leading && p.large_min >= 5 * p.medium_max && p.medium_min >= 5 * p.small_mean;
     add("Section 1.1", "Σ's eigenvalues fall into large, medium and small ones, Q1, Q2, Q3, with gaps between them.",
         "λ_min(Λ1) ≫ λ_max(Λ2), λ_min(Λ2) ≫ λ_max(Λ3)",
         p.exists ? fmt::format("λ_min(Λ1) = {:.3g}, Λ2 from {:.3g} down to {:.3g}, Λ3 {:.3g} on average at m = {}", p.large_min,
                                p.medium_max, p.medium_min, p.small_mean, width_of(r.config))
                  : p.statement,
-        p.exists ? of(held) : Verdict::too_small_to_tell,
-        p.exists ? "λ_min(Λ1) at least 5 times λ_max(Λ2), and λ_min(Λ2) at least 5 times the mean of Λ3"
-                 : "the width is too small for Q2");
+        {{"λ_min(Λ1) over λ_max(Λ2)", exact(r.check.leading ? p.large_min / p.medium_max : 0), 5, INFINITY},
+         {"λ_min(Λ2) over the mean of Λ3", exact(p.medium_min / p.small_mean), 5, INFINITY}},
+        "λ_min(Λ1) at least 5 times λ_max(Λ2), and λ_min(Λ2) at least 5 times the mean of Λ3",
+        p.exists ? "" : "the width is too small for Q2");
   }
+  // What is said of a sample is said of that one alone: one seed shows no spread.
+  const auto one_sample = fmt::format("one sample, seed {}", r.config.seed);
   if (r.empirical) {
     const auto& e = *r.empirical;
     const double n_k = cumulative_multiplicity(t.dimension, static_cast<int>(r.config.degree));
@@ -309,31 +311,34 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
       if (g) parts.push_back(fmt::format("degree {}: {} eigenvalues of mean {:.3g}, λ = {:.3g}", l, g->seen, g->mean, t.lambda[l]));
     }
     const bool enough = static_cast<double>(e.samples) >= 10 * n_k && e.width >= 1000;
-    add("Section 4, the harmonic expansion", "Σ's eigenvalues come in groups by degree, B(d,l) of each.", "",
-        fmt::format("{}", fmt::join(parts, "; ")), enough ? of(worst <= 0.1) : Verdict::too_small_to_tell,
-        fmt::format("mean of K/N's eigenvalues over each degree ≤ {} within 10% of λ_l, by N ≥ 10 n_k points and m ≥ 1000; N = {}, the "
-                    "farthest is {:.1f}% away", r.config.degree, e.samples, 100 * worst));
+    add("Section 4, the harmonic expansion",
+        fmt::format("Σ's eigenvalues come in groups by degree, B(d,l) of each: so they do in this sample of {} points.", e.samples), "",
+        fmt::format("{}", fmt::join(parts, "; ")), {{"the farthest mean's relative distance", exact(worst, one_sample), 0, 0.1}},
+        fmt::format("mean of K/N's eigenvalues over each degree ≤ {} within 10% of λ_l", r.config.degree),
+        enough ? "" : "needs N ≥ 10 n_k points and m ≥ 1000");
   }
-  add("Section 4, the harmonic expansion", "The low degrees hold Σ's trace.", "",
-      fmt::format("degrees ≤ {} hold {:.5g} of tr Σ = {:.5g}", r.config.max_degree, t.trace_captured / t.trace, t.trace),
-      of(t.trace_captured >= 0.99 * t.trace), "at least 99% of tr Σ");
+  add("Section 4, the harmonic expansion", "The low degrees hold Σ's trace.", "", fmt::format("tr Σ = {:.5g}", t.trace),
+      {{fmt::format("share of tr Σ in degrees ≤ {}", r.config.max_degree), exact(t.trace_captured / t.trace), 0.99, INFINITY}},
+      "at least 99% of tr Σ");
   if (r.training) {
     const auto& e = *r.training;
     const auto n_k = leading(r.config, e.samples);
     const bool both = static_cast<std::int64_t>(e.values.size()) > n_k && e.samples >= 2 * n_k;
-    const double ratio = both ? e.values[n_k - 1] / e.values[n_k] : NAN;
-    add("Section 1.1", "Φ's top n_k right singular vectors V1 have high variance, V2 little.", "",
-        both ? fmt::format("eigenvalue {} of ΦΦᵀ/n is {:.3g}, the next {:.3g}: {:.2f} times it, n = {}", n_k, e.values[n_k - 1],
-                           e.values[n_k], ratio, e.samples)
+    add("Section 1.1",
+        fmt::format("Φ's top n_k right singular vectors V1 have high variance, V2 little: so they do in this sample of {} points.", e.samples),
+        "",
+        both ? fmt::format("eigenvalue {} of ΦΦᵀ/n is {:.3g}, the next {:.3g}", n_k, e.values[n_k - 1], e.values[n_k])
              : fmt::format("n = {}, n_k = {}", e.samples, n_k),
-        both ? of(ratio >= 2) : Verdict::too_small_to_tell, "the n_k-th eigenvalue at least twice the next, by n ≥ 2 n_k points");
+        {{"their quotient", both ? exact(e.values[n_k - 1] / e.values[n_k], one_sample) : Estimate{.from = one_sample}, 2, INFINITY}},
+        "the n_k-th eigenvalue at least twice the next", both ? "" : "needs n ≥ 2 n_k points");
   }
   if (r.config.activation.value("name", "") == "sigmoid" && r.config.activation.value("shift", 0.0) != 0) {
-    add("Assumptions 2 and 3", "A sigmoid with generic shift meets both.", "",
-        fmt::format("|σ|, |σ'|, |σ''| ≤ {:.3g}, {:.3g}, {:.3g} for |z| ≤ √d; {}", r.assumption_two.sup_value,
-                    r.assumption_two.sup_first, r.assumption_two.sup_second, r.assumption_three),
-        of(r.assumption_two.holds && r.eta_zero.empty() && r.mu_zero.empty()),
-        "all three below 1, and no coefficient of σ' or σ'' vanishes up to the last degree of the expansion");
+    const auto& two = r.assumption_two;
+    const auto vanishing = static_cast<double>(r.eta_zero.size() + r.mu_zero.size());
+    add("Assumptions 2 and 3", "A sigmoid with generic shift meets both.", "", r.assumption_three,
+        {{"sup of |σ|, |σ'|, |σ''| for |z| ≤ √d", exact(std::max({two.sup_value, two.sup_first, two.sup_second})), 0, 1},
+         {"vanishing coefficients of σ' and σ''", exact(vanishing), 0, 0}},
+        "all three at most 1, and no coefficient of σ' or σ'' vanishes up to the last degree of the expansion");
   }
   return claims;
 }

@@ -223,7 +223,7 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
   for (const auto& run : plan) {
     auto found = std::find_if(all.begin(), all.end(), [&](const SweepCurves& c) { return c.swept == run.swept; });
     if (found == all.end()) {
-      all.push_back({run.swept, {}, {}, 0});
+      all.push_back({run.swept, {}, {}, 0, {}});
       found = all.end() - 1;
     }
     const auto folder = run_path(study, run);
@@ -236,6 +236,7 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
     auto steps = table.column("step");
     if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
     for (const auto& name : table.columns) found->columns[name].push_back(table.column(name));
+    found->seeds.push_back(run.seed);
   }
   for (auto& curves : all) {
     for (auto& [name, runs] : curves.columns) {

@@ -57,6 +57,7 @@ struct SweepCurves {
   std::vector<double> steps;
   std::map<std::string, std::vector<std::vector<double>>> columns;  ///< one curve a finished seed
   int missing = 0;                                                  ///< runs that are not done
+  std::vector<std::uint64_t> seeds{};                               ///< the finished ones, in the columns' order
 };
 /// Cut to the steps that all finished runs of a combination have.
 std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study);

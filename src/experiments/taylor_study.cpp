@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "entk/base/check.h"
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
 #include "entk/experiments/config.h"
+#include "entk/experiments/curves.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/models/convolutional_network.h"
@@ -226,7 +228,6 @@ std::vector<double> last_of(const std::vector<std::vector<double>>& runs) {
   for (const auto& run : runs) values.push_back(run.back());
   return values;
 }
-Uncertain summary(const std::vector<double>& values) { return {mean(values), standard_deviation(values)}; }
 
 Panel panel(const std::string& title, const std::string& what, int from, bool logarithmic, const TaylorCurves& curves) {
   Panel p;
@@ -234,26 +235,13 @@ Panel panel(const std::string& title, const std::string& what, int from, bool lo
   p.x.label = "epoch";
   p.y.logarithmic = logarithmic;
   for (int model = from; model < models; ++model) {
-    const auto band = mean_and_band(curves.at(what, model_names[model]));
-    Series series;
-    series.label = model_labels[model];
-    series.color = model;
-    series.x = curves.epochs;
-    series.y = band.mean;
-    series.low = band.low;
-    series.high = band.high;
-    p.series.push_back(std::move(series));
+    p.series.push_back(band_series(curves.epochs, curves.at(what, model_names[model]), model_labels[model]));
+    p.series.back().color = model;
   }
   return p;
 }
 
-/// Whether a is below b in every seed, in none, or here and there.
-Verdict below_in_all(const std::vector<double>& a, const std::vector<double>& b) {
-  std::size_t below = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) below += a[i] < b[i] ? 1 : 0;
-  if (a.size() < 2 || (below > 0 && below < a.size())) return Verdict::too_small_to_tell;
-  return below == a.size() ? Verdict::held : Verdict::did_not_hold;
-}
+std::size_t seeds_of(const TaylorCurves& curves) { return curves.columns.empty() ? 0 : curves.columns.begin()->second.size(); }
 
 }  // namespace
 
@@ -266,7 +254,9 @@ TaylorStudyConfig read_taylor_study_config(const nlohmann::json& json, const std
   if (config.data.classes.size() != 2 || config.data.classes[0] == config.data.classes[1]) {
     throw InputError(source + ": data.classes: expected two different classes");
   }
-  if (config.seeds.empty()) throw InputError(source + ": seeds: expected at least one");
+  if (config.seeds.empty() || std::set(config.seeds.begin(), config.seeds.end()).size() != config.seeds.size()) {
+    throw InputError(source + ": seeds: expected at least one, each once");
+  }
   return config;
 }
 
@@ -319,7 +309,7 @@ TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::file
 
 Table taylor_study_table(const TaylorCurves& curves) {
   Table table;
-  table.title = "After the last epoch, mean ± standard deviation over seeds";
+  table.title = "After the last epoch, " + spread_text(seeds_of(curves));
   table.columns = {Column("model"), Column("training loss"), Column("test loss"), Column("training error"), Column("test error"),
                    Column("distance to the network")};
   for (int model = 0; model < models; ++model) {
@@ -335,7 +325,7 @@ Table taylor_study_table(const TaylorCurves& curves) {
 
 Figure taylor_study_plot(const TaylorCurves& curves) {
   Figure figure;
-  figure.caption = "A convolutional network and its Taylor expansions of order 1 and 2, mean and one standard deviation over seeds";
+  figure.caption = "A convolutional network and its Taylor expansions of order 1 and 2, " + band_text(seeds_of(curves));
   figure.panels = {panel("Training loss", "train_loss", network, true, curves), panel("Test loss", "test_loss", network, true, curves),
                    panel("Training error", "train_error", network, false, curves), panel("Test error", "test_error", network, false, curves),
                    panel("Distance to the network", "distance", order1, true, curves)};
@@ -344,18 +334,19 @@ Figure taylor_study_plot(const TaylorCurves& curves) {
 }
 
 std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves) {
-  const auto final = [&](const char* what, Model model) { return last_of(curves.at(what, model_names[model])); };
-  const auto pair = [](const std::vector<double>& one, const std::vector<double>& two) {
-    return fmt::format("{} for order 1, {} for order 2", format_number(summary(one), 3), format_number(summary(two), 3));
-  };
-  const auto where = fmt::format(" ({}, classes {} and {}, {} epochs)", config.data.source, config.data.classes[0], config.data.classes[1],
+  const auto where = fmt::format("{}, classes {} and {}, {} epochs", config.data.source, config.data.classes[0], config.data.classes[1],
                                  config.train.epochs);
   std::vector<Claim> claims;
   const auto add = [&](const char* statement, const char* what, Model one, Model two, const char* criterion) {
-    const auto first = final(what, one), second = final(what, two);
-    claims.push_back({"Appendix G", statement, "", pair(first, second) + where, below_in_all(second, first),
-                      fmt::format("{}, in each of {} seed{}; two or more are needed", criterion, first.size(), first.size() == 1 ? "" : "s"),
-                      "appendix-g-taylor"});
+    const auto first = last_of(curves.at(what, model_names[one])), second = last_of(curves.at(what, model_names[two]));
+    claims.push_back(judged({.source = "Appendix G",
+                             .statement = statement,
+                             .ours = fmt::format("{} for order 1, {} for order 2 ({})", format_number(summary(first), 3),
+                                                 format_number(summary(second), 3), where),
+                             .reason = criterion,
+                             .figure = "appendix-g-taylor",
+                             .evidence = {{"order 2 over order 1", ratio_over_seeds(second, first), 0, 1}}},
+                            first.size() == config.seeds.size()));
   };
   add("The expansion of order 2 at the network's own weights is nearer to the network than that of order 1.", "distance",
       order1_at_network, order2_at_network, "root mean square distance over test images smaller for order 2");

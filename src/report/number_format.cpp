@@ -85,4 +85,31 @@ std::string format_number(Uncertain number, int digits, NumberFormat format) {
                      first - last, first);
 }
 
+namespace {
+
+// Digits at which an interval shows two digits of its half width.
+int digits_of(const Estimate& e, int digits) {
+  const double half = 0.5 * (e.high - e.low), largest = std::max(std::fabs(e.low), std::fabs(e.high));
+  if (!e.has_interval() || !(half > 0)) return digits;
+  return std::clamp(rounded_exponent(largest, 2) - rounded_exponent(half, 2) + 2, digits, 17);
+}
+
+}  // namespace
+
+std::string format_number(const Estimate& number, int digits) {
+  const int shown = digits_of(number, digits);
+  const auto plain = format_number(number.value, shown);
+  if (!number.has_interval() || number.low == number.high) return plain;
+  return fmt::format("{} [{}, {}]", plain, format_number(number.low, shown), format_number(number.high, shown));
+}
+
+std::string to_sentence(const Estimate& number, int digits) {
+  const int shown = digits_of(number, digits);
+  const auto plain = format_number(number.value, shown);
+  if (!number.has_interval()) return fmt::format("{} (no interval: {})", plain, number.from);
+  if (number.low == number.high) return number.from == "computed" ? plain : fmt::format("{} ({})", plain, number.from);
+  return fmt::format("{} (95% interval {} to {}, {})", plain, format_number(number.low, shown),
+                     format_number(number.high, shown), number.from);
+}
+
 }  // namespace entk

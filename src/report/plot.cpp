@@ -182,7 +182,7 @@ Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label la
 }
 
 Series guide_line(double slope, double x, double y, double x_low, double x_high, Label label) {
-  const PowerLaw law{slope, std::log(y) - slope * std::log(x), 0.0};
+  const PowerLaw law{slope, std::log(y) - slope * std::log(x)};
   return power_law_line(law, x_low, x_high, std::move(label));
 }
 

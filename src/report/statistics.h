@@ -1,7 +1,8 @@
-// Summaries of repeated runs: mean, sample standard deviation, quantiles, bands over seeds, and the
-// power law that a growth plot shows.
+// Summaries of repeated runs: mean, sample standard deviation, quantiles, bands over seeds; 95% confidence intervals
+// of means, of ratios and of the exponents of power laws, from few seeds.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,33 @@ struct MeanBand {
 /// leaves a gap (NaN) in the mean there. @throws InputError for no runs or different lengths.
 MeanBand mean_and_band(const std::vector<std::vector<double>>& runs);
 
+/// A number with its two-sided 95% confidence interval, and what both rest on.
+struct Estimate {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  /// NaN where the data are too few to give an interval: one seed, or seeds that agree in every digit.
+  double low = std::numeric_limits<double>::quiet_NaN(), high = low;
+  std::string from{};  ///< "mean over 3 seeds"; "computed" where nothing is random
+  bool has_interval() const;
+};
+
+/// t with P(|T| < t) = 0.95 for Student's T of `degrees` degrees of freedom: 12.71, 4.30, 3.18, …
+/// @throws InputError unless degrees ≥ 1.
+double student_quantile(int degrees);
+
+/// value ± t(degrees)·standard_error; no interval for an error that is 0 or not finite.
+Estimate estimate_with(double value, double standard_error, int degrees, std::string from);
+/// A number that nothing random went into, or one that is said of one sample alone: an interval of no width.
+Estimate exact(double value, std::string from = "computed");
+/// The mean of one value a seed, with the interval of Student's t at one degree of freedom fewer than seeds.
+Estimate mean_over_seeds(const std::vector<double>& values);
+/// The geometric mean of a_s/b_s, pairs of one seed; the interval is that of the mean of log(a_s/b_s). Pairs keep
+/// what seeds have in common, their data and target, out of it. Without a value unless all are positive and finite.
+/// @throws InputError for different lengths.
+Estimate ratio_over_seeds(const std::vector<double>& a, const std::vector<double>& b);
+
 /// y = exp(intercept) x^slope.
 struct PowerLaw {
   double slope, intercept;
-  double
-      slope_error;  ///< standard error of the slope, √(Σr²/((n−2) Σ(log x − mean)²)); NaN for n = 2
   double operator()(double x) const;
 };
 
@@ -39,5 +62,22 @@ struct PowerLaw {
 /// @throws InputError unless x and y have the same length, at least two points, all finite and
 /// positive, and two different x.
 PowerLaw power_law_fit(const std::vector<double>& x, const std::vector<double>& y);
+
+/// The points of one seed.
+struct SeedPoints {
+  std::vector<double> x, y;
+};
+/// A power law through several seeds' points, its exponent with an interval.
+struct ExponentFit {
+  Estimate exponent;
+  PowerLaw line;  ///< that exponent, through the centre of all points
+};
+/// log y = a_s + b_s log x + noise, a_s and b_s a seed's own: what seeds share, their data, makes the points of
+/// one seed no independent ones. The exponent is the mean of the k seeds' least-squares slopes. Its interval is the
+/// wider of two: Student's t of those slopes at k − 1 degrees of freedom, which holds for slopes that differ from
+/// seed to seed, also with unequal numbers of points (Ibragimov and Müller, 2010), and that of one common slope with
+/// an intercept a seed at N − k − 1, which slopes that agree by chance do not narrow. None for one seed.
+/// Seeds with fewer than two different x are left out. @throws InputError as power_law_fit.
+ExponentFit exponent_over_seeds(const std::vector<SeedPoints>& seeds);
 
 }  // namespace entk

@@ -1,6 +1,7 @@
 #include "entk/report/table.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,11 +13,24 @@ namespace entk {
 
 namespace {
 
+std::string shown(const Cell& cell, const Column& column, bool key);
+
 void check(const Table& table) {
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     if (table.rows[r].size() != table.columns.size()) {
       throw InputError(fmt::format("table '{}': row {} has {} cells, expected {} (one a column)",
                                    table.title, r, table.rows[r].size(), table.columns.size()));
+    }
+  }
+  std::map<std::vector<std::string>, std::size_t> seen;
+  for (std::size_t r = 0; r < table.rows.size(); ++r) {
+    std::vector<std::string> keys;
+    for (std::size_t c = 0; c < std::min(table.keys, table.columns.size()); ++c) {
+      keys.push_back(shown(table.rows[r][c], table.columns[c], true));
+    }
+    if (const auto [found, is_new] = seen.emplace(keys, r); !is_new) {
+      throw InputError(fmt::format("table '{}': rows {} and {} have the same key: {}", table.title, found->second, r,
+                                   fmt::join(keys, ", ")));
     }
   }
 }
@@ -28,11 +42,16 @@ const Uncertain* as_uncertain(const Cell& cell) {
   return std::get_if<Uncertain>(&cell.content);
 }
 
-std::string shown(const Cell& cell, const Column& column) {
+const Estimate* as_estimate(const Cell& cell) {
+  return std::get_if<Estimate>(&cell.content);
+}
+
+std::string shown(const Cell& cell, const Column& column, bool key) {
   if (const auto* text = as_string(cell)) return clean_text(*text);
   if (const auto* pair = as_uncertain(cell))
     return format_number(*pair, column.digits, column.format);
-  return format_number(std::get<double>(cell.content), column.digits, column.format);
+  if (const auto* estimate = as_estimate(cell)) return format_number(*estimate, column.digits);
+  return format_number(std::get<double>(cell.content), column.digits, key ? NumberFormat::shortest : column.format);
 }
 
 bool has_numbers(const Table& table, std::size_t column) {
@@ -56,7 +75,7 @@ Grid make_grid(const Table& table, Escape escape) {
   for (const auto& row : table.rows) {
     auto& line = grid.lines.emplace_back();
     for (std::size_t c = 0; c < row.size(); ++c)
-      line.push_back(escape(shown(row[c], table.columns[c])));
+      line.push_back(escape(shown(row[c], table.columns[c], c < table.keys)));
   }
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     grid.right.push_back(has_numbers(table, c));
@@ -139,12 +158,16 @@ std::string to_markdown(const Table& table) {
 std::string to_csv(const Table& table) {
   check(table);
   std::vector<std::string> header;
-  std::vector<bool> split;
+  // What a column's further columns hold, by the cells that are in it.
+  std::vector<bool> uncertain, estimated;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    split.push_back(std::any_of(table.rows.begin(), table.rows.end(),
-                                [&](const auto& row) { return as_uncertain(row[c]) != nullptr; }));
-    header.push_back(csv_field(table.columns[c].name));
-    if (split[c]) header.push_back(csv_field(table.columns[c].name + " deviation"));
+    const auto any = [&](auto is) { return std::any_of(table.rows.begin(), table.rows.end(), [&](const auto& row) { return is(row[c]); }); };
+    uncertain.push_back(any([](const Cell& cell) { return as_uncertain(cell) != nullptr; }));
+    estimated.push_back(any([](const Cell& cell) { return as_estimate(cell) != nullptr; }));
+    const auto& name = table.columns[c].name;
+    header.push_back(csv_field(name));
+    if (uncertain[c]) header.push_back(csv_field(name + " deviation"));
+    if (estimated[c]) header.insert(header.end(), {csv_field(name + " low"), csv_field(name + " high")});
   }
   std::string out = fmt::format("{}\n", fmt::join(header, ","));
   for (const auto& row : table.rows) {
@@ -152,10 +175,15 @@ std::string to_csv(const Table& table) {
     for (std::size_t c = 0; c < row.size(); ++c) {
       const auto* text = as_string(row[c]);
       const auto* pair = as_uncertain(row[c]);
-      line.push_back(text   ? csv_field(*text)
-                     : pair ? csv_number(pair->value)
-                            : csv_number(std::get<double>(row[c].content)));
-      if (split[c]) line.push_back(pair ? csv_number(pair->deviation) : "");
+      const auto* estimate = as_estimate(row[c]);
+      line.push_back(text       ? csv_field(*text)
+                     : pair     ? csv_number(pair->value)
+                     : estimate ? csv_number(estimate->value)
+                                : csv_number(std::get<double>(row[c].content)));
+      if (uncertain[c]) line.push_back(pair ? csv_number(pair->deviation) : "");
+      if (!estimated[c]) continue;
+      line.push_back(estimate ? csv_number(estimate->low) : "");
+      line.push_back(estimate ? csv_number(estimate->high) : "");
     }
     out += fmt::format("{}\n", fmt::join(line, ","));
   }

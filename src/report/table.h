@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "entk/report/statistics.h"
+
 namespace entk {
 
 /// How a column shows its numbers. CSV always has full precision.
@@ -34,11 +36,12 @@ struct Uncertain {
 };
 
 struct Cell {
-  std::variant<std::string, double, Uncertain> content;
+  std::variant<std::string, double, Uncertain, Estimate> content;
 
   Cell(const char* text) : content(std::string(text)) {}
   Cell(std::string text) : content(std::move(text)) {}
   Cell(Uncertain number) : content(number) {}
+  Cell(Estimate number) : content(std::move(number)) {}
   template <typename T>
   requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) Cell(T number)
       : content(static_cast<double>(number)) {}
@@ -48,6 +51,9 @@ struct Table {
   std::string title;
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;  ///< each with one cell a column
+  /// The first columns that tell the rows apart: no two rows show the same in all of them. Their numbers are
+  /// parameters, shown in full (NumberFormat::shortest).
+  std::size_t keys = 1;
 };
 
 /// A number in at most `digits` significant digits. NaN is "–", infinity "∞".
@@ -58,12 +64,19 @@ std::string format_number(double value, int digits = 4,
 std::string format_number(Uncertain number, int digits = 4,
                           NumberFormat format = NumberFormat::significant);
 
+/// "1.73 [1.21, 2.25]", both ends of the 95% interval with two digits of its width; without one "1.73".
+std::string format_number(const Estimate& number, int digits = 4);
+/// The same in a sentence, with what it rests on: "1.73 (95% interval 1.21 to 2.25, mean over 3 seeds)",
+/// "1.73 (no interval: one seed)", "1.73" where it is exact.
+std::string to_sentence(const Estimate& number, int digits = 3);
+
 /// Columns with a number are aligned to the right. All four throw InputError if a row's length is
-/// not the number of columns.
+/// not the number of columns, or if two rows have equal keys.
 std::string to_text(const Table& table);
 std::string to_markdown(const Table& table);
 /// RFC 4180 with a header line and "\n"; numbers in the shortest form that reads back as the same
-/// double. A column with an uncertain cell becomes two, the second named "… deviation".
+/// double. A column with an uncertain cell becomes two, the second named "… deviation"; one with an estimate three,
+/// "… low" and "… high" after it.
 std::string to_csv(const Table& table);
 /// A <table> with everything escaped.
 std::string to_html(const Table& table);

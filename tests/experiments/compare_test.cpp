@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "entk/base/philox.h"
 #include "entk/experiments/claims.h"
 #include "entk/experiments/complexity.h"
 #include "entk/io/csv.h"
@@ -76,6 +77,9 @@ TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
   json["models"][1]["name"] = "ntk";
   EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a name that no other model has"), std::string::npos);
   json = small_compare();
+  json["models"][1]["title"] = json["models"][0]["title"];
+  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a title that no other model has"), std::string::npos);
+  json = small_compare();
   json["models"][0]["set"]["model"]["ordr"] = 1;
   EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("order"), std::string::npos);
   json = small_compare();
@@ -84,46 +88,102 @@ TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
 }
 
 SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)>& samples,
-                         const std::vector<std::int64_t>& dimensions = {10, 20, 40}) {
+                         const std::vector<std::int64_t>& dimensions, const std::vector<std::uint64_t>& seeds) {
   SampleSearchResult result;
   for (const std::int64_t d : dimensions) {
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : seeds) {
       SmallestSamples f;
       f.dimension = d;
       f.seed = seed;
       f.crossing = samples(d, seed);
       f.samples = static_cast<std::int64_t>(f.crossing) + 1;
+      f.failed = *f.samples - 1;
       result.found.push_back(f);
     }
   }
   return result;
 }
 
-TEST(Complexity, TheExponentIsTheMeanOfTheSeedsFitsWithItsStandardError) {
-  const auto result = found([](std::int64_t d, std::uint64_t seed) { return 3 * std::pow(d, seed == 1 ? 1.4 : 1.6); });
-  const auto exponent = sample_exponent(result);
-  EXPECT_NEAR(exponent.value, 1.5, 1e-12);
-  EXPECT_NEAR(exponent.deviation, 0.1, 1e-12);  // of two slopes 0.2 apart: 0.2/√2/√2
+// Two seeds of n = 3 d^1.5, a factor of two apart, about the line by 20% up and down: their slopes agree to every digit.
+TEST(Complexity, SeedsThatAgreeByChanceDoNotMakeTheExponentCertain) {
+  const auto result = found([](std::int64_t d, std::uint64_t seed) {
+    return 3 * static_cast<double>(seed) * std::pow(d, 1.5) * (d == 15 ? 1.2 : d == 20 ? 0.8 : 1.0); }, {10, 15, 20, 30}, {1, 2});
+  const auto exponent = sample_exponent(needed_samples(result, true)).exponent;
+  EXPECT_NEAR(exponent.value, 1.5, 0.1);
+  EXPECT_GT(exponent.high - exponent.value, 0.2);
+  EXPECT_EQ(exponent.from, "fits to 4 points of each of 2 seeds");
+}
+
+TEST(Complexity, ASearchThatOnlyBoundsNIsNoPointOfTheFit) {
+  auto result = found([](std::int64_t d, std::uint64_t seed) { return static_cast<double>(seed) * std::pow(d, 1.5); }, {10, 20, 40}, {1, 2});
+  result.found[0].failed.reset();   // d = 10, seed 1: the first candidate learned already
+  result.found[5].samples.reset();  // d = 40, seed 2: none learned
+  const auto needed = needed_samples(result, true);
+  EXPECT_EQ(needed.at(10).below, 1);
+  EXPECT_EQ(needed.at(40).above, 1);
+  EXPECT_EQ(complete_dimensions(needed, 2).size(), 1u);
+  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(40), {80, 100, 3200}).content), "253 in 1 of 2 seeds, else > 3200");
+  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(10), {20, 25, 200}).content), "63.2 in 1 of 2 seeds, else ≤ 20");
+  EXPECT_NEAR(std::get<Uncertain>(needed_cell(needed.at(20), {}).content).value, 1.5 * std::pow(20, 1.5), 1e-9);
+  result.found[3].crossing = NAN;  // no finite loss at the candidate that failed: between the two
+  const auto n = static_cast<double>(*result.found[3].samples);
+  EXPECT_NEAR(needed_samples(result, true).at(20).samples.at(2), std::sqrt(n * (n - 1)), 1e-9);
+  EXPECT_EQ(needed_samples(result, false).at(20).samples.at(2), n);
 }
 
 TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
   auto config = read_complexity_config(preset("complexity-quick"), "test");  // NTK, QuadNTK, regularized
   config.dimensions = {10, 20, 40, 80};
-  config.seeds = {1, 2};
-  const auto of_exponent = [](double exponent) {
-    return found([=](std::int64_t d, std::uint64_t) { return 3 * std::pow(d, exponent); }, {10, 20, 40, 80});
+  config.seeds = {1, 2, 3};
+  int model = 0;
+  const auto of_exponent = [&](double exponent, double noise) {
+    const RandomStream random(Purpose::probe, 4, static_cast<std::uint32_t>(model++));
+    return found([=](std::int64_t d, std::uint64_t seed) {
+      return 3000 * std::pow(d, exponent) * std::exp(noise * random.normal(100 * static_cast<std::int64_t>(seed) + d)); },
+      config.dimensions, config.seeds);
   };
-  const auto verdicts = [&](double ntk, double quadntk, double joint) {
+  const auto claims = [&](double ntk, double quadntk, double joint, double noise = 0.02) {
     const TemporaryFolder folder;
-    write_complexity_results(folder.path(), config, {{of_exponent(ntk), of_exponent(quadntk), of_exponent(joint)}, false});
+    write_complexity_results(folder.path(), config,
+                             {{of_exponent(ntk, noise), of_exponent(quadntk, noise), of_exponent(joint, noise)}, false});
+    return read_claims(folder.path());
+  };
+  const auto verdicts = [&](auto... arguments) {
     std::vector<Verdict> all;
-    for (const auto& claim : read_claims(folder.path())) all.push_back(claim.verdict);
+    for (const auto& claim : claims(arguments...)) all.push_back(claim.verdict);
     return all;
   };
-  constexpr auto held = Verdict::held, failed = Verdict::did_not_hold;
+  constexpr auto held = Verdict::held, failed = Verdict::did_not_hold, small = Verdict::too_small_to_tell;
   EXPECT_EQ(verdicts(2.0, 1.5, 1.0), (std::vector{held, held, held}));
   EXPECT_EQ(verdicts(2.5, 1.5, 2.0), (std::vector{failed, held, failed}));
   EXPECT_EQ(verdicts(1.0, 1.5, 1.2), (std::vector{held, failed, held}));
+  EXPECT_EQ(verdicts(1.3, 1.5, 1.2, 0.7), (std::vector{small, small, small}));
+  const auto theorem = claims(2.0, 1.5, 1.0)[0];
+  ASSERT_EQ(theorem.evidence.size(), 1u);
+  EXPECT_NE(theorem.ours.find("fits to 4 points of each of 3 seeds"), std::string::npos) << theorem.ours;
+  EXPECT_LT(theorem.evidence[0].found.low, 1);
+  EXPECT_GT(theorem.evidence[0].found.high, 1);
+  EXPECT_EQ(theorem.evidence[0].at_most, 1.3);
+}
+
+TEST(Claims, AVerdictIsThatOfItsIntervals) {
+  const Estimate inside{1, 0.5, 1.5, ""}, outside{3, 2.5, 3.5, ""}, across{2, 1.5, 2.5, ""}, none{.value = 1};
+  const auto verdict = [](std::vector<Estimate> found) {
+    std::vector<Evidence> evidence;
+    for (auto& f : found) evidence.push_back({"x", f, 0, 2});
+    return verdict_of(evidence);
+  };
+  EXPECT_EQ(verdict({inside, inside}), Verdict::held);
+  EXPECT_EQ(verdict({inside, outside}), Verdict::did_not_hold);
+  EXPECT_EQ(verdict({across, outside}), Verdict::did_not_hold);
+  EXPECT_EQ(verdict({inside, across}), Verdict::too_small_to_tell);
+  EXPECT_EQ(verdict({inside, none}), Verdict::too_small_to_tell);
+  EXPECT_EQ(verdict({}), Verdict::too_small_to_tell);
+  EXPECT_EQ(verdict({exact(2)}), Verdict::held);
+  EXPECT_EQ(judged({.evidence = {{"x", inside, 0, 2}}}, false).verdict, Verdict::not_run);
+  const auto small = judged({.reason = "x below 2", .evidence = {{"x", inside, 0, 2}}}, true, "needs more");
+  EXPECT_EQ(small.verdict, Verdict::too_small_to_tell);
+  EXPECT_EQ(small.reason, "x below 2; needs more");
 }
 
 TEST(Complexity, MeasuresResumesAndWritesItsResults) {

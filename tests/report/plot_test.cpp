@@ -341,7 +341,7 @@ TEST(Figure, BadInputIsNamed) {
 }
 
 TEST(Figure, GuideLinesAreOnTheirLaw) {
-  const Series line = power_law_line({2.0, std::log(6.0), 0.1}, 10, 100, "fit");
+  const Series line = power_law_line({2.0, std::log(6.0)}, 10, 100, "fit");
   EXPECT_EQ(line.style, SeriesStyle::reference);
   EXPECT_NEAR(line.y[0], 600, 1e-9);
   EXPECT_NEAR(line.y[1], 60000, 1e-7);

@@ -130,5 +130,35 @@ TEST(Table, ARowOfAnotherLengthIsRefused) {
   EXPECT_THROW(to_html(table), InputError);
 }
 
+TEST(Table, TwoRowsWithOneKeyAreRefused) {
+  const Table one{"T", {"a", "b", "c"}, {{1, 2, 3}, {1, 3, 4}}};
+  EXPECT_THROW(to_text(one), InputError);
+  EXPECT_THROW(to_markdown(one), InputError);
+  EXPECT_THROW(to_csv(one), InputError);
+  EXPECT_THROW(to_html(one), InputError);
+  auto two = one;
+  two.keys = 2;
+  EXPECT_NO_THROW(to_csv(two));
+  two.rows[1] = two.rows[0];
+  EXPECT_THROW(to_csv(two), InputError);
+}
+
+TEST(Table, KeysAreShownInFull) {
+  const Table table{"", {"λ", "loss"}, {{0.123456, 0.123456}, {0.123457, 2}}};
+  EXPECT_EQ(to_text(table), "       λ    loss\n────────  ──────\n0.123456  0.1235\n0.123457       2\n");
+}
+
+TEST(Number, AnEstimateShowsItsIntervalAndInASentenceWhatItRestsOn) {
+  const Estimate e{1.7312, 1.2134, 2.249, "fits to 4 points of each of 2 seeds"};
+  EXPECT_EQ(format_number(e, 3), "1.73 [1.21, 2.25]");
+  EXPECT_EQ(to_sentence(e), "1.73 (95% interval 1.21 to 2.25, fits to 4 points of each of 2 seeds)");
+  EXPECT_EQ(format_number(Estimate{0.500001, 0.499999, 0.500003, ""}, 3), "0.5000010 [0.4999990, 0.5000030]");
+  EXPECT_EQ(to_sentence({.value = 0.5, .from = "one seed"}), "0.500 (no interval: one seed)");
+  EXPECT_EQ(format_number(Estimate{.value = 0.5}, 3), "0.500");
+  EXPECT_EQ(to_sentence(exact(2.5)), "2.50");
+  const Table table{"", {"model", "exponent"}, {{"a", e}, {"b", Estimate{.value = 2}}, {"c", "–"}}};
+  EXPECT_EQ(to_csv(table), "model,exponent,exponent low,exponent high\na,1.7312,1.2134,2.249\nb,2,nan,nan\nc,–,,\n");
+}
+
 }  // namespace
 }  // namespace entk
