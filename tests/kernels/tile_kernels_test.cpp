@@ -8,6 +8,7 @@
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
+#include "entk/kernels/noise.h"
 #include "tests/support/testing.h"
 
 namespace entk::kernels {
@@ -408,6 +409,19 @@ TYPED_TEST(TileKernelsOf, AnEntryOfNoiseDoesNotDependOnWhereTheDrawStarts) {
       tile_kernels<T>(isa).noise(code, from, 1000 - from, part.data());
       ASSERT_TRUE(std::equal(all.begin() + from, all.end(), part.begin())) << from;
     }
+  }
+}
+
+TYPED_TEST(TileKernelsOf, NoiseOfAMatrixIsThatOfItsEntriesHoweverItIsSharedOut) {
+  using T = TypeParam;
+  const NoiseCode code{5, 2, 0.7};
+  const auto w = torch::empty({401, 100}, c10::CppTypeToScalarType<T>::value);  // some three shares
+  std::vector<T> all(w.numel());
+  tile_kernels<T>(selected_isa()).noise(code, 0, w.numel(), all.data());
+  for (int count : {1, 3}) {
+    const testing::ThreadCount threads(count);
+    const auto noise = noise_like(w, code);
+    ASSERT_TRUE(std::equal(all.begin(), all.end(), noise.template const_data_ptr<T>())) << count;
   }
 }
 

@@ -203,6 +203,23 @@ TEST(Trainer, DivergenceStopsTheRunKeepsTheRecordsAndSaysWhatToTry) {
   EXPECT_NE(fitted.result.message.find("Try a learning rate of 125"), std::string::npos) << fitted.result.message;
 }
 
+TEST(Trainer, ALossThatIsFirstNotFiniteAfterTheLastStepIsADivergenceToo) {
+  const auto first = fit({.learning_rate = 500.0, .steps = 1000}).result.last.step;
+  ASSERT_GT(first, 1);
+  std::vector<std::int64_t> saved;
+  const auto ending = [&](std::int64_t steps) {
+    saved.clear();
+    return fit({.learning_rate = 500.0, .steps = steps, .on_checkpoint = [&](const TrainState& s) { saved.push_back(s.step); }}).result;
+  };
+  const auto before = ending(first - 1), at = ending(first);
+  EXPECT_EQ(before.outcome, Outcome::finished);
+  EXPECT_EQ(at.outcome, Outcome::diverged);
+  EXPECT_EQ(at.last.step, first);
+  EXPECT_NE(at.message.find(fmt::format("not finite at step {} ", first)), std::string::npos) << at.message;
+  EXPECT_TRUE(saved.empty()) << "nothing is saved over a finite checkpoint";
+  EXPECT_LT(at.records.back().step, first);
+}
+
 TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
   // f_Q alone: the gradient at W = 0 is zero.
   const auto data = small_data();
