@@ -8,7 +8,7 @@
 //   barrier()                                     of the whole block
 //   mma(c, a, b)                                  a warp's c += a b on 16×8×8 TF32 fragments
 //   shuffle_xor(value, mask)                      within a warp
-//   copy(to, from, valid)                         16 bytes, global → shared, later; zeros if not valid
+//   copy(to, from, valid)                         16 bytes, global → shared, later; zeros, and nothing read, if not valid
 //   commit(), wait_all_but_one(), wait_all()      groups of copies
 //
 // Fragments of mma.m16n8k8 for lane = 4 g + t:
@@ -221,17 +221,21 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
   const float* points = a.points + first_row * l.features;
   const float* weights = a.weights + tile * l.tile_weights();
 
-  constexpr int pieces = forward_features / 4;  // of 16 bytes in a staged row
+  // A thread copies the same 16 bytes of every sixteenth row: a step from row to row is all it computes.
+  constexpr int pieces = forward_features / 4, apart = threads / pieces;
+  const int staged_row = thread / pieces, k = thread % pieces * 4;
+  const std::int64_t to_next = apart * l.features;
   const auto stage = [&](std::int64_t from, int buffer) {
-    float* to = m.shared() + buffer * forward_stage;
+    const bool valid = from + k < l.features;
+    const std::int64_t place = staged_row * l.features + from + k;
+    float* to = m.shared() + buffer * forward_stage + staged_row * forward_stride + k;
+    const float* source = points + place;
     ENTK_UNROLL
-    for (int i = 0; i < (forward_rows + tile_columns) * pieces / threads; ++i) {
-      const int piece = i * threads + thread, row = piece / pieces, k = piece % pieces * 4;
-      const bool valid = from + k < l.features;
-      const float* source = row < forward_rows ? points + row * l.features
-                                               : weights + (row - forward_rows) * l.features;
-      m.copy(to + row * forward_stride + k, valid ? source + from + k : source, valid);
-    }
+    for (int i = 0; i < forward_rows / apart; ++i, source += to_next) m.copy(to + i * apart * forward_stride, source, valid);
+    to += forward_rows * forward_stride;
+    source = weights + place;
+    ENTK_UNROLL
+    for (int i = 0; i < tile_columns / apart; ++i, source += to_next) m.copy(to + i * apart * forward_stride, source, valid);
   };
 
   float z[2][8][4];
@@ -267,46 +271,67 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
     buffer = 1 - buffer;
   }
 
-  // A row's 64 columns lie with the four lanes of one g: lane t has columns 8j + 2t and 8j + 2t + 1.
+  // A row's 64 columns lie with the four lanes of one g: lane t has columns 8j + 2t and 8j + 2t + 1. Two rows at a
+  // time: their tables come from far, and are waited for together.
   ENTK_UNROLL
   for (int i = 0; i < 2; ++i) {
-    ENTK_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const std::int64_t row = first_row + warp * 32 + 16 * i + 8 * half + g;
-      if (a.z) {
-        float* to = a.z + local * l.tile_z() + row * tile_columns + 2 * t;
-        ENTK_UNROLL
-        for (int j = 0; j < 8; ++j) floats_at<2>(to + 8 * j) = {z[i][j][2 * half], z[i][j][2 * half + 1]};
-      }
-      if (!a.sums) continue;
-      float power[8][2];
+    const std::int64_t row = first_row + warp * 32 + 16 * i + g;  // and row + 8
+    if (a.z) {
+      float* to = a.z + local * l.tile_z() + row * tile_columns + 2 * t;
       ENTK_UNROLL
-      for (int j = 0; j < 8; ++j) power[j][0] = power[j][1] = 1.0f;
-      ENTK_NO_UNROLL
-      for (int p = 0; p < l.orders; ++p) {
-        const float* table = a.tables + local * l.tile_tables() + (p * l.rows + row) * l.table_columns() + 2 * t;
-        float sum = 0.0f;
+      for (int half = 0; half < 2; ++half) {
         ENTK_UNROLL
         for (int j = 0; j < 8; ++j) {
-          ENTK_UNROLL
-          for (int e = 0; e < 2; ++e) power[j][e] *= z[i][j][2 * half + e];
+          floats_at<2>(to + half * 8 * tile_columns + 8 * j) = {z[i][j][2 * half], z[i][j][2 * half + 1]};
         }
+      }
+    }
+    if (!a.sums) continue;
+    float power[8][4];
+    ENTK_UNROLL
+    for (int j = 0; j < 8; ++j) {
+      ENTK_UNROLL
+      for (int e = 0; e < 4; ++e) power[j][e] = z[i][j][e];
+    }
+    const float* table = a.tables + local * l.tile_tables() + row * l.table_columns() + 2 * t;
+    float* sums = a.sums + tile * l.orders * l.rows + row;
+    ENTK_NO_UNROLL
+    for (int p = 0; p < l.orders; ++p) {
+      Floats<2> first[2][4], second[2][4];
+      ENTK_UNROLL
+      for (int half = 0; half < 2; ++half) {
         ENTK_UNROLL
         for (int j = 0; j < 4; ++j) {
-          const Floats<2> first = floats_at<2>(table + 8 * j);
-          const Floats<2> second = l.twins ? Floats<2>{} : floats_at<2>(table + 8 * (j + 4));
+          const float* at = table + half * 8 * l.table_columns() + 8 * j;
+          first[half][j] = floats_at<2>(at);
+          if (!l.twins) second[half][j] = floats_at<2>(at + tile_columns / 2);
+        }
+      }
+      ENTK_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        float sum = 0.0f;
+        ENTK_UNROLL
+        for (int j = 0; j < 4; ++j) {
           ENTK_UNROLL
           for (int e = 0; e < 2; ++e) {
+            const float one = power[j][2 * half + e], other = power[j + 4][2 * half + e];
             if (l.twins) {
-              sum += first.value[e] * (power[j][e] - power[j + 4][e]);
+              sum += first[half][j].value[e] * (one - other);
             } else {
-              sum += first.value[e] * power[j][e] + second.value[e] * power[j + 4][e];
+              sum += first[half][j].value[e] * one + second[half][j].value[e] * other;
             }
           }
         }
         sum += m.shuffle_xor(sum, 1);
         sum += m.shuffle_xor(sum, 2);
-        if (t == 0) a.sums[(tile * l.orders + p) * l.rows + row] = sum;
+        if (t == 0) sums[8 * half] = sum;
+      }
+      table += l.rows * l.table_columns();
+      sums += l.rows;
+      ENTK_UNROLL
+      for (int j = 0; j < 8; ++j) {
+        ENTK_UNROLL
+        for (int e = 0; e < 4; ++e) power[j][e] *= z[i][j][e];
       }
     }
   }
@@ -387,63 +412,97 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
   const float* z = a.z + local * l.tile_z();
   const float* tables = a.tables + local * l.tile_tables();
   float* g_block = m.shared() + 2 * stage_size;
+  float* staged_cotangents = g_block + pull_rows * g_stride;  // [buffer][order][32]
 
   // A stage: Z [32][64], tables [order][32][table column], X [32][x_stride].
+  const int points_row = thread / 4, points_piece = thread % 4 * 4;
+  const int points_left = static_cast<int>(l.features - first_feature) - points_piece;
   const auto stage = [&](std::int64_t block, int buffer) {
     float* to = m.shared() + buffer * stage_size;
     const std::int64_t row = block * pull_rows;
-    for (int piece = thread; piece < pull_rows * tile_columns / 4; piece += threads) {
-      m.copy(to + 4 * piece, z + row * tile_columns + 4 * piece, true);
-    }
+    const float* from = z + row * tile_columns + 4 * thread;
+    ENTK_UNROLL
+    for (int i = 0; i < pull_rows * tile_columns; i += 4 * threads) m.copy(to + i + 4 * thread, from + i, true);
     to += pull_rows * tile_columns;
     if (a.cotangents) {
-      for (int p = 0; p < l.orders; ++p) {
-        const float* from = tables + (p * l.rows + row) * table_columns;
-        for (int piece = thread; piece < pull_rows * table_columns / 4; piece += threads) {
-          m.copy(to + 4 * piece, from + 4 * piece, true);
+      from = tables + row * table_columns + 4 * thread;
+      ENTK_NO_UNROLL
+      for (int p = 0; p < l.orders; ++p, from += l.rows * table_columns, to += pull_rows * table_columns) {
+        ENTK_UNROLL
+        for (int i = 0; i < pull_rows * tile_columns; i += 4 * threads) {
+          if (i < pull_rows * table_columns) m.copy(to + i + 4 * thread, from + i, true);
         }
-        to += pull_rows * table_columns;
       }
     } else {
       to += l.orders * pull_rows * table_columns;
     }
-    constexpr int pieces = 4 * fragments;  // of 16 bytes in a row of X
-    for (int piece = thread; piece < pull_rows * pieces; piece += threads) {
-      const int i = piece / pieces, k = piece % pieces * 4;
-      const bool valid = first_feature + k < l.features;
-      const float* from = a.points + (row + i) * l.features;
-      m.copy(to + i * x_stride + k, valid ? from + first_feature + k : from, valid);
+    // Four threads share a row of X.
+    from = a.points + (row + points_row) * l.features + first_feature + points_piece;
+    to += points_row * x_stride + points_piece;
+    ENTK_UNROLL
+    for (int j = 0; j < fragments; ++j) {
+      m.copy(to + 16 * j, from + 16 * j, 16 * j < points_left);
     }
   };
 
-  // Four neighbouring entries of G a thread at a time.
-  const auto form = [&](std::int64_t block, const float* from) {
-    const float* s = from + pull_rows * tile_columns;
+  // g_p/(p−1)! of a stage's rows: a warp has an order, a lane a row. Read a stage ahead of its use, since it comes from
+  // far; zero beyond the samples.
+  static_assert(threads / 32 == 4, "a warp for each of at most four orders");
+  const bool has_cotangent = a.cotangents && warp < l.orders;
+  const float inverse_factorial = warp < 2 ? 1.0f : warp == 2 ? 0.5f : 1.0f / 6.0f;
+  const auto cotangent = [&](std::int64_t block) {
+    const std::int64_t row = block * pull_rows + lane;
+    return has_cotangent && row < l.samples ? inverse_factorial * a.cotangents[warp * l.samples + row] : 0.0f;
+  };
+  const auto keep_cotangent = [&](float value, int buffer) {
+    if (has_cotangent) staged_cotangents[buffer * l.orders * pull_rows + thread] = value;
+  };
+
+  // Four neighbouring entries of G in each of four rows.
+  constexpr int parts = pull_rows * tile_columns / (4 * threads), part_rows = pull_rows / parts;
+  const int form_row = thread / 16, form_column = thread % 16 * 4;
+  const auto form = [&](int buffer) {
+    const float* from = m.shared() + buffer * stage_size;
+    float* out = g_block + form_row * g_stride + form_column;
+    Floats<4> zs[parts];
     ENTK_UNROLL
-    for (int part = 0; part < pull_rows * tile_columns / (4 * threads); ++part) {
-      const int i = part * (threads / 16) + thread / 16, column = thread % 16 * 4;
-      const std::int64_t row = block * pull_rows + i;
-      const Floats<4> zs = floats_at<4>(from + i * tile_columns + column);
-      Floats<4>& out = floats_at<4>(g_block + i * g_stride + column);
-      if (!a.cotangents) {
-        out = zs;
-        continue;
-      }
-      float value[4] = {0, 0, 0, 0}, power[4] = {1, 1, 1, 1};
-      float factor = table_sign(l, column);
-      ENTK_NO_UNROLL
-      for (int p = 0; p < l.orders; ++p) {
-        if (p > 1) factor /= static_cast<float>(p);
-        const float scaled = row < l.samples ? factor * a.cotangents[p * l.samples + row] : 0.0f;
-        const Floats<4> table = floats_at<4>(s + (p * pull_rows + i) * table_columns + column % table_columns);
+    for (int part = 0; part < parts; ++part) {
+      zs[part] = floats_at<4>(from + (part * part_rows + form_row) * tile_columns + form_column);
+    }
+    if (!a.cotangents) {
+      ENTK_UNROLL
+      for (int part = 0; part < parts; ++part) floats_at<4>(out + part * part_rows * g_stride) = zs[part];
+      return;
+    }
+    const float* table = from + pull_rows * tile_columns + form_row * table_columns + form_column % table_columns;
+    const float* scale = staged_cotangents + buffer * l.orders * pull_rows + form_row;
+    const float sign = table_sign(l, form_column);
+    Floats<4> value[parts], power[parts];
+    ENTK_UNROLL
+    for (int part = 0; part < parts; ++part) {
+      const Floats<4> s = floats_at<4>(table + part * part_rows * table_columns);
+      const float scaled = sign * scale[part * part_rows];
+      ENTK_UNROLL
+      for (int e = 0; e < 4; ++e) value[part].value[e] = scaled * s.value[e];
+      power[part] = zs[part];
+    }
+    ENTK_NO_UNROLL
+    for (int p = 1; p < l.orders; ++p) {
+      table += pull_rows * table_columns;
+      scale += pull_rows;
+      ENTK_UNROLL
+      for (int part = 0; part < parts; ++part) {
+        const Floats<4> s = floats_at<4>(table + part * part_rows * table_columns);
+        const float scaled = sign * scale[part * part_rows];
         ENTK_UNROLL
         for (int e = 0; e < 4; ++e) {
-          value[e] += scaled * table.value[e] * power[e];
-          power[e] *= zs.value[e];
+          value[part].value[e] += scaled * s.value[e] * power[part].value[e];
+          power[part].value[e] *= zs[part].value[e];
         }
       }
-      out = {value[0], value[1], value[2], value[3]};
     }
+    ENTK_UNROLL
+    for (int part = 0; part < parts; ++part) floats_at<4>(out + part * part_rows * g_stride) = value[part];
   };
 
   float total[2][fragments][4];
@@ -458,17 +517,22 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
 
   stage(begin, 0);
   m.commit();
+  keep_cotangent(cotangent(begin), 0);
+  float next = begin + 1 < end ? cotangent(begin + 1) : 0.0f;
   int buffer = 0;
   ENTK_NO_UNROLL
   for (std::int64_t block = begin; block < end; ++block) {
     m.wait_all();
     m.barrier();  // the stage is full, and nobody reads the other one or G any more
-    if (block + 1 < end) stage(block + 1, 1 - buffer);
+    if (block + 1 < end) {
+      stage(block + 1, 1 - buffer);
+      keep_cotangent(next, 1 - buffer);
+      if (block + 2 < end) next = cotangent(block + 2);
+    }
     m.commit();
-    const float* from = m.shared() + buffer * stage_size;
-    form(block, from);
+    form(buffer);
     m.barrier();
-    const float* x = from + pull_rows * (tile_columns + l.orders * table_columns);
+    const float* x = m.shared() + buffer * stage_size + pull_rows * (tile_columns + l.orders * table_columns);
     ENTK_NO_UNROLL
     for (int step = 0; step < pull_rows / 8; ++step) {
       const int k = 8 * step + t;

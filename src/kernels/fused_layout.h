@@ -100,10 +100,10 @@ inline PullPlan plan_pull(const Layout& l, std::int64_t slots) {
 }
 
 /// Row strides in shared memory, in floats. A lane (g, t) = (lane / 4, lane % 4) of a fragment reads
-/// either [g][t] or [t][g]: with strides of 4 and 8 modulo 32 all 32 lanes meet different banks.
+/// either [g][t] or [t][g]: with strides of 4, and of 8 or 24, modulo 32 all 32 lanes meet different banks.
 inline constexpr int forward_stride = forward_features + 4;
 inline constexpr int g_stride = tile_columns + 8;
-ENTK_HOST_DEVICE constexpr int points_stride(int fragments) { return (16 * fragments + 23) / 32 * 32 + 8; }
+ENTK_HOST_DEVICE constexpr int points_stride(int fragments) { return 16 * fragments + 8; }
 
 /// Shared memory in floats.
 inline constexpr int forward_stage = (forward_rows + tile_columns) * forward_stride;
@@ -112,7 +112,7 @@ ENTK_HOST_DEVICE int pull_stage(const Layout& l, int fragments) {
   return pull_rows * (tile_columns + l.orders * l.table_columns() + points_stride(fragments));
 }
 ENTK_HOST_DEVICE int pull_shared(const Layout& l, int fragments) {
-  return 2 * pull_stage(l, fragments) + pull_rows * g_stride;
+  return 2 * (pull_stage(l, fragments) + l.orders * pull_rows) + pull_rows * g_stride;
 }
 
 }  // namespace entk::kernels::fused

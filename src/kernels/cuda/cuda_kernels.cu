@@ -65,8 +65,9 @@ __global__ void __launch_bounds__(threads) along_kernel(const __grid_constant__ 
   auto m = machine();
   along_body(m, a);
 }
+// Three blocks fit a processor of 228 KiB where a tile of features is at most 112.
 template <bool split, int fragments>
-__global__ void __launch_bounds__(threads, 2) pull_kernel(const __grid_constant__ PullArgs a) {
+__global__ void __launch_bounds__(threads, fragments < 8 ? 3 : 2) pull_kernel(const __grid_constant__ PullArgs a) {
   auto m = machine();
   pull_body<split, fragments>(m, a);
 }
