@@ -13,7 +13,7 @@ cd "$(dirname "$0")"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 packages=(g++ cmake ninja-build git python3 python3-venv libfmt-dev nlohmann-json3-dev libcli11-dev
-          libeigen3-dev libspectra-dev libxxhash-dev zlib1g-dev libgtest-dev libgmock-dev libbenchmark-dev gnuplot-nox)
+          libeigen3-dev libxxhash-dev zlib1g-dev libgtest-dev libgmock-dev gnuplot-nox)
 
 have() { # is this package's program or header here, however it got here?
   case "$1" in

@@ -1,71 +1,20 @@
 #include "entk/report/html.h"
 
 #include <fstream>
+#include <iterator>
 #include <sstream>
+#include <string_view>
 
 #include <fmt/format.h>
 
 #include "entk/base/error.h"
-#include "entk/report/svg_inline.h"
 #include "entk/report/text.h"
 
 namespace entk {
 
-namespace {
+std::string_view page_style();  // page.css, made a source file by the build
 
-constexpr const char* style = R"(
-:root{color-scheme:light dark;--paper:#fff;--ink:#1b1f24;--quiet:#59636e;--rule:#d5dae0;--wash:#f5f7f9;
---good:#00694d;--bad:#a63d00;--open:#7a5b00;--idle:#59636e}
-@media (prefers-color-scheme:dark){:root{--paper:#15181c;--ink:#e4e7eb;--quiet:#9aa4af;--rule:#363d45;
---wash:#1e2329;--good:#4fc79f;--bad:#ff9a5c;--open:#e6c34a;--idle:#9aa4af}}
-*{box-sizing:border-box}
-body{margin:0 auto;padding:2.5rem 1.25rem 4rem;max-width:54rem;background:var(--paper);color:var(--ink);
-font:1rem/1.55 system-ui,sans-serif}
-h1,h2,h3,h4{line-height:1.25;margin:2.2em 0 .6em;text-wrap:balance}
-h1{font-size:1.9rem;margin-top:0}
-h2{font-size:1.4rem;padding-bottom:.25em;border-bottom:1px solid var(--rule)}
-h3{font-size:1.12rem}
-h4{font-size:1rem}
-p{margin:.7em 0;overflow-wrap:break-word}
-nav{margin:1.2em 0 2em;padding:.8em 1.2em;background:var(--wash);border-radius:6px;font-size:.95rem}
-nav ul{margin:0;padding:0;list-style:none}
-nav .inner{padding-left:1.4em}
-a{color:inherit;text-decoration-color:var(--quiet)}
-.scroll{overflow-x:auto;margin:1.2em 0}
-table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;font-weight:600;padding-bottom:.4em}
-th,td{padding:.3em .9em .3em 0;text-align:left;vertical-align:baseline;white-space:nowrap}
-thead th{border-top:2px solid var(--ink);border-bottom:1px solid var(--ink);font-weight:600}
-tbody tr:last-child td{border-bottom:2px solid var(--ink)}
-.number{text-align:right;padding-left:.9em}
-figure{margin:1.8em 0;text-align:center}
-figure svg{display:block;width:100%;height:auto;margin:0 auto;background:#fff;border-radius:4px}
-figcaption{margin-top:.6em;font-size:.92rem;text-align:left}
-.source{color:var(--quiet);font-size:.85rem}
-pre{margin:1.2em 0;padding:.8em 1em;overflow-x:auto;background:var(--wash);border-radius:6px;
-font:.85rem/1.45 ui-monospace,monospace}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1.4em;margin:1.2em 0;font-size:.95rem}
-dt{color:var(--quiet)}
-dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
-.badge{display:inline-block;min-width:10.6em;margin-right:.8em;padding:.05em .7em;border:1px solid;
-border-radius:1em;font-size:.85rem;font-weight:600;text-align:center}
-.held .badge{color:var(--good)}
-.did-not-hold .badge{color:var(--bad)}
-.too-small-to-tell .badge{color:var(--open)}
-.not-run .badge{color:var(--idle);border-style:dashed}
-.claims{width:100%}
-.claims th,.claims td{white-space:normal;padding-right:1em}
-.claims td{border-bottom:1px solid var(--rule);vertical-align:top}
-.claims .badge{min-width:0;margin:0;white-space:nowrap}
-@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--quiet:#444;--rule:#999;--wash:#fff;
---good:#00694d;--bad:#a63d00;--open:#7a5b00;--idle:#444}
-body{max-width:none;padding:0;font-size:10pt}
-figure,table,pre,.verdict{break-inside:avoid}
-h2,h3,h4{break-after:avoid}
-.scroll,pre{overflow:visible}
-pre{white-space:pre-wrap;border:1px solid var(--rule)}
-a{text-decoration:none}}
-)";
+namespace {
 
 const char* symbol(Verdict verdict) {
   switch (verdict) {
@@ -86,6 +35,22 @@ std::string css_class(Verdict verdict) {
   std::string name = to_string(verdict);
   for (char& c : name) c = c == ' ' ? '-' : c;
   return name;
+}
+
+/// The picture as the address of an <img>, in which nothing can run or be loaded, and whose ids are its own.
+std::string data_url(const std::string& svg) {
+  if (svg.find("<svg") == std::string::npos) throw InputError("HtmlPage: expected a figure's SVG text, got none");
+  std::string url = "data:image/svg+xml,";
+  url.reserve(url.size() + svg.size() * 5 / 4);
+  for (const char c : svg) {
+    const bool plain = c > ' ' && c < 127 && std::string_view("\"#%&'<>?").find(c) == std::string_view::npos;
+    if (plain || c == ' ') {
+      url += c;
+    } else {
+      fmt::format_to(std::back_inserter(url), "%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return url;
 }
 
 std::string badge(Verdict verdict) {
@@ -182,20 +147,21 @@ void HtmlPage::figure(const FigureFiles& files, const std::string& caption) {
 
 void HtmlPage::figure(const std::string& svg, const std::string& caption,
                       const std::string& source) {
-  const std::string prefix = fmt::format("figure-{}-", figures_ + 1);
-  body_ +=
-      "<figure>\n" + inline_svg(svg, prefix, caption) + "\n<figcaption>" + escape_html(caption);
+  body_ += "<figure>\n<img alt=\"" + escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" +
+           escape_html(caption);
   if (!source.empty()) {
     body_ += " <span class=\"source\">Data and script: " + escape_html(source) + "</span>";
   }
   body_ += "</figcaption>\n</figure>\n";
-  ++figures_;
 }
 
 std::string HtmlPage::str() const {
   std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  page += "<title>" + title_ + "</title>\n<style>" + style + "</style>\n</head>\n<body>\n";
+  // Were something of the text to pass for markup, it could still neither run nor load anything.
+  page += "<meta http-equiv=\"Content-Security-Policy\" "
+          "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
+  page += "<title>" + title_ + "</title>\n<style>" + std::string(page_style()) + "</style>\n</head>\n<body>\n";
   page += "<h1>" + title_ + "</h1>\n";
   if (!contents_.empty())
     page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";

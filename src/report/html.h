@@ -42,9 +42,9 @@ class HtmlPage {
   void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);
 
   /// The figure's SVG with its caption, and the names of its data and script; where it was not
-  /// drawn, the notice. @throws InputError if the file cannot be read or inline_svg refuses it.
+  /// drawn, the notice. @throws InputError if the file cannot be read or holds no SVG.
   void figure(const FigureFiles& files, const std::string& caption);
-  /// SVG text; `source`: where its data is.
+  /// SVG text, which becomes an <img> of its own bytes; `source`: where its data is.
   void figure(const std::string& svg, const std::string& caption, const std::string& source);
 
   /// The page, title and table of contents first.
@@ -52,7 +52,7 @@ class HtmlPage {
 
  private:
   std::string title_, contents_, body_;
-  int headings_ = 0, figures_ = 0;
+  int headings_ = 0;
 };
 
 }  // namespace entk
