@@ -72,6 +72,7 @@ std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& boun
   };
   const auto& c = p.config;
   if (c.data.source == "file") return skip("the sparse part of a data file's target is not known");
+  if (read_loss(c.loss, "config").classification) return skip("the labels are the target's signs");
   const auto sparse = read_target(JsonReader(c.data.target, "config", "data.target"), c.data.dimension,
                                   input_law(c.data), c.seed).sparse;
   if (!sparse) return skip("the target has no sparse part");

@@ -14,6 +14,20 @@ namespace entk {
 
 namespace {
 
+bool wants_labels(const RunConfig& c) { return read_loss(c.loss, "config").classification; }
+
+/// x → ±1.
+Target signs_of(const Target& target) {
+  Target signs;
+  signs.value = [value = target.value](const at::Tensor& x) {
+    const auto f = value(x);
+    return at::where(f >= 0, at::ones_like(f), -at::ones_like(f));
+  };
+  signs.description = "the sign of " + target.description;
+  signs.second_moment = 1;
+  return signs;
+}
+
 DataSet draw(const RunConfig& c) {
   const auto law = input_law(c.data);
   const JsonReader target(c.data.target, "config", "data.target");
@@ -22,7 +36,9 @@ DataSet draw(const RunConfig& c) {
                             .test_samples = c.data.test_samples,
                             .unlabeled_samples = c.data.unlabeled_samples,
                             .seed = c.seed};
-  return draw_data(law, options, read_target(target, c.data.dimension, law, c.seed));
+  auto f = read_target(target, c.data.dimension, law, c.seed);
+  if (wants_labels(c)) f = signs_of(f);
+  return draw_data(law, options, f);
 }
 
 /// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
@@ -85,6 +101,10 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     fill_sizes(p.config, p.data);
   } else {
     p.data = draw(config);
+    if (wants_labels(config)) {
+      p.notices.push_back(fmt::format("the {} loss needs labels ±1: they are the signs of the target",
+                                      read_loss(config.loss, "config").name));
+    }
   }
   p.data = p.data.to(device, dtype);
   Network network(network_options(p.config));
@@ -173,7 +193,7 @@ Objective make_objective(const Problem& p, const TaylorModel& model, const std::
 
 std::string ProblemCache::key(const RunConfig& config) {
   auto json = to_json(config);
-  return nlohmann::json{json["model"], json["data"], json["projector"], json["seed"], json["dtype"]}.dump();
+  return nlohmann::json{json["model"], json["data"], json["projector"], json["seed"], json["dtype"], wants_labels(config)}.dump();
 }
 
 std::shared_ptr<ProblemCache::Entry> ProblemCache::entry(const std::string& key) {

@@ -92,6 +92,10 @@ struct NetworkOutput : Function<NetworkOutput> {
 
 }  // namespace
 
+at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z) {
+  return Elementwise::apply(z, function, 0);
+}
+
 at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
                           const at::Tensor& a, const at::Tensor& w) {
   const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));

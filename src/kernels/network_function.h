@@ -1,4 +1,5 @@
-// The network (1) itself as a differentiable function, with nothing n×m kept for its gradient.
+// The network (1) itself as a differentiable function, with nothing n×m kept for its gradient; and functions of each
+// entry whose derivatives are given and not left to autograd.
 #pragma once
 
 #include "entk/kernels/taylor_primitive.h"
@@ -10,5 +11,8 @@ namespace entk {
 /// autograd on n×m arrays.
 at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
                           const at::Tensor& a, const at::Tensor& w);
+
+/// σ(z) for z of any shape. Its derivatives under autograd are σ', σ'', … as `function` gives them.
+at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z);
 
 }  // namespace entk

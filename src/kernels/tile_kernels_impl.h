@@ -546,11 +546,13 @@ ENTK_INLINE Vec<T> select(Mask<T> condition, Vec<T> yes, Vec<T> no) {
   return condition ? yes : no;
 }
 
-/// e^x, relative error below 2 units in the last place; NaN stays NaN.
+/// e^x, relative error below 2 units in the last place; 0 where it would be subnormal, so that a large factor times
+/// it is 0 too; NaN stays NaN.
 template <class T>
 ENTK_INLINE Vec<T> exponential(Vec<T> x) {
   using B = Bits<T>;
-  x = select<T>(x < B::lowest, broadcast<T>(B::lowest), x);
+  const Mask<T> vanishes = x < B::lowest;
+  x = select<T>(vanishes, broadcast<T>(B::lowest), x);
   x = select<T>(x > B::highest, broadcast<T>(B::highest), x);
   // Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
   constexpr T magic = T(1.5) * static_cast<T>(int64_t{1} << B::mantissa);
@@ -563,7 +565,7 @@ ENTK_INLINE Vec<T> exponential(Vec<T> x) {
     value = value * (r * inverse) + T(1);
   });
   const Mask<T> power = (Mask<T>)shifted << B::mantissa;
-  return (Vec<T>)((Mask<T>)value + power);
+  return select<T>(vanishes, Vec<T>{}, (Vec<T>)((Mask<T>)value + power));
 }
 
 template <class T>

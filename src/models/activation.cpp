@@ -55,7 +55,8 @@ at::Tensor sigmoid_derivative(const at::Tensor& z, int order) {
 at::Tensor gaussian_derivative(const at::Tensor& z, int order, double b) {
   Polynomial h{1.0};
   for (int k = 0; k < order; ++k) h = add_scaled(differentiate(h), h, -2.0 * b, 1);
-  return evaluate(h, z) * at::exp(-b * z * z);
+  // Beyond 40 the exponential is 0 in any type, and H_k may overflow.
+  return evaluate(h, z.clamp(-40, 40)) * at::exp(-b * z * z);
 }
 
 Activation built_in(std::string name, std::function<at::Tensor(const at::Tensor&, int)> derivative,
@@ -112,9 +113,11 @@ Activation erf() {
 Activation softplus() {
   return built_in("softplus(z)",
                   [](const at::Tensor& z, int order) {
-                    // log(1 + e^z) = max(z, 0) + log(1 + e^(−|z|)).
-                    if (order == 0) return at::clamp_min(z, 0) + at::log1p(at::exp(-z.abs()));
-                    return sigmoid_derivative(z, order - 1);
+                    if (order > 0) return sigmoid_derivative(z, order - 1);
+                    // log(1 + e^z) = p + log(1 + e^(−|z|)), p = max(z, 0), −|z| = z − 2p: ATen's derivative of p at 0
+                    // is 1, that of |z| would be 0 and the sum's wrong.
+                    const auto p = at::clamp_min(z, 0);
+                    return p + at::log1p(at::exp(z - 2 * p));
                   },
                   kernels::KernelActivation::softplus);
 }

@@ -1,6 +1,7 @@
 // Every `entk` command of the README, cut to seconds, and what each command promises.
 #include <fstream>
 
+#include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
@@ -118,6 +119,18 @@ TEST(Commands, EachRunsWithoutTheReadmeToo) {
            "evaluate 'runs/noise/runs/train.noise_variance=0,seed=1/checkpoint.pt' --config apps/examples/evaluate.json",
            "compare-devices", "compare-devices --mode threads", "compare-devices --write-reference runs/reference.pt",
            "compare-devices --against runs/reference.pt", "report runs/noise", "report runs/one", "completion"});
+}
+
+TEST(Commands, TheLogisticLossLearnsFromTheStart) {
+  const testing::TemporaryFolder folder;
+  const auto result = entk({"train", "--set", "loss=logistic", "--set", "model.width=200", "--set", "data.dimension=8", "--set",
+                            "data.samples=60", "--set", "data.test_samples=60", "--set", "train.steps=300", "--out", "run"},
+                           folder.path());
+  ASSERT_TRUE(exits_with(result, 0));
+  EXPECT_TRUE(says(result, "labels"));
+  const auto records = read_csv(folder / "run" / "metrics.csv");
+  EXPECT_NEAR(records.rows.front()[1], std::log(2.0), 1e-6);
+  EXPECT_LT(records.rows.back()[1], 0.6);
 }
 
 const Words small = {"--set", "model.width=20", "--set", "data.dimension=4", "--set", "data.samples=20", "--set",

@@ -9,6 +9,7 @@
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
 #include "entk/kernels/noise.h"
+#include "tests/support/special_points.h"
 #include "tests/support/testing.h"
 
 namespace entk::kernels {
@@ -373,6 +374,33 @@ TYPED_TEST(TileKernelsOf, ActivationsAtTheEndsOfTheRangeAreFiniteAndNaNStaysNaN)
         EXPECT_TRUE(std::isfinite(tables[i]) && std::isfinite(tables[32 + i])) << z[i];
       }
       EXPECT_TRUE(std::isnan(tables[30]) && std::isnan(tables[62]));
+    }
+  }
+}
+
+TYPED_TEST(TileKernelsOf, ActivationsAreRightWhereFormulasBreak) {
+  using T = TypeParam;
+  const double coefficients[] = {0.5, -1.0, 0.25};
+  for (Isa isa : isas()) {
+    for (auto kind : {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus,
+                      KernelActivation::silu, KernelActivation::relu, KernelActivation::erf,
+                      KernelActivation::polynomial}) {
+      const ActivationCode code{kind, 0.0, coefficients, 2};
+      auto points = testing::special_points();
+      points.insert(points.end(), {1e38, -1e38});
+      std::vector<T> z(32), scale(32, 1), tables(64);
+      for (std::size_t i = 0; i < points.size(); ++i) z[i] = static_cast<T>(points[i]);
+      tile_kernels<T>(isa).activate(code, 1, 32, 2, z.data(), scale.data(), tables.data());
+      for (std::size_t i = 0; i < points.size(); ++i) {
+        SCOPED_TRACE(fmt::format("{} activation {} at {}", isa_name(isa), static_cast<int>(kind), points[i]));
+        const auto [first, second] = derivatives(code, static_cast<long double>(z[i]));
+        const auto tolerance = [&](long double want) {
+          return testing::special_tolerance(points[i], static_cast<double>(want), std::numeric_limits<T>::epsilon(),
+                                            100.0 * std::numeric_limits<T>::min());
+        };
+        EXPECT_NEAR(tables[i], static_cast<double>(first), tolerance(first));
+        EXPECT_NEAR(tables[32 + i], static_cast<double>(second), tolerance(second));
+      }
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
+#include "tests/support/special_points.h"
 #include "tests/support/testing.h"
 
 namespace entk {
@@ -44,6 +45,70 @@ TEST(Activation, ClosedFormsAreTheAutogradDerivativesUpToOrderFour) {
       SCOPED_TRACE(fmt::format("{} order {}", sigma.name(), order));
       // Autograd of the tails cancels: the naive derivative is the less exact of the two.
       EXPECT_TRUE(close(sigma.derivative(z, order), autograd_derivative(f, z, order), 1e-11));
+    }
+  }
+}
+
+/// σ, σ', σ'' in long double.
+std::vector<std::pair<Activation, std::function<std::array<long double, 3>(long double)>>> closed_forms() {
+  using Number = long double;
+  using Three = std::array<Number, 3>;
+  constexpr Number pi = 3.14159265358979323846264338327950288L;
+  const auto logistic = [](Number z) {
+    const Number s = 1 / (1 + std::exp(-z)), c = 1 / (1 + std::exp(z));
+    return std::array<Number, 4>{s, s * c, s * c * (c - s), c};
+  };
+  const auto slope_times = [](Number z, Number by) { return by == 0 ? 0 : z * by; };
+  return {{sigmoid(), [=](Number z) { const auto s = logistic(z); return Three{s[0], s[1], s[2]}; }},
+          {tanh(), [=](Number z) { const auto s = logistic(2 * z); return Three{std::tanh(z), 4 * s[1], 8 * s[2]}; }},
+          {erf(), [=](Number z) {
+             const Number first = 2 / std::sqrt(pi) * std::exp(-z * z);
+             return Three{std::erf(z), first, -2 * slope_times(z, first)};
+           }},
+          {softplus(), [=](Number z) {
+             const auto s = logistic(z);
+             return Three{(z > 0 ? z : 0) + std::log1p(std::exp(-std::fabs(z))), s[0], s[1]};
+           }},
+          {gelu(), [=](Number z) {
+             const Number phi = std::exp(-z * z / 2) / std::sqrt(2 * pi), cumulative = std::erfc(-z / std::sqrt(2.0L)) / 2;
+             return Three{z * cumulative, cumulative + z * phi, phi * 2 - z * z * phi};
+           }},
+          {silu(), [=](Number z) {
+             const auto s = logistic(z);
+             return Three{z * s[0], s[0] + z * s[1], 2 * s[1] + z * s[2]};
+           }},
+          {relu(), [](Number z) { return Three{z > 0 ? z : 0, z > 0 ? 1.0L : 0.0L, 0}; }},
+          {polynomial({0.5, -1.0, 0.25}), [](Number z) { return Three{0.5L - z + 0.25L * z * z, -1 + 0.5L * z, 0.5L}; }}};
+}
+
+TEST(Activation, ValueAndBothDerivativesAreRightWhereFormulasBreak) {
+  for (const auto type : {torch::kFloat64, torch::kFloat32}) {
+    const double epsilon = type == torch::kFloat32 ? 1.2e-7 : 2.3e-16, least = type == torch::kFloat32 ? 1.2e-38 : 2.3e-308;
+    const double largest = type == torch::kFloat32 ? 3.4e38 : 1.7e308;
+    for (const auto& [sigma, closed] : closed_forms()) {
+      for (const double point : testing::special_points()) {
+        SCOPED_TRACE(fmt::format("{} {} at {}", sigma.name(), toString(type), point));
+        const auto z = torch::full({1}, point, type).requires_grad_(true);
+        const auto want = closed(z.item<double>());
+        // σ' and σ'' by the activation itself, and what autograd makes of σ and σ' inside an expression of a user's own.
+        const auto value = sigma(z), first = sigma.derivative(z, 1);
+        const auto autograd = [&](const torch::Tensor& of) {
+          if (!of.requires_grad()) return 0.0;
+          const auto g = torch::autograd::grad({of.sum()}, {z}, {}, true, false, true)[0];
+          return g.defined() ? g.item<double>() : 0.0;
+        };
+        const double got[] = {value.item<double>(), first.item<double>(), sigma.derivative(z, 2).item<double>()};
+        const double by_autograd[] = {got[0], autograd(value), autograd(first)};
+        for (int order = 0; order < 3; ++order) {
+          const double w = static_cast<double>(want[order]);
+          if (std::fabs(w) > largest) continue;
+          EXPECT_NEAR(got[order], w, testing::special_tolerance(point, w, epsilon, least)) << "derivative " << order;
+          // Autograd cancels in the tails.
+          EXPECT_NEAR(by_autograd[order], w, testing::special_tolerance(point, w, epsilon, least) + 8 * epsilon)
+              << "by autograd, derivative " << order;
+        }
+        for (int order = 3; order <= 4; ++order) EXPECT_TRUE(std::isfinite(sigma.derivative(z, order).item<double>()));
+      }
     }
   }
 }

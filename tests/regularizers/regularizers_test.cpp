@@ -6,6 +6,7 @@
 
 #include "entk/base/error.h"
 #include "entk/kernels/taylor_function.h"
+#include "entk/theory/objective_hessian.h"
 #include "entk/train/bound_objective.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
@@ -159,6 +160,39 @@ TEST(Regularizers, R4IsTheEighthPowerOfTheTwoFourNorm) {
   const auto w = s.network->w.detach();
   const auto squares = w.square().sum(1, true);
   EXPECT_TRUE(close(fast(s, R4()).second, 8 * squares.square().sum() * squares * w, 1e-11));
+}
+
+TEST(Regularizers, ValueAndBothDerivativesAreRightAtZeroAndFarFromIt) {
+  // Each is homogeneous: of degree 2, R4 of degree 8. Beside the loss 0, R(cW), its gradient and its Hessian along V are
+  // c^p R(W), c^(p−1) ∇R(W) and c^(p−2) ∇²R(W)V, and those of R itself are in the tests above.
+  const Loss none{"none", [](const at::Tensor& f, const at::Tensor&) { return 0 * f.sum(); }};
+  for (auto start : starts) {
+    const Setting s(start);
+    const auto sigma = SigmaProjector::from_features(s.network, s.x, rank), other = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
+    const auto harmonic = HarmonicProjector::make(s.network, rank);
+    const auto x_u = s.x_u;
+    const std::vector<Term> terms = {R1(sigma), R1(other), R1_at(other, *s.network, s.x), R1_fresh(other, [x_u](std::int64_t) { return x_u; }),
+                                     R2(sigma), R2(other), R3(sigma), R3(other, *s.network, s.x), R1(harmonic), R2(harmonic),
+                                     R3(harmonic, s.x), R4()};
+    const auto w = s.network->w.detach().clone(), v = random_matrix(m, d, 10);
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      SCOPED_TRACE(fmt::format("{}: {}", i, terms[i].name));
+      const int degree = terms[i].name == "R4" ? 8 : 2;
+      const BoundObjective bound(s.model, none + terms[i], {s.x, s.y}, {});
+      const ObjectiveHessian one(bound, w);
+      ASSERT_GT(one.value(), 0);
+      EXPECT_NEAR((one.gradient() * w).sum().item<double>(), degree * one.value(), 1e-10 * one.value());
+      EXPECT_NEAR(one.quadratic_form(w), degree * (degree - 1) * one.value(), 1e-9 * one.value());
+      for (const double c : {0.0, 1e-30, -1e-30, 1e-3, -1.0, 1e30, -1e30}) {
+        SCOPED_TRACE(c);
+        const ObjectiveHessian at(bound, c * w);
+        EXPECT_NEAR(at.value(), std::pow(c, degree) * one.value(), 1e-10 * std::pow(c, degree) * one.value());
+        const auto power = [c](int p) { return c != 0 ? std::pow(c, p) : 1.0; };  // what to divide by
+        EXPECT_TRUE(close(at.gradient() / power(degree - 1), c == 0 ? torch::zeros_like(w) : one.gradient(), 1e-10));
+        EXPECT_TRUE(close(at.product(v) / power(degree - 2), c == 0 && degree > 2 ? torch::zeros_like(w) : one.product(v), 1e-10));
+      }
+    }
+  }
 }
 
 TEST(Regularizers, SignRandomisationLeavesTheQuadraticTermAlone) {

@@ -68,6 +68,33 @@ TEST(ObjectiveHessian, ProductsAreThoseOfDoubleBackward) {
   }
 }
 
+TEST(ObjectiveHessian, AtTheSymmetricStartTheLeastEigenvalueIsThatOfADenseHessianForEachLoss) {
+  // There every output is exactly 0, and f_Q's curvature is what the gradient of the loss gives it.
+  Setting s(Initialisation::symmetric);
+  s.w.zero_();
+  s.y = s.y.sign();
+  const std::vector<std::pair<Loss, Loss>> losses = {  // the library's, and one in other words
+      {square_loss(), {"square", [](const at::Tensor& f, const at::Tensor& y) { return (y * y - 2 * f * y + f * f).mean(); }}},
+      {pseudo_huber_loss(0.5), {"huber", [](const at::Tensor& f, const at::Tensor& y) {
+                                  return (0.5 * ((f - y).square() + 0.25).sqrt() - 0.25).mean();
+                                }}},
+      {logistic_loss(), {"logistic", [](const at::Tensor& f, const at::Tensor& y) { return torch::log1p(torch::exp(-y * f)).mean(); }}}};
+  for (const auto& [loss, other] : losses) {
+    SCOPED_TRACE(loss.name);
+    const auto values = torch::linalg_eigvalsh(s.dense_hessian(other));
+    const double want = values[0].item<double>(), spread = values[-1].item<double>() - want;
+    ASSERT_LT(want, -1e-3);
+    const auto bound = s.bound(loss);
+    const ObjectiveHessian hessian(bound, s.w);
+    const auto at = s.w.clone().requires_grad_(true);
+    EXPECT_TRUE(close(hessian.gradient(), torch::autograd::grad({s.naive(other, at)}, {at})[0], 1e-11));
+    EXPECT_GT(hessian.gradient().norm().item<double>(), 1e-2);
+    const auto found = landscape(hessian, {m, d}, s.w.options(), {.nu = 10, .gamma = 1e-4});
+    EXPECT_NEAR(found.lanczos.rayleigh, want, 1e-4 * spread);
+    EXPECT_EQ(found.verdict, StationaryVerdict::not_sosp);
+  }
+}
+
 TEST(ObjectiveHessian, ModelsAndTermsItCannotTreatAreRefused) {
   const Setting s(Initialisation::plain);
   const TaylorModel third(s.network, TaylorModelOptions{.order = 3});
