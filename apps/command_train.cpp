@@ -42,14 +42,16 @@ void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory) {
 }
 
 /// A resumed study may go further and have more seeds and values; what all its runs share stays.
-void check_study_resumable(const RunFolder& folder, const nlohmann::json& config, const CommonOptions& o) {
-  const auto shared = [](nlohmann::json json) {
-    for (const char* key : {"seeds", "seed", "sweep", "threads", "resolved"}) json.erase(key);
+void check_study_resumable(const RunFolder& folder, const RunConfig& config) {
+  const auto shared = [](const RunConfig& run) {
+    auto json = to_json(run);
+    for (const char* key : {"seed", "threads"}) json.erase(key);
     for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
+    json["data"].erase("file");  // what is in it is compared
     return json;
   };
   const auto path = folder.file("config.json");
-  if (const auto paths = changed_paths(o, shared(load_json(path)), shared(config)); !paths.empty()) {
+  if (const auto paths = differing_paths(shared(read_written_config(path)), shared(config)); !paths.empty()) {
     throw InputError(fmt::format("{}: a resumed study may change train.steps, threads, seeds and sweep; this one changes {}",
                                  path.string(), fmt::join(paths, ", ")));
   }
@@ -58,7 +60,14 @@ void check_study_resumable(const RunFolder& folder, const nlohmann::json& config
 ExitCode single_run(const CommonOptions& o, const RunConfig& config, const std::string& command,
                     const std::string& command_line) {
   const auto folder = open_folder(o, command);
-  if (!o.resume.empty()) check_resumable(folder, config, o.other_device);
+  if (o.resume.empty()) {
+    folder.write_json("config.json", to_json(config));
+  } else {
+    check_resumable(folder, config, o.other_device);
+    if (config.data.source == "file") {
+      check_same_data(folder.path(), config.data.file, data_checksums(load_data(config.data.file)));
+    }
+  }
   ProblemCache cache;
   RunOutcome outcome;
   {
@@ -123,15 +132,14 @@ ExitCode run_study(const std::string& command, const CommonOptions& o, const Pre
   for (const char* key : {"seeds", "sweep"}) {
     if (json.contains(key)) config[key] = json[key];
   }
-  if (o.resume.empty()) {
-    folder.write_text("command.txt", command_line + "\n");
-  } else {
+  if (!o.resume.empty()) {
     if (std::filesystem::exists(folder.file("metrics.csv"))) {
       throw InputError(fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
     }
-    check_study_resumable(folder, config, o);
+    check_study_resumable(folder, plan[0].config);
   }
   folder.write_json("config.json", config);
+  if (!std::filesystem::exists(folder.file("command.txt"))) folder.write_text("command.txt", command_line + "\n");
   return take_and_show(command, o, command_line, folder, plan,
                        [&] { return write_study_results(folder.path(), resolved.study, plan); });
 }

@@ -54,6 +54,23 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   }
 }
 
+/// @throws InputError for a key given on the command line that means nothing beside a data file.
+void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
+  for (const std::string run : {"", "run."}) {
+    if (value_at(json, run + "data.source") != "file") continue;
+    for (const auto& [option, texts] : {std::pair{"--set", &o.set}, {"--sweep", &o.sweep}}) {
+      for (const auto& text : *texts) {
+        const auto path = text.substr(0, text.find('='));
+        for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
+          const auto inert = run + "data." + key;
+          if (path != inert && !path.starts_with(inert + ".")) continue;
+          throw InputError(fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void add_study_options(CLI::App& command, CommonOptions& o, const Presets& presets, const std::vector<KeyInfo>& keys) {
@@ -96,7 +113,7 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
   add_study_options(command, o, presets, keys);
   add_force(command, o);
-  command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable")
+  command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable, for more keys or values")
       ->type_name("KEY=V,V")->allow_extra_args(false);
   command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")->type_name("EPS");
   command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
@@ -146,15 +163,17 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
   }
   if (!o.seeds.empty()) json["seeds"] = o.seeds;
   if (!o.sweep.empty()) {
-    json["sweep"] = nlohmann::json::object();
+    auto sweep = nlohmann::json::object();
     for (const auto& text : o.sweep) {
       const auto axis = parse_sweep(text);
-      json["sweep"][axis.path] = axis.values;
+      for (const auto& value : axis.values) sweep[axis.path].push_back(value);
     }
+    json["sweep"] = std::move(sweep);
   }
   if (!o.device.empty()) json["device"] = o.device;
   if (!o.dtype.empty()) json["dtype"] = o.dtype;
   if (o.threads) json["threads"] = *o.threads;
+  check_decided_by_file(o, json);
   return resolved;
 }
 
@@ -170,7 +189,7 @@ Resolved resolve(const CommonOptions& o, const Presets& presets) {
 }
 
 std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::json& before, const nlohmann::json& now) {
-  auto paths = differing_paths(before, now);
+  auto paths = differing_paths(with_absolute_file(before), with_absolute_file(now));
   std::erase_if(paths, [&](const std::string& path) {
     const auto sets = [&](const std::string& text) { return text.starts_with(path + "=") || text.starts_with(path + "."); };
     return value_at(before, path).is_null() && std::none_of(o.set.begin(), o.set.end(), sets);

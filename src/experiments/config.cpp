@@ -156,7 +156,7 @@ InputLaw input_law(const DataConfig& data) {
 
 RunConfig read_run_config(const nlohmann::json& json, const std::string& source) {
   RunConfig config;
-  const JsonReader reader(without_resolved(json), source);
+  const JsonReader reader(with_absolute_file(without_resolved(json)), source);
   SchemaReader schema(reader);
   describe(schema, config);
   reader.finish();

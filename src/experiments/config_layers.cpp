@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <filesystem>
+
 #include "entk/base/error.h"
 #include "entk/experiments/presets.h"
 #include "entk/io/json_reader.h"
@@ -139,6 +141,14 @@ std::vector<std::string> differing_paths(const nlohmann::json& a, const nlohmann
 
 nlohmann::json without_resolved(nlohmann::json config) {
   if (config.is_object()) config.erase("resolved");
+  return config;
+}
+
+nlohmann::json with_absolute_file(nlohmann::json config) {
+  const auto file = nlohmann::json::json_pointer("/data/file");
+  if (config.is_object() && config.contains(file) && config[file].is_string() && config[file] != "") {
+    config[file] = std::filesystem::absolute(config[file].get<std::string>()).lexically_normal().string();
+  }
   return config;
 }
 

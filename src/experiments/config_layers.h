@@ -43,6 +43,10 @@ std::vector<std::string> differing_paths(const nlohmann::json& a, const nlohmann
 /// that is information, not configuration.
 nlohmann::json without_resolved(nlohmann::json config);
 
+/// A configuration with data.file, which is named from the folder that the program runs in, as an absolute path: the
+/// folder of a run can be used from any other.
+nlohmann::json with_absolute_file(nlohmann::json config);
+
 /// Presets that are built in: configs/*.json. name: "figure1", "figure1-quick", …
 /// @throws InputError listing those that exist.
 nlohmann::json preset(const std::string& name);

@@ -136,7 +136,7 @@ std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::v
 NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source) {
   NoiseStudyConfig c;
   const JsonReader reader(json, source);
-  c.run = reader.any("run");
+  c.run = with_absolute_file(reader.any("run"));
   if (!c.run.is_object()) reader.fail("run", "the configuration of a run");
   c.seeds.clear();
   for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) c.seeds.push_back(static_cast<std::uint64_t>(seed));

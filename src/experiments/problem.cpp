@@ -86,6 +86,18 @@ DataSet load_data(const std::string& file) {
   }
 }
 
+nlohmann::json data_checksums(const DataSet& data) {
+  auto checksums = nlohmann::json::object();
+  for (const auto& [name, tensor] : {std::pair{"X", data.train.x}, {"y", data.train.y}, {"X_test", data.test.x},
+                                     {"y_test", data.test.y}, {"X_unlabeled", data.unlabeled}}) {
+    if (!tensor.defined()) continue;
+    const auto sum = checksum({{name, tensor.contiguous()}});
+    const auto* half = sum.const_data_ptr<std::int64_t>();
+    checksums[name] = fmt::format("{:016x}{:016x}", static_cast<std::uint64_t>(half[1]), static_cast<std::uint64_t>(half[0]));
+  }
+  return checksums;
+}
+
 RunConfig with_file_sizes(const RunConfig& config) {
   auto filled = config;
   if (config.data.source == "file") fill_sizes(filled, load_data(config.data.file));
@@ -98,7 +110,12 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   const auto dtype = read_dtype(config.dtype);
   if (config.data.source == "file") {
     p.data = load_data(config.data.file);
+    p.file_checksums = data_checksums(p.data);
     fill_sizes(p.config, p.data);
+    const auto& c = p.config.data;
+    p.notices.push_back(fmt::format("{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
+                                    "data.test_samples, data.unlabeled_samples and data.target have no effect",
+                                    c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
   } else {
     p.data = draw(config);
     if (wants_labels(config)) {

@@ -24,6 +24,7 @@ struct Problem {
   std::optional<SigmaProjector> sigma;        ///< projector.source features or unlabeled
   std::optional<HarmonicProjector> harmonic;  ///< projector.source harmonic
   std::optional<HarmonicProjector> population;  ///< of projector.population_degree, for the records
+  nlohmann::json file_checksums;          ///< of a data file; null where the data is drawn
   std::vector<std::string> notices;       ///< Assumption 2, eigenvalue gaps, …
 
   bool has_projector() const { return sigma || harmonic; }
@@ -77,5 +78,7 @@ class ProblemCache {
 
 /// A user's own data: X, y and, if there, X_test, y_test, X_unlabeled. @throws InputError
 DataSet load_data(const std::string& file);
+/// Checksums of its tensors, by the names that they have there.
+nlohmann::json data_checksums(const DataSet& data);
 
 }  // namespace entk

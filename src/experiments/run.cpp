@@ -6,7 +6,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <new>
 
@@ -17,6 +16,7 @@
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
 #include "entk/kernels/tile_kernels.h"
+#include "entk/train/schedule.h"
 
 namespace entk {
 
@@ -28,20 +28,12 @@ at::Tensor as_bytes(const std::string& text) {
   return bytes;
 }
 
-/// The configuration that decides a run's bits.
-nlohmann::json deciding(nlohmann::json config) {
-  config = without_resolved(std::move(config));
-  for (const char* key : {"threads"}) config.erase(key);
-  for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) config["train"].erase(key);
-  // Keys that a folder of before them has not, at their defaults.
-  auto& projector = config["projector"];
-  if (projector.value("population_degree", -1) < 0) projector.erase("population_degree");
-  if (!config["model"].value("whole_network", false)) config["model"].erase("whole_network");
-  if (auto& train = config["train"]; train.contains("perturbation") && train["perturbation"]["radius"] == 0) train.erase("perturbation");
-  if (!config["train"].value("random_signs", false)) config["train"].erase("random_signs");
-  if (!config["train"].value("tf32", false)) config["train"].erase("tf32");
-  if (config.contains("r1") && config["r1"]["points"] == "projector") config.erase("r1");
-  return config;
+/// The part of a configuration that decides a run's bits.
+nlohmann::json deciding(const RunConfig& config) {
+  auto json = to_json(config);
+  json.erase("threads");
+  for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
+  return json;
 }
 
 std::vector<double> metrics_row(const Record& r, const Problem& p) {
@@ -70,12 +62,24 @@ nlohmann::json summary_json(const TrainResult& result, const Problem& p) {
   return json;
 }
 
-struct Clock {
-  double started = now(), last = started;
-  static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-};
+bool has_checkpoint(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "checkpoint.pt") || std::filesystem::exists(folder / "checkpoint.previous.pt");
+}
+
+/// The checksums of a data file that a run's config.json holds, or null.
+nlohmann::json recorded_data(const std::filesystem::path& config) {
+  const JsonReader reader(load_json(config), config.string());
+  if (!reader.has("resolved")) return nullptr;
+  const auto resolved = reader.object("resolved");
+  return resolved.has("data") ? resolved.any("data") : nullptr;
+}
+
+/// The record step behind one.
+std::int64_t next_record_step(std::int64_t step) {
+  do ++step;
+  while (!is_record_step(step));
+  return step;
+}
 
 class FolderRun {
  public:
@@ -84,9 +88,10 @@ class FolderRun {
       : config_(config), folder_(folder), name_(name), cache_(cache), hooks_(hooks), device_(pick_device(config.device)) {}
 
   RunOutcome take(const std::string& command) {
-    const bool resumed = std::filesystem::exists(folder_.file("checkpoint.pt")) ||
-                         std::filesystem::exists(folder_.file("checkpoint.previous.pt"));
-    if (!resumed) folder_.write_text("command.txt", command + "\n");
+    // First of all, so that from here on the folder can be resumed.
+    if (!std::filesystem::exists(folder_.file("config.json"))) folder_.write_json("config.json", to_json(config_));
+    if (!std::filesystem::exists(folder_.file("command.txt"))) folder_.write_text("command.txt", command + "\n");
+    const bool resumed = has_checkpoint(folder_.path());
     auto where = environment(device_);
     where["dtype"] = config_.dtype;
     where["seed"] = config_.seed;
@@ -100,8 +105,7 @@ class FolderRun {
     if (resumed) {
       options.start_step = restore(model);
     } else {
-      // Stopped before its first checkpoint, a run begins again, and so do its records.
-      for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+      begin_again("it was stopped before its first checkpoint");
     }
     const std::string key = ProblemCache::key(config_);
     // Runs of a study share tables; the whole network has none.
@@ -140,6 +144,12 @@ class FolderRun {
     if (hooks_.notice) hooks_.notice(name_, notice);
   }
 
+  /// A run at step 0 makes its first record itself.
+  void begin_again(const std::string& why) {
+    if (std::filesystem::exists(folder_.file("metrics.csv"))) tell(fmt::format("{}: {}; it begins at step 0", name_, why));
+    for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+  }
+
   void write_config(const NetworkImpl& network) {
     auto json = to_json(problem_->config);
     const auto& c = problem_->config;
@@ -152,6 +162,7 @@ class FolderRun {
                         {"kernel", mode_name(mode)},
                         {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
                         {"symmetric_start", network.symmetric()}};
+    if (!problem_->file_checksums.is_null()) json["resolved"]["data"] = problem_->file_checksums;
     folder_.write_json("config.json", json);
   }
 
@@ -159,7 +170,7 @@ class FolderRun {
     const auto& p = *problem_;
     TensorDict dict{{"W0", p.w0}, {"a", p.a}, {"W", state.w}, {"X", p.data.train.x}, {"y", p.data.train.y},
                     {"step", at::scalar_tensor(state.step, at::kLong)},
-                    {"config", as_bytes(deciding(to_json(p.config)).dump())}};
+                    {"config", as_bytes(deciding(p.config).dump())}};
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
     if (p.sigma) {
       dict["projector_basis"] = p.sigma->basis();
@@ -179,13 +190,12 @@ class FolderRun {
       if (!tensors.count(name)) fail(fmt::format("it has no entry '{}'", name));
     }
     const auto& bytes = tensors.at("config");
+    if (bytes.scalar_type() != at::kByte) fail("its entry 'config' is no text");
+    if (tensors.at("step").scalar_type() != at::kLong || tensors.at("step").numel() != 1) fail("its entry 'step' is no integer");
     const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
-    const auto paths = differing_paths(parse_json(text, "checkpoint"), deciding(to_json(problem_->config)));
-    // Where the type or the device differs, so does every bit: those are said first.
-    std::vector<std::string> refused;
-    for (const auto& path : paths) {
-      if (path != "device") refused.push_back(path);
-    }
+    const auto source = folder_.file("checkpoint.pt").string();
+    auto refused = differing_paths(deciding(read_run_config(parse_json(text, source), source)), deciding(problem_->config));
+    std::erase_if(refused, [](const std::string& path) { return path == "device" || path == "data.file"; });
     if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
     const auto same = [](const at::Tensor& a, const at::Tensor& b) {
       return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b.cpu());
@@ -196,15 +206,38 @@ class FolderRun {
     if (!same(tensors.at("W0"), problem_->w0) || !same(tensors.at("a"), problem_->a)) {
       fail("its W0 or a is not what this configuration gives now");
     }
+    if (tensors.at("W").sizes() != tensors.at("W0").sizes() || tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
+      fail("its W is not like its W0");
+    }
     const std::int64_t step = tensors.at("step").item<std::int64_t>();
     if (step > config_.train.steps) {
       fail(fmt::format("it has taken {} steps, more than train.steps = {}", step, config_.train.steps));
     }
     const at::NoGradGuard no_grad;
     model->network->w.copy_(tensors.at("W"));
-    cut_csv_after(folder_.file("metrics.csv"), "step", static_cast<double>(step));
-    cut_csv_after(folder_.file("timing.csv"), "step", static_cast<double>(step));
+    if (step == 0) {
+      begin_again("its checkpoint is that of the start");
+    } else {
+      for (const char* name : {"metrics.csv", "timing.csv"}) cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
+      check_records(step);
+    }
     return step;
+  }
+
+  /// @throws InputError where a record before the checkpoint's step has been lost: it cannot be made again.
+  void check_records(std::int64_t last) const {
+    const auto file = folder_.file("metrics.csv");
+    const auto steps = read_csv(file).column("step");
+    std::size_t found = 0;
+    for (std::int64_t step = 0; step <= last; step = next_record_step(step)) {
+      if (found < steps.size() && steps[found] == static_cast<double>(step)) {
+        ++found;
+        continue;
+      }
+      throw InputError(fmt::format("{}: expected the record of step {}, got {}; a run that goes on at step {} cannot make it "
+                                   "again (without its checkpoints it would begin at step 0)", file.string(), step,
+                                   found < steps.size() ? fmt::format("that of step {}", steps[found]) : "none", last));
+    }
   }
 
   RunOutcome conclude(const TrainResult& result) {
@@ -277,15 +310,39 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
   return outcome;
 }
 
+RunConfig read_written_config(const std::filesystem::path& file) {
+  auto json = load_json(file);
+  const JsonReader reader(json, file.string());
+  for (const char* part : {"model", "data", "train"}) reader.object(part);
+  for (const char* key : {"seeds", "sweep"}) json.erase(key);
+  return read_run_config(json, file.string());
+}
+
 void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device) {
   const auto path = folder.file("config.json");
-  const auto before = load_json(path);
-  auto refused = differing_paths(deciding(before), deciding(to_json(config)));
+  auto refused = differing_paths(deciding(read_written_config(path)), deciding(config));
   if (other_device) std::erase(refused, "device");
+  if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {
     throw InputError(fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}",
                                  path.string(), fmt::join(refused, ", "),
                                  refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
+  }
+  if (!has_checkpoint(folder.path()) && std::filesystem::exists(folder.file("status.json")) &&
+      read_status(folder.path()).state == RunState::done) {
+    throw InputError(fmt::format("{}: the run is finished and its checkpoint is gone: it cannot go on, and is not taken again; "
+                                 "choose another --out", folder.path().string()));
+  }
+}
+
+void check_same_data(const std::filesystem::path& folder, const std::string& file, const nlohmann::json& checksums) {
+  const auto path = folder / "config.json";
+  if (!std::filesystem::exists(path)) return;
+  const auto before = recorded_data(path);
+  if (before.is_null()) return;
+  if (const auto names = differing_paths(before, checksums); !names.empty()) {
+    throw InputError(fmt::format("{}: it was made with another {} than {} holds now: has the data file changed?",
+                                 folder.string(), fmt::join(names, ", "), file));
   }
 }
 

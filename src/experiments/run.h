@@ -40,10 +40,18 @@ CsvTable read_records(const std::filesystem::path& folder);
 RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
                     const std::string& command, ProblemCache& cache, const RunHooks& hooks);
 
+/// The run's keys in config.json of a run or a study that is there: keys that came after it was written have their
+/// defaults. @throws InputError also where it is not whole.
+RunConfig read_written_config(const std::filesystem::path& file);
+
 /// Refuses a configuration that differs from the folder's own in more than train.steps, threads and
 /// checkpoint intervals; the device too may differ where `other_device` says so. @throws InputError
-/// naming the keys.
+/// naming the keys, or for a finished run without checkpoint.
 void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device);
+
+/// Refuses a data file that is not the one a run's folder was made with; a folder that has not come so far passes.
+/// `checksums`: data_checksums of the file. @throws InputError naming the tensors that differ.
+void check_same_data(const std::filesystem::path& folder, const std::string& file, const nlohmann::json& checksums);
 
 /// What runs: versions, device, threads, git revision.
 nlohmann::json environment(c10::Device device);

@@ -83,7 +83,7 @@ int jobs_that_fit(const std::vector<const PlannedRun*>& pending, c10::Device dev
 StudyConfig read_study_config(const nlohmann::json& json, const std::string& source) {
   if (!json.is_object()) throw InputError(source + ": expected an object");
   StudyConfig study;
-  study.base = json;
+  study.base = with_absolute_file(json);
   if (json.contains("seeds")) {
     const JsonReader reader(nlohmann::json{{"seeds", json["seeds"]}}, source);
     for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) {
@@ -165,6 +165,13 @@ std::filesystem::path run_path(const std::filesystem::path& study, const Planned
 
 StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
                         const RunHooks& hooks) {
+  std::map<std::string, nlohmann::json> checksums;
+  for (const auto& run : plan) {
+    if (run.config.data.source != "file") continue;
+    const auto& file = run.config.data.file;
+    if (!checksums.count(file)) checksums[file] = data_checksums(load_data(file));
+    check_same_data(run_path(folder.path(), run), file, checksums[file]);
+  }
   make_folder(folder.path() / "runs");
   StudyOutcome study;
   study.runs.resize(plan.size());

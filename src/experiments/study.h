@@ -45,6 +45,7 @@ struct StudyOutcome {
 /// Takes all planned runs inside folder/runs/, those that are done already excepted. As many run side by
 /// side as there are threads and memory for; a run's bits do not depend on that. One that diverges or
 /// fails does not stop the others; an interrupt stops all.
+/// @throws InputError before any run where one that is there was made with another data file.
 StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
                         const RunHooks& hooks);
 

@@ -52,9 +52,10 @@ class Faults : public ::testing::Test {
     }
     EXPECT_EQ(read_status(folder / run).state, RunState::done);
   }
-  ProcessResult resume(const std::string& run, const Words& more) {
+  ProcessResult resume(const std::string& run, const Words& more, const std::string& from = "") {
     using testing::operator+;
-    return entk(Words{"train", "--resume", run} + more, folder.path());
+    std::filesystem::create_directories(folder / from);
+    return entk(Words{"train", "--resume", run} + more, folder / from);
   }
   /// Starts an endless run and sends it a signal once a condition holds; its exit status.
   int stop(const Words& words, int signal, const std::function<bool()>& condition) {
@@ -199,16 +200,86 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   EXPECT_TRUE(exits_with(changed, 2));
   EXPECT_TRUE(says(changed, "train.learning_rate"));
 
-  const Words from_file = {"--set", "data.source=file", "--set", "data.file=data.pt", "--seeds", "1,2", "--set", steps(5)};
+  const Words from_file = {"train", "--quiet", "--out", "own", "--set", "model.width=40", "--set", "data.source=file",
+                           "--set", "data.file=data.pt", "--seeds", "1,2", "--set", steps(5)};
   torch::manual_seed(1);
-  write_pt(folder / "data.pt", {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})}});
-  ASSERT_TRUE(exits_with(entk(tiny("own", from_file), folder.path()), 0));
+  const TensorDict data = {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})},
+                           {"X_test", torch::randn({9, 4})}, {"y_test", torch::randn({9})}, {"X_unlabeled", torch::randn({6, 4})}};
+  write_pt(folder / "data.pt", data);
+  ASSERT_TRUE(exits_with(entk(from_file, folder.path()), 0));
   ASSERT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(8)}), 0));
-  std::filesystem::remove(folder / "own/runs/seed=1/status.json");  // as if it had been stopped
-  write_pt(folder / "data.pt", {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})}});
-  const auto other = resume("own", {});
-  EXPECT_TRUE(exits_with(other, 2));
-  EXPECT_TRUE(says(other, "has the data file changed?"));
+  for (const auto& [name, tensor] : data) {
+    auto other = data;
+    other[name] = tensor + 1;
+    write_pt(folder / "data.pt", other);
+    // The finished runs of the study as well as a run alone.
+    for (const Words& words : {Words{"own", "--seeds", "1,2,3"}, {"own/runs/seed=1", "--set", steps(9)}}) {
+      const auto refused = resume(words[0], {words.begin() + 1, words.end()});
+      EXPECT_TRUE(exits_with(refused, 2)) << name;
+      EXPECT_TRUE(says(refused, "it was made with another " + name + " than "));
+      EXPECT_TRUE(says(refused, "has the data file changed?"));
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "own/runs/seed=3"));
+  // From another folder, and with the data in another place.
+  write_pt(folder / "data.pt", data);
+  EXPECT_TRUE(exits_with(resume("../own", {"--quiet", "--set", steps(9)}, "elsewhere"), 0));
+  EXPECT_TRUE(exits_with(entk({"landscape", "../own/runs/seed=1", "--quiet", "--iterations", "5", "--out", "l"}, folder / "elsewhere"), 0));
+  std::filesystem::rename(folder / "data.pt", folder / "moved.pt");
+  EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10)}), 2));
+  EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10), "--set", "data.file=moved.pt"}), 0));
+}
+
+TEST_F(Faults, KeysThatADataFileDecidesAreRefusedOrSaid) {
+  using testing::operator+;
+  write_pt(folder / "data.pt", {{"X", torch::eye(6)}, {"y", torch::ones({6})}});
+  const Words train = {"train", "--out", "run", "--set", "data.source=file", "--set", "data.file=data.pt", "--set", steps(1),
+                       "--set", "model.width=40", "--set", "projector.rank=3"};
+  for (const std::string key : {"data.samples=50", "data.dimension=6", "data.target.name=figure2"}) {
+    const auto refused = entk(train + Words{"--set", key}, folder.path());
+    EXPECT_TRUE(exits_with(refused, 2));
+    EXPECT_TRUE(says(refused, "--set " + key + ": the data file decides it"));
+  }
+  EXPECT_TRUE(says(entk(train + Words{"--sweep", "data.samples=4,5"}, folder.path()), "--sweep data.samples=4,5: the data file"));
+  const auto said = entk(train, folder.path());
+  EXPECT_TRUE(exits_with(said, 0));
+  EXPECT_TRUE(says(said, "data.pt: d = 6, 6 inputs, 0 test inputs, 0 unlabeled; the keys data.dimension, data.samples"));
+}
+
+TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
+  const auto one = entk(tiny("run", {"--set", steps(1), "--sweep", "lambda.3=0,1", "--sweep", "lambda.4=0.5", "--sweep", "lambda.3=2"}), folder.path());
+  ASSERT_TRUE(exits_with(one, 0));
+  for (const char* value : {"0", "1", "2"}) {
+    EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.3=" + std::string(value) + ",lambda.4=0.5,seed=1")).state, RunState::done);
+  }
+  const auto twice = entk(tiny("twice", {"--sweep", "lambda.3=0,1", "--sweep", "lambda.3=1"}), folder.path());
+  EXPECT_TRUE(exits_with(twice, 2));
+  EXPECT_TRUE(says(twice, "expected each value once"));
+}
+
+TEST_F(Faults, EachStepIsRecordedOnceAndALostRecordIsNotPassedOver) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(0)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(12)}), 0));
+  expect_unbroken("run", 12);
+  const auto metrics = folder / "run/metrics.csv";
+  auto text = testing::read_text(metrics);
+  const auto eight = text.find("\n8,");
+  text.erase(eight, text.find('\n', eight + 1) - eight);
+  testing::write_text(metrics, text);
+  const auto refused = resume("run", {"--set", steps(20)});
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "metrics.csv: expected the record of step 8, got that of step 9"));
+  EXPECT_EQ(testing::read_text(metrics), text);
+}
+
+TEST_F(Faults, AFinishedRunWithoutItsCheckpointIsNotTakenAgain) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(3)}), folder.path()), 0));
+  for (const char* file : {"checkpoint.pt", "checkpoint.previous.pt"}) std::filesystem::remove(folder / "run" / file);
+  const auto metrics = testing::read_text(folder / "run/metrics.csv");
+  const auto refused = resume("run", {"--set", steps(5)});
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "run: the run is finished and its checkpoint is gone"));
+  EXPECT_EQ(testing::read_text(folder / "run/metrics.csv"), metrics);
 }
 
 TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
@@ -313,7 +384,10 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
   write_pt(folder / "nan.pt", {{"X", bad}, {"y", torch::randn({20})}});
   write_pt(folder / "short.pt", {{"X", x}, {"y", torch::randn({19})}});
   testing::write_text(folder / "twice.json", "{\"train\": {\n\"steps\": 1,\n\"steps\": 2}}");
-  const auto file = [](const char* name) { return Words{"--set", "data.source=file", "--set", std::string("data.file=") + name}; };
+  const auto file = [](const char* name) {
+    return Words{"--config", "file.json", "--set", std::string("data.file=") + name};
+  };
+  testing::write_text(folder / "file.json", R"({"data": {"source": "file"}})");
   const std::vector<std::pair<Words, std::string>> cases = {
       {{"--set", "train.stepz=3"}, "train.stepz: unknown key; did you mean 'steps'"},
       {{"--set", "train.steps=1.5"}, "train.steps: expected an integer"},
@@ -335,7 +409,9 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
       {file("short.pt"), "short.pt: y: expected a vector of length 20"},
       {file("none.pt"), "none.pt"}};
   for (const auto& [words, message] : cases) {
-    const auto result = entk(tiny("run", words), folder.path());
+    using testing::operator+;
+    const bool own = words[1] == "file.json";
+    const auto result = entk(own ? Words{"train", "--out", "run"} + words : tiny("run", words), folder.path());
     EXPECT_TRUE(exits_with(result, 2)) << message;
     EXPECT_TRUE(says(result, message));
     EXPECT_FALSE(std::filesystem::exists(folder / "run")) << message;
