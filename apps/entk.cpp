@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 
@@ -57,6 +58,7 @@ int run(int argc, char** argv) {
   occupy_standard_descriptors();
   Program program;
   program.command_line = "entk";
+  std::string isa;
   bool verbose = false;
   for (int i = 1; i < argc; ++i) {
     program.command_line += " " + shell_word(argv[i]);
@@ -87,6 +89,11 @@ int run(int argc, char** argv) {
       return ExitCode::ok;
     };
   });
+  for (auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == "report" || command->get_name() == "completion") continue;
+    command->add_option("--isa", isa, "entk's own CPU kernels: portable, avx2 or avx512 [the processor's best]")
+        ->type_name("NAME");
+  }
   const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
     say(fmt::format("there is no command {}{}", argv[1], hint(app, argv[1])));
@@ -101,6 +108,8 @@ int run(int argc, char** argv) {
   }
   catch_signals();
   try {
+    if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
+    kernels::selected_isa();  // refused before work starts
     const auto code = program.action();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw SaveError("standard output: it cannot be written; what was printed is not whole");
     return static_cast<int>(code);

@@ -1,12 +1,14 @@
 #include "entk/experiments/run.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <new>
 
 #include "entk/base/threads.h"
@@ -34,6 +36,15 @@ nlohmann::json deciding(const RunConfig& config) {
   json.erase("threads");
   for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
   return json;
+}
+
+/// What of environment.json decides a run's bits on a CPU.
+nlohmann::json arithmetic(const nlohmann::json& environment) {
+  nlohmann::json of;
+  for (const char* key : {"torch", "cpu", "instruction_set", "aten_instruction_set", "library_variables"}) {
+    of[key] = environment.value(key, nlohmann::json());
+  }
+  return of;
 }
 
 std::vector<double> metrics_row(const Record& r, const Problem& p) {
@@ -95,6 +106,7 @@ class FolderRun {
     auto where = environment(device_);
     where["dtype"] = config_.dtype;
     where["seed"] = config_.seed;
+    if (resumed) compare_arithmetic(where);
     folder_.write_json("environment.json", where);
     if (!hooks_.ignore_memory) check_memory(config_, device_);
     folder_.set_status(RunState::running, 0);
@@ -148,6 +160,23 @@ class FolderRun {
   void begin_again(const std::string& why) {
     if (std::filesystem::exists(folder_.file("metrics.csv"))) tell(fmt::format("{}: {}; it begins at step 0", name_, why));
     for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+  }
+
+  /// A run goes on with other arithmetic than before: said, and kept in environment.json.
+  void compare_arithmetic(nlohmann::json& now) {
+    const auto file = folder_.file("environment.json");
+    if (!std::filesystem::exists(file)) return;
+    const auto before = load_json(file);
+    now["before"] = before.value("before", nlohmann::json::array());
+    const auto was = arithmetic(before), is = arithmetic(now);
+    std::vector<std::string> differences;
+    for (const auto& [key, value] : was.items()) {
+      if (!value.is_null() && value != is[key]) differences.push_back(fmt::format("{} {}, before {}", key, is[key].dump(), value.dump()));
+    }
+    if (differences.empty()) return;
+    now["before"].push_back(was);
+    tell(fmt::format("it goes on with other arithmetic: {}; the bits are not those of a run never stopped",
+                     fmt::join(differences, "; ")));
   }
 
   void write_config(const NetworkImpl& network) {
@@ -348,6 +377,10 @@ void check_same_data(const std::filesystem::path& folder, const std::string& fil
 
 nlohmann::json environment(c10::Device device) {
   const auto build = build_info();
+  nlohmann::json variables = nlohmann::json::object();
+  for (const char* name : {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"}) {
+    if (const char* value = std::getenv(name)) variables[name] = value;
+  }
   return {{"entk", build.version},
           {"git_revision", build.git_revision},
           {"git_dirty", build.git_dirty},
@@ -356,6 +389,8 @@ nlohmann::json environment(c10::Device device) {
           {"device", device.str()},
           {"cpu", build.cpu_model},
           {"instruction_set", kernels::isa_name(kernels::selected_isa())},
+          {"aten_instruction_set", at::get_cpu_capability()},
+          {"library_variables", variables},
           {"threads", threads()}};
 }
 
