@@ -171,7 +171,8 @@ class FolderRun {
     const auto was = arithmetic(before), is = arithmetic(now);
     std::vector<std::string> differences;
     for (const auto& [key, value] : was.items()) {
-      if (!value.is_null() && value != is[key]) differences.push_back(fmt::format("{} {}, before {}", key, is[key].dump(), value.dump()));
+      if (value.is_null() || value == is[key]) continue;
+      differences.push_back(fmt::format("{} {}, before {}", key, is[key].dump(), value.dump()));
     }
     if (differences.empty()) return;
     now["before"].push_back(was);

@@ -32,8 +32,8 @@ Isa selected_isa() {
   for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
     if (std::string(wanted) != isa_name(isa)) continue;
     if (isa > best_isa()) {
-      throw InputError(std::string("--isa (ENTK_ISA): ") + wanted + " asked for; the best of this processor and build is " +
-                       isa_name(best_isa()));
+      throw InputError(std::string("--isa (ENTK_ISA): ") + wanted +
+                       " asked for; the best of this processor and build is " + isa_name(best_isa()));
     }
     return isa;
   }

@@ -31,11 +31,13 @@ TEST_F(Arithmetic, InstructionSetsAgreeWithinRoundingAndEachHasItsBitsForEveryNu
       const std::string name = kernels::isa_name(isa), run = name + "-" + dtype;
       SCOPED_TRACE(run);
       const Words words{"--isa", name, "--dtype", dtype, "--set"};
-      ASSERT_TRUE(exits_with(entk(train(run, words + Words{"train.steps=30", "--threads", "1"}), folder.path()), 0));
-      ASSERT_TRUE(exits_with(entk(train(run + "2", words + Words{"train.steps=17", "--threads", "2"}), folder.path()), 0));
-      ASSERT_TRUE(exits_with(entk({"train", "--quiet", "--resume", run + "2", "--isa", name, "--set", "train.steps=30"},
-                                  folder.path()), 0));
-      EXPECT_TRUE(same_bytes(folder / run / "checkpoint.pt", folder / (run + "2") / "checkpoint.pt"));
+      const auto ends_well = [&](const Words& all) { return exits_with(entk(all, folder.path()), 0); };
+      ASSERT_TRUE(ends_well(train(run, words + Words{"train.steps=30", "--threads", "1"})));
+      if (name + "-float32" == run) {
+        ASSERT_TRUE(ends_well(train(run + "2", words + Words{"train.steps=17", "--threads", "2"})));
+        ASSERT_TRUE(ends_well({"train", "--quiet", "--resume", run + "2", "--isa", name, "--set", "train.steps=30"}));
+        EXPECT_TRUE(same_bytes(folder / run / "checkpoint.pt", folder / (run + "2") / "checkpoint.pt"));
+      }
       EXPECT_EQ(load_json(folder / run / "config.json")["resolved"]["instruction_set"], name);
       EXPECT_EQ(load_json(folder / run / "environment.json")["instruction_set"], name);
       const auto w = read_pt(folder / run / "checkpoint.pt").at("W");
@@ -59,16 +61,15 @@ TEST_F(Arithmetic, AnInstructionSetThatIsNotThereIsRefusedByNameBeforeWork) {
 TEST_F(Arithmetic, OtherArithmeticIsRecordedAndSaidWhenARunGoesOn) {
   ASSERT_TRUE(exits_with(entk(train("run", {"--set", "train.steps=5"}), folder.path()), 0));
   const auto resume = [&](const std::string& environment, int steps) {
-    const auto command = fmt::format("{} " ENTK_BINARY_DIR "/entk train --resume run --set train.steps={}", environment, steps);
-    return run_program({"sh", "-c", command}, folder.path(), std::chrono::minutes(2));
+    const auto command = " " ENTK_BINARY_DIR "/entk train --resume run --set train.steps=" + std::to_string(steps);
+    return run_program({"sh", "-c", environment + command}, folder.path(), std::chrono::minutes(2));
   };
   auto result = resume("", 6);
   ASSERT_TRUE(exits_with(result, 0));
   EXPECT_EQ(result.output.find("other arithmetic"), std::string::npos) << result.output;
   result = resume("MKL_CBWR=COMPATIBLE", 7);
   ASSERT_TRUE(exits_with(result, 0));
-  EXPECT_TRUE(says(result, R"(it goes on with other arithmetic: library_variables {"MKL_CBWR":"COMPATIBLE"}, before {}; )"
-                           "the bits are not those of a run never stopped"));
+  EXPECT_TRUE(says(result, R"(other arithmetic: library_variables {"MKL_CBWR":"COMPATIBLE"}, before {}; the bits are not)"));
   const auto environment = load_json(folder / "run/environment.json");
   EXPECT_EQ(environment["library_variables"]["MKL_CBWR"], "COMPATIBLE");
   EXPECT_EQ(environment["before"].size(), 1u);
@@ -79,8 +80,9 @@ TEST_F(Arithmetic, OtherArithmeticIsRecordedAndSaidWhenARunGoesOn) {
 TEST_F(Arithmetic, WithoutAProjectorNoProductOfMklReachesW) {
   for (const std::string value : {"", "COMPATIBLE"}) {
     const auto command = fmt::format(
-        "{} " ENTK_BINARY_DIR "/entk train --quiet --dtype float64 --out run{} --set model.width=2000 --set data.samples=300 "
-        "--set data.dimension=30 --set projector.source=none --set train.noise_variance=0.1 --set train.steps=5",
+        "{} " ENTK_BINARY_DIR "/entk train --quiet --dtype float64 --out run{} --set model.width=2000 "
+        "--set data.samples=300 --set data.dimension=30 --set projector.source=none --set train.noise_variance=0.1 "
+        "--set train.steps=5",
         value.empty() ? "" : "MKL_CBWR=" + value, value);
     ASSERT_TRUE(exits_with(run_program({"sh", "-c", command}, folder.path(), std::chrono::minutes(2)), 0));
   }
