@@ -167,7 +167,9 @@ class FolderRun {
     const auto file = folder_.file("environment.json");
     if (!std::filesystem::exists(file)) return;
     const auto before = load_json(file);
-    now["before"] = before.value("before", nlohmann::json::array());
+    if (!before.is_object()) throw InputError(fmt::format("{}: expected an object", file.string()));
+    now["before"] = before.value("before", nlohmann::json());
+    if (!now["before"].is_array()) now["before"] = nlohmann::json::array();
     const auto was = arithmetic(before), is = arithmetic(now);
     std::vector<std::string> differences;
     for (const auto& [key, value] : was.items()) {
