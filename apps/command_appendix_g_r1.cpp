@@ -2,7 +2,6 @@
 
 #include "appendix_g.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/memory.h"
 #include "entk/experiments/r1_study.h"
 #include "entk/io/strict_json.h"
 #include "run_commands.h"
@@ -19,15 +18,13 @@ ExitCode run_r1(const AppendixOptions& o, const std::string& command_line) {
   }
   const auto [json, source] = resolve_json(o.common, presets, to_json(RunConfig{}));
   const auto config = read_r1_study_config(json, source);
-  const auto plan = plan_r1_study(config, source);
+  auto plan = plan_r1_study(config, source);
   if (o.common.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
-  const auto& first = plan[0].config;
-  const auto device = pick_device(first.device);
-  set_threads(static_cast<int>(first.threads));
-  if (!o.common.force) check_memory(first, device);
+  set_threads(static_cast<int>(plan[0].config.threads));
+  check_before_work(plan, o.common.force);
   const auto folder = open_study(o.common, "appendix-g", to_json(config), command_line);
   return take_and_show("appendix-g --study r1", o.common, command_line, folder, plan,
                        [&] { return write_r1_results(folder.path(), config, plan); });

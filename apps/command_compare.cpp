@@ -4,7 +4,6 @@
 
 #include "entk/base/threads.h"
 #include "entk/experiments/compare.h"
-#include "entk/experiments/memory.h"
 #include "entk/io/strict_json.h"
 #include "run_commands.h"
 
@@ -27,15 +26,13 @@ nlohmann::json standard_config() {
 ExitCode compare(const CommonOptions& o, const std::string& command_line) {
   const auto [json, source] = resolve_json(o, presets(), standard_config());
   const auto config = read_compare_config(json, source);
-  const auto plan = plan_compare(config, source);
+  auto plan = plan_compare(config, source);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
-  const auto& first = plan[0].config;
-  const auto device = pick_device(first.device);
-  set_threads(static_cast<int>(first.threads));
-  if (!o.force) check_memory(first, device);
+  set_threads(static_cast<int>(plan[0].config.threads));
+  check_before_work(plan, o.force);
   const auto folder = open_study(o, "compare", to_json(config), command_line);
   return take_and_show("compare", o, command_line, folder, plan,
                        [&] { return write_compare_results(folder.path(), config, plan); });

@@ -2,13 +2,10 @@
 
 #include <memory>
 
-#include "commands.h"
-#include "common_options.h"
-#include "console.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/memory.h"
 #include "entk/experiments/noise_study.h"
 #include "entk/io/strict_json.h"
+#include "run_commands.h"
 #include "signals.h"
 
 namespace entk::app {
@@ -20,27 +17,20 @@ const Presets noise_presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}
 ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
   const auto [json, source] = resolve_json(o, noise_presets, to_json(NoiseStudyConfig{}));
   const auto config = read_noise_study_config(json, source);
-  const auto plans = plan_noise_study(config, source);
+  auto plans = plan_noise_study(config, source);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
-  const auto& first = plans.noise[0].config;
-  set_threads(static_cast<int>(first.threads));
-  if (!o.force) check_memory(first, pick_device(first.device));
+  set_threads(static_cast<int>(plans.noise[0].config.threads));
+  for (auto* plan : {&plans.noise, &plans.ranks}) check_before_work(*plan, o.force);
   const auto folder = open_study(o, "r1-noise", to_json(config), command_line);
   const auto plan = plans.all();
   StudyOutcome outcome;
   {
     Console console(o.quiet, o.verbose, plan.size());
     console.line(fmt::format("{} runs into {}", plan.size(), folder.path().string()));
-    RunHooks hooks;
-    hooks.interrupted = caught_signal;
-    hooks.progress = [&console](const std::string& run, const Record& r, std::int64_t steps, double left) {
-      console.progress(run, r, steps, left);
-    };
-    hooks.notice = [&console](const std::string& run, const std::string& text) { console.notice(run, text); };
-    outcome = take_study(plan, folder, command_line, hooks);
+    outcome = take_study(plan, folder, command_line, hooks_for(console, o));
   }
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const auto& run = outcome.runs[i];

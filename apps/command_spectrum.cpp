@@ -58,7 +58,10 @@ ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
     folder = open_study(o, "spectrum", to_json(config), command_line);
     if (!o.quiet) say("into " + folder->path().string());
   }
-  const auto result = spectrum_study(config, [] { return caught_signal() != 0; });
+  const auto result = spectrum_study(config, [&](const SpectrumResult& so_far) {
+    if (folder) folder->write_json("spectrum.json", to_json(so_far));
+    return caught_signal() != 0;
+  });
   const auto values = to_json(result);
   for (const auto& warning : result.warnings) {
     if (!o.quiet) say("note: " + warning);

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <memory>
 
-#include "console.h"
 #include "entk/experiments/memory.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
@@ -15,31 +14,6 @@
 namespace entk::app {
 
 namespace {
-
-RunHooks hooks_for(Console& console, bool ignore_memory) {
-  RunHooks hooks;
-  hooks.ignore_memory = ignore_memory;
-  hooks.interrupted = caught_signal;
-  hooks.progress = [&console](const std::string& run, const Record& r, std::int64_t steps, double left) {
-    console.progress(run, r, steps, left);
-  };
-  hooks.notice = [&console](const std::string& run, const std::string& text) { console.notice(run, text); };
-  return hooks;
-}
-
-/// What can be known of data files and memory before a folder is made.
-void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory) {
-  std::map<std::string, RunConfig> seen;
-  for (auto& run : plan) {
-    const auto key = ProblemCache::key(run.config);
-    if (run.config.data.source == "file" && !seen.count(key)) seen.emplace(key, with_file_sizes(run.config));
-    if (const auto found = seen.find(key); found != seen.end()) {
-      run.config.data = found->second.data;
-      run.config.projector = found->second.projector;
-    }
-    if (!ignore_memory) check_memory(run.config, pick_device(run.config.device));
-  }
-}
 
 /// A resumed study may go further and have more seeds and values; what all its runs share stays.
 void check_study_resumable(const RunFolder& folder, const RunConfig& config) {
@@ -72,7 +46,7 @@ ExitCode single_run(const CommonOptions& o, const RunConfig& config, const std::
   RunOutcome outcome;
   {
     Console console(o.quiet, o.verbose, 1);
-    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o.force));
+    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o));
   }
   if (!outcome.message.empty()) say(outcome.message);
   if (outcome.state == RunState::interrupted) say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
@@ -97,6 +71,30 @@ nlohmann::json study_summary(const RunFolder& folder, const std::vector<PlannedR
 }
 
 }  // namespace
+
+RunHooks hooks_for(Console& console, const CommonOptions& o) {
+  RunHooks hooks;
+  hooks.ignore_memory = o.force;
+  hooks.interrupted = caught_signal;
+  hooks.progress = [&console](const std::string& run, const Record& r, std::int64_t steps, double left) {
+    console.progress(run, r, steps, left);
+  };
+  hooks.notice = [&console](const std::string& run, const std::string& text) { console.notice(run, text); };
+  return hooks;
+}
+
+void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory) {
+  std::map<std::string, RunConfig> seen;
+  for (auto& run : plan) {
+    const auto key = ProblemCache::key(run.config);
+    if (run.config.data.source == "file" && !seen.count(key)) seen.emplace(key, with_file_sizes(run.config));
+    if (const auto found = seen.find(key); found != seen.end()) {
+      run.config.data = found->second.data;
+      run.config.projector = found->second.projector;
+    }
+    if (!ignore_memory) check_memory(run.config, pick_device(run.config.device));
+  }
+}
 
 void show_results(const CommonOptions& o, const Results& results, const std::filesystem::path& folder,
                   const nlohmann::json& summary) {
@@ -153,7 +151,7 @@ ExitCode take_and_show(const std::string& command, const CommonOptions& o, const
   {
     Console console(o.quiet, o.verbose, plan.size());
     console.line(fmt::format("{} runs into {}", plan.size(), folder.path().string()));
-    outcome = take_study(plan, folder, command_line, hooks_for(console, o.force));
+    outcome = take_study(plan, folder, command_line, hooks_for(console, o));
   }
   std::string worst;
   for (std::size_t i = 0; i < plan.size(); ++i) {

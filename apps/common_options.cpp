@@ -54,6 +54,13 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   }
 }
 
+/// @throws InputError unless the file holds an object
+nlohmann::json load_config(const std::string& file) {
+  auto json = load_json(file);
+  const JsonReader object(json, file);
+  return json;
+}
+
 /// @throws InputError for a key given on the command line that means nothing beside a data file.
 void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
   for (const std::string run : {"", "run."}) {
@@ -128,7 +135,10 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
       throw InputError("--resume takes its configuration from the folder; --preset and --config do not go with it");
     }
     resolved.source = (std::filesystem::path(o.resume) / "config.json").string();
-    json = without_resolved(load_json(resolved.source));
+    if (std::filesystem::is_directory(o.resume) && !std::filesystem::exists(resolved.source)) {
+      throw InputError(fmt::format("--resume {}: there is no config.json, so nothing has begun there; begin with --out", o.resume));
+    }
+    json = without_resolved(load_config(resolved.source));
   } else {
     if (!presets.empty() && (o.config.empty() || !o.preset.empty())) {
       std::string file;
@@ -148,7 +158,7 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
     }
     if (!o.config.empty()) {
       resolved.source = o.config;
-      merge_over(json, load_json(o.config));
+      merge_over(json, load_config(o.config));
     }
   }
   for (const auto& text : o.set) {
@@ -218,7 +228,9 @@ RunFolder open_study(const CommonOptions& o, const std::string& command, const n
   } else {
     folder.write_json("config.json", config);
     folder.write_text("command.txt", command_line + "\n");
-    folder.write_json("environment.json", environment(pick_device(o.device.empty() ? "auto" : o.device)));
+    auto device = value_at(config, "device");
+    if (device.is_null()) device = value_at(config, "run.device");
+    folder.write_json("environment.json", environment(pick_device(device.is_string() ? device.get<std::string>() : "auto")));
   }
   folder.set_status(RunState::running, 0);
   return folder;

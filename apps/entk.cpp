@@ -54,6 +54,13 @@ void occupy_standard_descriptors() {
   }
 }
 
+/// The exit status of a command that is through: its own, where all it printed has been taken.
+int after_output(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  say("standard output: it cannot be written; what was printed is not whole");
+  return static_cast<int>(ExitCode::save_failed);
+}
+
 int run(int argc, char** argv) {
   occupy_standard_descriptors();
   Program program;
@@ -102,7 +109,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    if (e.get_exit_code() == 0) return after_output(app.exit(e));  // --help, --version
     say(e.what() + hint(app, e.what()));
     return static_cast<int>(ExitCode::bad_input);
   }
@@ -110,9 +117,7 @@ int run(int argc, char** argv) {
   try {
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
     kernels::selected_isa();  // refused before work starts
-    const auto code = program.action();
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw SaveError("standard output: it cannot be written; what was printed is not whole");
-    return static_cast<int>(code);
+    return after_output(static_cast<int>(program.action()));
   } catch (const Error& e) {
     say(e.what());
     return static_cast<int>(e.code());
@@ -121,6 +126,7 @@ int run(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     say("out of memory");
   } catch (const std::exception& e) {
+    if (std::ferror(stdout) != 0) return after_output(0);
     say(e.what());
   }
   return static_cast<int>(ExitCode::failed);

@@ -3,9 +3,16 @@
 
 #include "commands.h"
 #include "common_options.h"
+#include "console.h"
 #include "entk/experiments/results.h"
 
 namespace entk::app {
+
+/// Runs stop at a signal and talk through the console.
+RunHooks hooks_for(Console& console, const CommonOptions& options);
+
+/// What can be known of data files and memory before a folder is made: their sizes are filled in. @throws InputError
+void check_before_work(std::vector<PlannedRun>& plan, bool ignore_memory);
 
 /// Takes the configured runs and shows their results. A configuration without seeds and sweep is one run
 /// in the folder itself, unless `always_study`.

@@ -50,8 +50,8 @@ std::vector<Program> read(const std::filesystem::path& path) {
       curve.milliseconds.push_back(1e3 * row.at("seconds").get<double>());
       curve.megabytes.push_back(1e-6 * row.at("peak_memory_bytes").get<double>());
     }
-  } catch (const nlohmann::json::exception& e) {
-    throw InputError(fmt::format("{}: expected the results of bench/compare.py --growth ({})", path.string(), e.what()));
+  } catch (const nlohmann::json::exception&) {
+    throw InputError(fmt::format("{}: expected the results of bench/compare.py --growth", path.string()));
   }
   if (programs.empty()) throw InputError(fmt::format("{}: no rows", path.string()));
   return programs;

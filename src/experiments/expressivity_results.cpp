@@ -50,7 +50,8 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
         const auto file = folder / "parts" / fmt::format("k={},m={},seed={}.json", k, width, seed);
         if (!std::filesystem::exists(file)) continue;
         const auto numbers = load_json(file);
-        for (const auto& [name, value] : numbers.items()) here[name].push_back(value.get<double>());
+        const JsonReader reader(numbers, file.string());
+        for (const auto& [name, unused] : numbers.items()) here[name].push_back(reader.get<double>(name));
       }
       if (here.empty()) continue;
       curve.widths.push_back(static_cast<double>(width));

@@ -44,6 +44,7 @@ Loaded load(const LandscapeStudyOptions& o, std::vector<std::string>& notices) {
   if (bytes.scalar_type() != at::kByte) throw InputError(fmt::format("{}: its entry 'config' is no text", name));
   auto json = parse_json({reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()),
                           static_cast<std::size_t>(bytes.numel())}, name + ": config");
+  const JsonReader object(json, name, "config");
   for (const auto& text : o.set) {
     const auto [path, value] = parse_override(text);
     set_at(json, path, value);

@@ -138,10 +138,9 @@ NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::
   const JsonReader reader(json, source);
   c.run = with_absolute_file(reader.any("run"));
   if (!c.run.is_object()) reader.fail("run", "the configuration of a run");
-  c.seeds.clear();
-  for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) c.seeds.push_back(static_cast<std::uint64_t>(seed));
-  c.noise_variances = reader.get<std::vector<double>>("noise_variances", {.at_least = 0});
-  c.r1_weights = reader.get<std::vector<double>>("r1_weights", {.at_least = 0});
+  c.seeds = reader.get_or<std::vector<std::uint64_t>>("seeds", c.seeds);
+  c.noise_variances = reader.get_or<std::vector<double>>("noise_variances", c.noise_variances, {.at_least = 0});
+  c.r1_weights = reader.get_or<std::vector<double>>("r1_weights", c.r1_weights, {.at_least = 0});
   c.ranks = reader.get_or<std::vector<std::int64_t>>("ranks", {}, {.at_least = 1});
   for (const char* key : {"device", "dtype", "threads"}) {
     if (reader.has(key)) c.run[key] = reader.any(key);
@@ -157,6 +156,7 @@ NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::
   distinct("ranks", c.ranks);
   if (c.noise_variances.empty()) reader.fail("noise_variances", "at least one number");
   if (c.r1_weights.empty()) reader.fail("r1_weights", "at least one number");
+  read_run_config(c.run, source);
   c.run["projector"]["population_degree"] = 1;
   if (!c.run.contains("lambda")) c.run["lambda"] = std::vector<double>{0, 0, 0, 0};
   read_run_config(c.run, source);

@@ -1,3 +1,4 @@
+#include "entk/base/unsaved_work.h"
 #include "entk/experiments/reproduce.h"
 
 #include <fmt/format.h>
@@ -116,6 +117,7 @@ StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const 
   };
   const auto started = std::chrono::steady_clock::now();
   record.ran = true;
+  const UnsavedWork unsaved;  // the stage's own
   try {
     record.exit_code = run_watched(arguments, fs::current_path(), watch);
   } catch (const RunError& e) {

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "entk/base/threads.h"
+#include "entk/base/unsaved_work.h"
 #include "entk/experiments/config_layers.h"
 #include "entk/experiments/memory.h"
 #include "entk/io/checkpoint_file.h"
@@ -126,7 +127,11 @@ class FolderRun {
         return cache_.primitive(key, network, x, o);
       };
     }
-    options.interrupted = hooks_.interrupted;
+    // Asked after every step: from the first on there is something to save.
+    options.interrupted = [&] {
+      if (!unsaved_) unsaved_.emplace();
+      return hooks_.interrupted ? hooks_.interrupted() : 0;
+    };
     const auto columns = metrics_columns(problem_->population.has_value());
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
@@ -296,6 +301,7 @@ class FolderRun {
   const RunHooks& hooks_;
   c10::Device device_;
   std::shared_ptr<const Problem> problem_;
+  std::optional<UnsavedWork> unsaved_;
 };
 
 }  // namespace
@@ -304,7 +310,8 @@ CsvTable read_records(const std::filesystem::path& folder) {
   auto table = read_csv(folder / "metrics.csv");
   if (!std::filesystem::exists(folder / "summary.json")) return table;
   const auto summary = load_json(folder / "summary.json");
-  if (!table.rows.empty() && summary.value("step", 0.0) <= table.rows.back()[0]) return table;
+  const JsonReader reader(summary, (folder / "summary.json").string());
+  if (!table.rows.empty() && reader.get<double>("step") <= table.rows.back()[0]) return table;
   std::vector<double> row;
   for (const auto& name : table.columns) {
     row.push_back(summary.contains(name) && summary[name].is_number() ? summary[name].get<double>() : NAN);

@@ -122,7 +122,7 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
-SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool()>& interrupted) {
+SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool(const SpectrumResult&)>& interrupted) {
   const auto activation = read_activation(JsonReader(c.activation, "config", "activation"));
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
@@ -139,8 +139,9 @@ SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool(
   r.warnings.insert(r.warnings.end(), r.check.warnings.begin(), r.check.warnings.end());
   if (!r.eta_zero.empty() || !r.mu_zero.empty()) r.warnings.push_back("Assumption 3: " + r.assumption_three);
   if (r.partition && !r.partition->exists) r.warnings.push_back(r.partition->statement);
-  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs, interrupted);
-  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs, interrupted);
+  const auto stop = [&] { return interrupted && interrupted(r); };
+  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs, stop);
+  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs, stop);
   r.interrupted = (c.samples > 0 && !r.empirical) || (c.training_samples > 0 && !r.training);
   return r;
 }

@@ -74,7 +74,7 @@ struct SpectrumResult {
 };
 
 /// `interrupted` is asked between the parts: theory, each sample's kernel, its eigenvalues.
-SpectrumResult spectrum_study(const SpectrumConfig& config, const std::function<bool()>& interrupted = {});
+SpectrumResult spectrum_study(const SpectrumConfig& config, const std::function<bool(const SpectrumResult& so_far)>& interrupted = {});
 
 /// eta, mu, multiplicity, lambda, gaps, trace, trace_captured, assumptions, partition, empirical, V1, V2,
 /// warnings.

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "entk/base/unsaved_work.h"
 #include "entk/base/check.h"
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
@@ -209,6 +210,7 @@ bool take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int6
     if (hooks.recorded) hooks.recorded(seed, epoch, {row.begin() + 1 + models, row.begin() + 1 + models + trained});
   };
   if (!resumed) record();
+  const UnsavedWork unsaved;
   while (epoch < config.train.epochs) {
     if (hooks.interrupted && hooks.interrupted() > 0) {
       write_checkpoint(folder.path(), run.checkpoint(epoch));

@@ -262,6 +262,7 @@ void Reader::rebuild_tensor(std::span<const Value> arguments) {
     throw Fault("a tensor begins outside its storage");
   }
   bool empty = false;
+  std::int64_t extent = 8;  // bytes, were the sizes of 0 not there: ATen computes as much even of an empty tensor
   std::int64_t last = tensor.offset;  // the entry furthest into the storage
   for (size_t i = 0; i < sizes.size(); ++i) {
     const auto size = expect<std::int64_t>(sizes[i], "a size");
@@ -269,6 +270,7 @@ void Reader::rebuild_tensor(std::span<const Value> arguments) {
     if (size < 0 || stride < 0) throw Fault("a tensor has a negative size or stride");
     empty = empty || size == 0;
     std::int64_t reach = 0;
+    if (size > 0 && __builtin_mul_overflow(extent, size, &extent)) throw Fault("a tensor's sizes and strides overflow");
     if (!empty && (__builtin_mul_overflow(size - 1, stride, &reach) ||
                    __builtin_add_overflow(last, reach, &last) ||
                    __builtin_mul_overflow(tensor.numel, size, &tensor.numel))) {

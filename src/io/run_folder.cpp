@@ -1,6 +1,7 @@
 #include "entk/io/run_folder.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -8,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "entk/base/error.h"
@@ -65,6 +68,26 @@ int make(const fs::path& path) {
   refuse(path, "it cannot be made: " + error_text(error));
 }
 
+/// The folders whose last status is `running`, with their steps.
+std::mutex running_mutex;
+std::map<fs::path, std::int64_t> running_folders;
+
+void write_status(const fs::path& folder, RunState state, std::int64_t step, const std::string& message) {
+  write_file_atomically(folder / status_name,
+                        dump_json({{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}}));
+}
+
+/// Whether a folder holds nothing: what a process leaves that was killed before its first file.
+bool is_unused(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(path, error))) return false;
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    const auto name = entry.path().filename().string();
+    if (name != lock_name && !is_temporary_name(name)) return false;
+  }
+  return !error;
+}
+
 }  // namespace
 
 std::string to_string(RunState state) {
@@ -85,7 +108,12 @@ RunFolder RunFolder::create(const fs::path& asked) {
     fs::create_directories(parent, error);
     if (error) refuse(parent, "it cannot be made: " + error.message());
   }
-  if (const int code = make(path); code != 0) refuse_new(path, code);
+  if (const int code = make(path); code != 0) {
+    if (code != EEXIST || !is_unused(path)) refuse_new(path, code);
+    auto found = open(path);
+    if (!is_unused(path)) refuse_new(path, code);  // another process was here meanwhile
+    return found;
+  }
   return {path, lock(path)};
 }
 
@@ -107,7 +135,7 @@ RunFolder RunFolder::open(const fs::path& asked) {
   if (!fs::is_directory(path, error)) refuse(path, "there is no such folder");
   Descriptor held = lock(path);
   for (const auto& entry : fs::directory_iterator(path, error)) {
-    if (is_temporary_name(entry.path().filename().string())) fs::remove(entry.path(), error);
+    if (is_temporary_name(entry.path().filename().string())) fs::remove_all(entry.path(), error);
   }
   return {path, std::move(held)};
 }
@@ -131,9 +159,33 @@ void RunFolder::write_text(const std::string& name, std::string_view text) const
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& message) const {
-  write_json(
-      status_name,
-      {{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}});
+  {
+    const std::lock_guard lock(running_mutex);
+    if (state == RunState::running) {
+      running_folders[path_] = step;
+    } else {
+      running_folders.erase(path_);
+    }
+  }
+  write_status(path_, state, step, message);
+}
+
+std::vector<fs::path> mark_interrupted() {
+  std::map<fs::path, std::int64_t> running;
+  {
+    const std::lock_guard lock(running_mutex);
+    running = running_folders;
+  }
+  std::vector<fs::path> marked;
+  for (const auto& [path, step] : running) {
+    marked.push_back(path);
+    try {
+      write_status(path, RunState::interrupted, step, "stopped where there was nothing to save; resume with --resume");
+    } catch (const SaveError&) {
+      // Nobody is left to tell.
+    }
+  }
+  return marked;
 }
 
 RunStatus read_status(const fs::path& folder) {
@@ -166,7 +218,11 @@ std::string utc_stamp() {
 
 const std::string& checked_name(const std::string& name) {
   constexpr char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-";
-  if (name.empty() || name.size() > 200 || name[0] == '.' ||
+  if (name.size() > 200) {
+    throw InputError(fmt::format("expected a run's name of at most 200 letters, got {} (the swept keys and values make it): {}",
+                                 name.size(), in_quotes(name)));
+  }
+  if (name.empty() || name[0] == '.' ||
       name.find_first_not_of(allowed) != std::string::npos) {
     throw InputError(
         "expected a run's name of letters, digits and . _ = , + -, not beginning with a point, "

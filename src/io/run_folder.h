@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "entk/io/descriptor.h"
 
@@ -30,8 +31,8 @@ RunState run_state(const std::string& name);
 /// kernel ends the hold when the process ends, however it ends.
 class RunFolder {
  public:
-  /// Makes the folder, which must not exist, inside one that does.
-  /// @throws InputError if anything is there already, or if it cannot be made or written.
+  /// Makes the folder and those it is in. One that is there and holds nothing, as a process leaves that was killed
+  /// before its first file, is taken. @throws InputError if anything is there already, or if it cannot be made or written.
   static RunFolder create(const std::filesystem::path& path);
   /// Makes runs/<command>-<UTC time>, with -2, -3 … behind it where that is taken.
   static RunFolder create_default(const std::string& command);
@@ -55,6 +56,10 @@ class RunFolder {
   std::filesystem::path path_;
   Descriptor lock_;
 };
+
+/// For a process that is about to leave: writes `interrupted` into status.json of every folder whose last status here
+/// is `running`, a study's before those of its runs, and returns them. Never throws: a status that cannot be written stays.
+std::vector<std::filesystem::path> mark_interrupted();
 
 /// status.json of a run's folder. @throws InputError
 RunStatus read_status(const std::filesystem::path& folder);

@@ -59,6 +59,11 @@ class Builder : public json::json_sax_t {
   Builder(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
   json build() {
+    // The parser takes a NUL for the end.
+    if (const auto nul = text_.find('\0'); nul != std::string_view::npos) {
+      refuse(1 + static_cast<int>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(nul), '\n')),
+             "syntax error: a NUL byte");
+    }
     json::sax_parse(CountingIterator(text_.data(), &line_),
                     CountingIterator(text_.data() + text_.size(), &line_), this);
     return std::move(root_);

@@ -110,7 +110,8 @@ void fix_date(std::string& pdf) {
 // Runs the script in a folder of its own, so that what it leaves half made is never taken for a
 // figure; returns why a file is missing.
 std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureFiles& files) {
-  std::string pattern = (folder / ("." + name + ".XXXXXX")).string();
+  // Where a run goes on in a folder, what a killed process left under such names is removed.
+  std::string pattern = (folder / (".entk-temporary-" + name + "-XXXXXX")).string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     return fmt::format("no folder for gnuplot in {}: {}", folder.string(), std::strerror(errno));
   }
@@ -122,10 +123,10 @@ std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureF
     }
   } const scratch{pattern};
   fs::copy_file(files.data, scratch.path / (name + ".dat"));
-  // -d: no user's or system's start-up file
-  const ProcessResult run =
-      run_program({"gnuplot", "-d", "../" + name + ".gp"}, scratch.path, gnuplot_limit);
-  if (!run.found) return "gnuplot is not on PATH";
+  // -d: no user's or system's start-up file; GNUTERM is read even so, and one that is unknown is an error.
+  const ProcessResult run = run_program({"/usr/bin/env", "-u", "GNUTERM", "gnuplot", "-d", "../" + name + ".gp"},
+                                        scratch.path, gnuplot_limit);
+  if (!run.found || run.status == 127) return "gnuplot is not on PATH";
   if (run.timed_out) return fmt::format("gnuplot took longer than {} s", gnuplot_limit.count());
   if (run.status != 0)
     return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "entk/base/error.h"
@@ -21,6 +23,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t output_cap = 65536;
+
+// The process groups that run_program waits for.
+std::mutex running_mutex;
+std::set<pid_t> running;
 
 struct Pipe {
   int read_end = -1, write_end = -1;
@@ -108,7 +114,12 @@ ProcessResult run_program(const std::vector<std::string>& arguments,
   ProcessResult result;
   Pipe pipe;
   pid_t pid = 0;
-  const int error = spawn(arguments, folder, pipe.write_end, pid);
+  int error = 0;
+  {
+    const std::lock_guard lock(running_mutex);
+    error = spawn(arguments, folder, pipe.write_end, pid);
+    if (error == 0) running.insert(pid);
+  }
   if (error == ENOENT || error == EACCES || error == ENOTDIR) {
     result.found = false;
     return result;
@@ -126,8 +137,17 @@ ProcessResult run_program(const std::vector<std::string>& arguments,
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
   }
+  {
+    const std::lock_guard lock(running_mutex);
+    running.erase(pid);
+  }
   result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
+}
+
+void end_programs() {
+  running_mutex.lock();  // for good
+  for (const pid_t pid : running) ::kill(-pid, SIGKILL);
 }
 
 int run_watched(const std::vector<std::string>& arguments, const std::filesystem::path& folder,

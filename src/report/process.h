@@ -23,6 +23,9 @@ struct ProcessResult {
 ProcessResult run_program(const std::vector<std::string>& arguments,
                           const std::filesystem::path& folder, std::chrono::milliseconds limit);
 
+/// For a process that is about to leave: kills what run_program runs, and no more is started from here on.
+void end_programs();
+
 /// What is heard from a program while it runs, and said to it.
 struct ProcessWatch {
   std::function<void(std::string_view)> output;  ///< stdout and stderr together, as they come

@@ -293,6 +293,31 @@ TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
   EXPECT_TRUE(says(refused, "a resumed study may change threads alone; this one changes train.steps\n"));
 }
 
+TEST_F(Faults, AStudyOfNoiseTakesItsDefaultsAndItsOptions) {
+  testing::write_text(folder / "noise.json", R"({"run": {"model": {"width": 20}, "data": {"dimension": 4, "samples": 20,
+    "test_samples": 10}, "train": {"steps": 3}, "device": "cpu"}})");
+  ASSERT_TRUE(exits_with(entk({"r1-noise", "--config", "noise.json", "--out", "run"}, folder.path()), 0));
+  EXPECT_EQ(load_json(folder / "run/config.json")["seeds"], nlohmann::json({1}));
+  EXPECT_EQ(load_json(folder / "run/environment.json")["device"], "cpu");
+  const auto refused = entk({"r1-noise", "--config", "noise.json", "--set", "run.projector=3"}, folder.path());
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "projector: expected an object, got 3"));
+}
+
+TEST_F(Faults, AConfigurationThatIsNotWholeIsNotResumed) {
+  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(2)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk(tiny("study", {"--set", steps(2), "--seeds", "1,2"}), folder.path()), 0));
+  for (const std::string run : {"run", "study"}) {
+    for (const char* text : {"{}", "[]", "null", "{\"train\": 3}", "{\"model\": {}, \"data\": {}, \"train\": {\"steps\": \"x\"}}"}) {
+      testing::write_text(folder / run / "config.json", text);
+      const auto refused = resume(run, {});
+      EXPECT_TRUE(exits_with(refused, 2)) << text;
+      EXPECT_TRUE(says(refused, run + "/config.json: ")) << text;
+      EXPECT_FALSE(says(refused, "json.exception")) << text;
+    }
+  }
+}
+
 TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
   using testing::operator+;
   const Words sweep = {"train", "--quiet", "--seeds", "1,2", "--set", "model.width=40", "--set", "data.dimension=8", "--set",
@@ -303,6 +328,68 @@ TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
   testing::write_text(folder / "study/config.json", dump_json(old));
   EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
   EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study"}, folder.path()), 0));
+}
+
+// Whatever file it has made last: the folder is resumed, or, where it holds nothing yet, used.
+TEST_F(Faults, KilledAtAnyStageOfItsSetUpARunBeginsAgain) {
+  using testing::operator+;
+  const auto one = tiny("run", {"--set", steps(2)}), two = tiny("run", {"--set", steps(2), "--seeds", "1,2"});
+  for (const char* stage : {"", "config.json", "status.json", "runs/seed=1", "runs/seed=1/config.json"}) {
+    std::filesystem::remove_all(folder / "run");
+    const auto& words = std::string(stage).starts_with("runs") ? two : one;
+    EXPECT_EQ(stop(words, SIGKILL, [&] { return std::filesystem::exists(folder / "run" / stage); }), -SIGKILL) << stage;
+    const bool begun = std::filesystem::exists(folder / "run/config.json");
+    EXPECT_TRUE(exits_with(begun ? resume("run", {"--quiet"}) : entk(words, folder.path()), 0)) << stage;
+    EXPECT_EQ(read_status(folder / "run").state, RunState::done) << stage;
+  }
+  std::filesystem::remove_all(folder / "run");
+  std::filesystem::create_directory(folder / "run");
+  EXPECT_TRUE(says(resume("run", {}), "--resume run: there is no config.json, so nothing has begun there; begin with --out"));
+}
+
+/// Seconds until a run that a signal reaches once a condition holds has ended.
+double seconds_to_stop(const Words& words, const std::filesystem::path& folder, const std::function<bool()>& condition) {
+  const pid_t child = start_entk(words, folder);
+  EXPECT_TRUE(wait_until(condition)) << testing::read_text(folder / "output.txt");
+  ::usleep(200000);
+  const auto sent = std::chrono::steady_clock::now();
+  ::kill(child, SIGTERM);
+  EXPECT_EQ(wait_for(child), 143) << testing::read_text(folder / "output.txt");
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - sent).count();
+}
+
+// Two seconds are asked for; the test leaves a busy machine more.
+TEST_F(Faults, ASignalDuringSetUpIsHeardWithinSeconds) {
+  // The eigenvectors of a 4000×4000 matrix: ten seconds and more.
+  const Words words = {"train", "--out", "run", "--set", "data.samples=4000", "--set", "projector.rank=1400", "--set",
+                       "data.test_samples=0", "--set", "model.width=10", "--set", steps(1)};
+  EXPECT_LT(seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "run/status.json"); }), 4);
+  EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
+  EXPECT_NE(testing::read_text(folder / "output.txt").find("stopped; go on with --resume run"), std::string::npos);
+}
+
+TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
+  testing::write_text(folder / "gnuplot", "#!/bin/sh\necho $$ > " + (folder / "pid").string() + "\nexec sleep 300\n");
+  std::filesystem::permissions(folder / "gnuplot", std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
+  EXPECT_LT(seconds_to_stop(tiny("run", {"--set", steps(2)}), folder.path(),
+                            [&] { return lines_of(folder / "pid") == 1; }), 4);
+  ::setenv("PATH", path.c_str(), 1);
+  const auto pid = std::stoi(testing::read_text(folder / "pid"));
+  EXPECT_TRUE(wait_until([&] {
+    const auto stat = testing::read_text("/proc/" + std::to_string(pid) + "/stat");
+    return stat.empty() || stat.find(") Z") != std::string::npos;
+  }));
+  // What gnuplot had begun goes away where the run goes on.
+  const auto scratch = [&] {
+    return std::any_of(std::filesystem::directory_iterator(folder / "run"), {}, [](const auto& entry) {
+      return entry.path().filename().string().starts_with(".entk-temporary");
+    });
+  };
+  EXPECT_TRUE(scratch());
+  ASSERT_TRUE(exits_with(entk({"report", "run"}, folder.path()), 0));
+  EXPECT_FALSE(scratch());
 }
 
 TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
@@ -340,9 +427,14 @@ TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
   EXPECT_TRUE(exits_with(shell(train + "--out full >/dev/null 2>/dev/full"), 0));
   EXPECT_TRUE(exits_with(shell("set -o pipefail; " + train + "--out piped 2>&1 >/dev/null | true"), 0));
   for (const char* run : {"full", "piped"}) EXPECT_EQ(read_status(folder / run).state, RunState::done);
-  const auto lost = shell(ENTK_BINARY_DIR "/entk report full >/dev/full");
-  EXPECT_TRUE(exits_with(lost, static_cast<int>(ExitCode::save_failed)));
-  EXPECT_TRUE(says(lost, "standard output: it cannot be written"));
+  for (const std::string words : {"report full", "--help", "--version", "train --help", "completion", "train --print-config",
+                                  "train --resume full --json"}) {
+    for (const char* place : {"/dev/full", "&-"}) {
+      const auto lost = shell(ENTK_BINARY_DIR "/entk " + words + " >" + place);
+      EXPECT_TRUE(exits_with(lost, static_cast<int>(ExitCode::save_failed))) << words << place;
+      EXPECT_TRUE(says(lost, "standard output: it cannot be written")) << words << place;
+    }
+  }
 }
 
 TEST_F(Faults, ClosedOutputsDoNotEndUpInAFile) {
@@ -358,6 +450,13 @@ TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
   EXPECT_TRUE(exits_with(figure2, 2));
   EXPECT_TRUE(says(figure2, "memory: this run would take about"));
   EXPECT_FALSE(std::filesystem::exists(folder / "two"));
+  // Every model of a comparison, not the first alone.
+  testing::write_text(folder / "models.json", R"({"models": [{"name": "small"}, {"name": "large", "set": {"model": {"width": 900000000}}}],
+    "data": {"samples": 10, "test_samples": 10}, "projector": {"rank": 5}})");
+  const auto models = entk({"compare", "--config", "models.json", "--out", "three"}, folder.path());
+  EXPECT_TRUE(exits_with(models, 2));
+  EXPECT_TRUE(says(models, "memory: this run would take about"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "three"));
   const auto bench = entk({"bench", "--sizes", "1000x100x100000000", "--pieces", "step"}, folder.path());
   EXPECT_TRUE(exits_with(bench, 2));
   EXPECT_TRUE(says(bench, "the size 1000x100x100000000 smaller"));
@@ -403,11 +502,14 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
       {{"--set", "projector.rank=31"}, "projector.rank: expected at most 30"},
       {{"--set", "model.activation.name=sigmoi"}, "did you mean sigmoid"},
       {{"--config", "twice.json"}, "twice.json:3"},
+      {{"--config", "list.json"}, "list.json: expected an object, got []"},
+      {{"--sweep", "dtype=" + std::string(300, 'x')}, "a run's name of at most 200 letters"},
       {{"--device", "gpu"}, "device"},
       {{"--sweep", "train.steps=1,x"}, "train.steps"},
       {file("nan.pt"), "nan.pt: X: entry [3, 2]"},
       {file("short.pt"), "short.pt: y: expected a vector of length 20"},
       {file("none.pt"), "none.pt"}};
+  testing::write_text(folder / "list.json", "[]");
   for (const auto& [words, message] : cases) {
     using testing::operator+;
     const bool own = words[1] == "file.json";

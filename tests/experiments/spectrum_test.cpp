@@ -48,7 +48,7 @@ TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedParts) {
   // Asked before each sample's kernel and before its eigenvalues.
   for (int parts = 0; parts < 4; ++parts) {
     int asked = 0;
-    const auto cut = spectrum_study(config, [&] { return ++asked > parts; });
+    const auto cut = spectrum_study(config, [&](const SpectrumResult&) { return ++asked > parts; });
     EXPECT_TRUE(cut.interrupted);
     EXPECT_EQ(cut.theory.lambda, whole.theory.lambda);
     EXPECT_EQ(cut.empirical.has_value(), parts >= 2);

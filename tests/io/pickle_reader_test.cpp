@@ -170,6 +170,8 @@ TEST(PickleReader, OverflowingSizesAreRefused) {
   EXPECT_TRUE(contains(tensor(6, 0, {huge}, {huge}), "overflow"));
   EXPECT_TRUE(contains(tensor(6, 0, {huge, huge}, {0, 0}), "overflow"));
   EXPECT_TRUE(contains(tensor(6, 6, {2}, {huge}), "overflow"));
+  EXPECT_TRUE(contains(tensor(6, 0, {0, huge, huge}, {0, 0, 0}), "overflow"));
+  EXPECT_TRUE(contains(tensor(6, 0, {huge, 0, huge}, {0, 0, 0}), "overflow"));
   EXPECT_TRUE(contains(tensor(huge, 0, {1}, {1}), "claims"));
   EXPECT_TRUE(contains(tensor(-1, 0, {0}, {1}), "claims"));
   EXPECT_TRUE(contains(tensor(6, huge, {1}, {1}), "outside its storage"));

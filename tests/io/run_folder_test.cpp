@@ -20,11 +20,40 @@ using testing::write_text;
 TEST(RunFolder, CreateMakesANewFolderOnly) {
   const TemporaryFolder folder;
   const auto path = folder / "run";
-  { EXPECT_EQ(RunFolder::create(path.string() + "/").path(), path); }
+  {
+    const auto run = RunFolder::create(path.string() + "/");
+    EXPECT_EQ(run.path(), path);
+    EXPECT_TRUE(contains(input_error([&] { RunFolder::create(path); }), "another process is using it"));
+    run.write_text("config.json", "{}");
+  }
   EXPECT_TRUE(std::filesystem::is_directory(path));
   const auto message = input_error([&] { RunFolder::create(path); });
   EXPECT_TRUE(contains(message, path.string()));
   EXPECT_TRUE(contains(message, "exists already; choose another --out, or go on with --resume"));
+}
+
+TEST(RunFolder, AFolderThatHoldsNothingIsTaken) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "run" / ".entk-temporary-metrics-AbCdEf");
+  write_text(folder / "run" / ".lock", "");
+  { EXPECT_EQ(RunFolder::create(folder / "run").path(), folder / "run"); }
+  EXPECT_FALSE(std::filesystem::exists(folder / "run" / ".entk-temporary-metrics-AbCdEf"));
+}
+
+TEST(RunFolder, FoldersInUseAreMarkedInterruptedWhereTheProcessLeaves) {
+  const TemporaryFolder folder;
+  const auto study = RunFolder::create(folder / "study"), run = RunFolder::create(folder / "study" / "run"),
+             other = RunFolder::create(folder / "other");
+  run.set_status(RunState::running, 7);
+  study.set_status(RunState::running, 0);
+  other.set_status(RunState::running, 0);
+  other.set_status(RunState::done, 5);
+  EXPECT_EQ(mark_interrupted(), (std::vector<std::filesystem::path>{study.path(), run.path()}));
+  EXPECT_EQ(read_status(run.path()).state, RunState::interrupted);
+  EXPECT_EQ(read_status(run.path()).step, 7);
+  EXPECT_EQ(read_status(other.path()).state, RunState::done);
+  for (const auto* mine : {&study, &run}) mine->set_status(RunState::done, 0);
+  EXPECT_TRUE(mark_interrupted().empty());
 }
 
 TEST(RunFolder, NothingThatExistsIsTakenForAFolder) {
@@ -208,7 +237,7 @@ TEST(RunFolder, NamesOfASweepAreChecked) {
        {"", ".", "..", ".hidden", "a/b", "a b", "a\n", "é", "a;b", "$x", "~"}) {
     EXPECT_THROW(checked_name(name), InputError) << name;
   }
-  EXPECT_THROW(checked_name(std::string(201, 'a')), InputError);
+  EXPECT_TRUE(contains(input_error([] { checked_name(std::string(201, 'a')); }), "at most 200 letters, got 201"));
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ TEST(StrictJson, WhatIsNotJsonIsRefused) {
     EXPECT_TRUE(contains(refusal(text), "syntax error")) << text;
   }
   EXPECT_TRUE(contains(refusal(std::string("[1\0]", 4)), "syntax error"));
+  EXPECT_TRUE(contains(refusal(std::string("{\"a\": 1}\n\0, \"a\": 2}", 19)), "c.json:2: syntax error: a NUL byte"));
 }
 
 TEST(StrictJson, BadUtf8IsRefused) {

@@ -307,6 +307,16 @@ TEST(Figure, WhatGnuplotSaysIsInTheNotice) {
   EXPECT_TRUE(fs::exists(files.data) && fs::exists(files.script));
 }
 
+TEST(Figure, AnUnknownGNUTERMCostsNoPlot) {
+  ENTK_NEEDS_GNUPLOT();
+  const TemporaryFolder folder;
+  ::setenv("GNUTERM", "no such terminal", 1);
+  const FigureFiles files = write_figure(folder.path(), "fig", three_panels());
+  ::unsetenv("GNUTERM");
+  EXPECT_EQ(files.notice, "");
+  EXPECT_TRUE(fs::exists(files.svg) && fs::exists(files.png) && fs::exists(files.pdf));
+}
+
 TEST(Figure, HalfAFileIsNotTakenForAFigure) {
   const TemporaryFolder folder;
   write_text(folder / "fig.svg", "an earlier figure");
