@@ -138,6 +138,11 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
     p.notices.push_back(std::move(report.warning));
   }
+  if (!config.model.whole_network) {
+    if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0); !notice.empty()) {
+      p.notices.push_back(std::move(notice));
+    }
+  }
   make_projectors(p);
   return p;
 }

@@ -81,6 +81,41 @@ void check_shift(const char* name, double shift) {
   }
 }
 
+/// Refuses derivatives that differences of the function before them contradict. At each point the derivative has to lie
+/// between the two one-sided differences, a little widened: curvature and kinks widen the interval of themselves. One of
+/// two steps will do: the large one where a user's function computes in float32, the small one where it varies fast.
+/// Points where σ is not finite are left out.
+void check_derivatives(const std::string& name, const std::function<at::Tensor(const at::Tensor&, int)>& derivative,
+                       int highest) {
+  // Not where kinks like to be: no integer, and no multiple of 1/10.
+  const auto z = at::cat({at::arange(200, at::kDouble) * 0.06 - 5.97, at::tensor({-19.7, -11.3, 8.7, 14.3}, at::kDouble)});
+  const auto at_points = [&](int order, double shift) {
+    const auto value = derivative(z + shift, order);
+    if (!value.defined() || value.sizes() != z.sizes()) {
+      throw InputError(fmt::format("activation {}: derivative {}: expected {} numbers for as many arguments, got {}", name, order,
+                                   z.numel(), value.defined() ? value.numel() : 0));
+    }
+    return value.detach().to(at::kCPU, at::kDouble);
+  };
+  for (int order = 1; order <= highest; ++order) {
+    const auto given = at_points(order, 0), middle = at_points(order - 1, 0);
+    auto wrong = at::ones_like(z, at::kBool);
+    at::Tensor expected;
+    for (const double h : {1e-3, 1e-5}) {
+      const auto left = (middle - at_points(order - 1, -h)) / h, right = (at_points(order - 1, h) - middle) / h;
+      const auto slack = 1e-3 * at::maximum(left.abs(), right.abs()) + 1e-4 * middle.abs() + 2e-4 * at::clamp_max(at::nan_to_num(middle.abs(), 0, 0).max(), 1);
+      const auto within = (given >= at::minimum(left, right) - slack) & (given <= at::maximum(left, right) + slack);
+      wrong = wrong & at::isfinite(left) & at::isfinite(right) & ~within;
+      expected = 0.5 * (left + right);
+    }
+    if (!wrong.any().item<bool>()) continue;
+    const auto first = wrong.to(at::kInt).argmax().item<std::int64_t>();
+    throw InputError(fmt::format("activation {}: derivative {} at z = {:.4g}: expected {:.6g} by differences of {}, got {:.6g}", name,
+                                 order, z[first].item<double>(), expected[first].item<double>(),
+                                 order == 1 ? "σ" : fmt::format("derivative {}", order - 1), given[first].item<double>()));
+  }
+}
+
 }  // namespace
 
 Activation sigmoid(double shift) {
@@ -196,6 +231,8 @@ Activation activation(std::string name, Activation::Function sigma,
     }
     return value.detach();
   };
+  // σ' and σ'' are checked where autograd makes them too: a σ that leaves autograd's graph has none.
+  check_derivatives(name, derivative, std::max(2, static_cast<int>(known.size()) - 1));
   ActivationFunctions functions;
   functions.derivative = derivative;
   return Activation(std::move(name), std::move(functions));
@@ -214,6 +251,29 @@ AssumptionTwo assumption_two(const Activation& sigma, double lowest, double high
         lowest, highest, sigma.name(), report.sup_value, report.sup_first, report.sup_second);
   }
   return report;
+}
+
+std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor& x, const at::Tensor& w0) {
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  constexpr std::int64_t tile = 256;
+  const auto vanishes = [&](int p) {
+    for (std::int64_t i = 0; i < x.size(0); i += tile) {
+      const auto rows = x.narrow(0, i, std::min(tile, x.size(0) - i));
+      for (std::int64_t r = 0; r < w0.size(0); r += tile) {
+        const auto z = rows.mm(w0.narrow(0, r, std::min(tile, w0.size(0) - r)).t());
+        if (sigma.derivative(z, p).ne(0).any().item<bool>()) return false;
+      }
+    }
+    return true;
+  };
+  std::string names;
+  for (int p = 1; p <= order; ++p) {
+    if (!vanishes(p)) continue;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", p == 1 ? "f_L" : p == 2 ? "f_Q" : fmt::format("t_{}", p));
+  }
+  if (names.empty()) return names;
+  return fmt::format("{} of {} on these inputs: 0 for every W, as the derivative of σ in it is 0 at every argument", names, sigma.name());
 }
 
 std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0) {

@@ -51,6 +51,7 @@ Activation relu();
 Activation polynomial(std::vector<double> coefficients);
 
 /// A user's own: σ and as many of σ', σ'', … as there are. All must act on each entry alone.
+/// @throws InputError where a derivative, given or autograd's, is not what central differences say, kinks apart.
 Activation activation(std::string name, Activation::Function sigma,
                       std::vector<Activation::Function> derivatives = {});
 
@@ -63,6 +64,10 @@ struct AssumptionTwo {
   std::string warning;
 };
 AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest);
+
+/// Says which of t_1 … t_order are 0 whatever W is, as σ^(p) is 0 at every argument w0_r·x: for a notice. Empty where
+/// there are none, after a look at a few arguments. x: n×d, w0: m×d.
+std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor& x, const at::Tensor& w0);
 
 /// Least and greatest argument w0_r·x over all rows of x (n×d) and w0 (m×d).
 std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0);

@@ -92,22 +92,24 @@ constexpr const char* cost = "in population goes through all pairs of neurons, O
 }  // namespace
 
 Term R1(const HarmonicProjector& sigma) {
-  return {"R1", TermReads::displacement,
-          [sigma](const TermInputs& in) { return energy(in.w - Low::apply(in.w, sigma), sigma); }, 1.0, {}, false,
-          std::string("R1 ") + cost};
+  return {.name = "R1", .reads = TermReads::displacement,
+          .value = [sigma](const TermInputs& in) { return energy(in.w - Low::apply(in.w, sigma), sigma); },
+          .note = std::string("R1 ") + cost, .flat_at_zero = true};
 }
 
 Term R2(const HarmonicProjector& sigma) {
-  return {"R2", TermReads::displacement,
-          [sigma](const TermInputs& in) { return energy(Low::apply(in.w, sigma), sigma); }, 1.0, {}, false,
-          std::string("R2 ") + cost};
+  return {.name = "R2", .reads = TermReads::displacement,
+          .value = [sigma](const TermInputs& in) { return energy(Low::apply(in.w, sigma), sigma); },
+          .note = std::string("R2 ") + cost, .flat_at_zero = true};
 }
 
 Term R3(const HarmonicProjector& sigma, const at::Tensor& x) {
   const auto table = sigma.transfer(x);  // n×r
-  return {"R3", TermReads::displacement, [sigma, table](const TermInputs& in) {
+  return {.name = "R3", .reads = TermReads::displacement,
+          .value = [sigma, table](const TermInputs& in) {
             return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
-          }};
+          },
+          .flat_at_zero = true};
 }
 
 std::vector<Term> paper_regularizers(const HarmonicProjector& sigma, const at::Tensor& x,

@@ -49,6 +49,7 @@ struct Term {
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;
+  bool flat_at_zero = false;         ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
 };
 
 inline Term operator*(double weight, Term term) {

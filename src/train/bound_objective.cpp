@@ -20,6 +20,13 @@ void check_labels(const Loss& loss, const at::Tensor& y) {
                                y[first].item<double>()));
 }
 
+/// @throws InputError for a value that autograd cannot follow to the vectors or W.
+void check_has_gradient(const std::string& name, const at::Tensor& value) {
+  if (value.requires_grad()) return;
+  throw InputError(fmt::format("{}: it has no gradient: its value ({}) is no differentiable expression of what it reads (detached, an "
+                               "integer, a comparison?)", name, toString(value.scalar_type())));
+}
+
 /// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
 at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t count) {
   return first == 0 && count == terms.size(1) ? terms : terms.narrow(1, first, count);
@@ -106,44 +113,85 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
 }
 
 Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
+  return evaluate_parts(terms, w, step, [](std::size_t) { return true; });
+}
+
+Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
+                                          const std::function<bool(std::size_t part)>& wanted) const {
   const SerialTorch serial;
   const at::AutoGradMode enable(true);
   Evaluation result;
   // Leaves: the vectors and, where a term reads it, W.
   const auto vectors = terms.detach().requires_grad_(true);
-  at::Tensor displacement;
+  at::Tensor displacement, total;
   const auto in = inputs_from(vectors, step);
-  result.loss = objective_.loss.mean(in.output, in.targets);
-  auto total = result.loss;
+  const auto add = [&](const at::Tensor& value, double weight) {
+    total = total.defined() ? total.add(value, weight) : weight == 1 ? value : weight * value;
+  };
+  if (wanted(0)) {
+    result.loss = objective_.loss.mean(in.output, in.targets);
+    check_has_gradient("loss " + objective_.loss.name, result.loss);
+    add(result.loss, 1);
+  }
   result.terms.resize(objective_.terms.size());
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     const Term& term = objective_.terms[i];
-    if (term.weight == 0) continue;
+    if (term.weight == 0 || !wanted(i + 1)) continue;
     at::Tensor value;
     if (term.reads == TermReads::model) {
       value = term_value(i, in, vectors, w);  // differentiated in the model's own W
+      check_has_gradient(term.name, value);
       const auto grad = torch::autograd::grad({value}, {model_->network->w}, {}, std::nullopt, false, true)[0];
-      if (grad.defined()) result.extra = result.extra.defined() ? result.extra + term.weight * grad : term.weight * grad;
+      if (!grad.defined()) check_has_gradient(term.name, value.detach());
+      result.extra = result.extra.defined() ? result.extra + term.weight * grad : term.weight * grad;
       value = value.detach();
     } else {
       if (term.reads == TermReads::displacement && !displacement.defined()) {
         displacement = w.detach().requires_grad_(true);
       }
       value = term_value(i, in, vectors, term.reads == TermReads::displacement ? displacement : w.detach());
+      check_has_gradient(term.name, value);
     }
     result.terms[i] = value.detach();
-    total = total.add(value, term.weight);
+    add(value, term.weight);
   }
   std::vector<at::Tensor> leaves{vectors};
   if (displacement.defined()) leaves.push_back(displacement);
-  const auto grads = torch::autograd::grad({total}, leaves, {}, std::nullopt, false, true);
+  std::vector<at::Tensor> grads(leaves.size());
+  if (total.requires_grad()) grads = torch::autograd::grad({total}, leaves, {}, std::nullopt, false, true);
   result.cotangents = grads[0].defined() ? grads[0] : at::zeros_like(terms);
   if (displacement.defined() && grads[1].defined()) {
     result.extra = result.extra.defined() ? result.extra + grads[1] : grads[1];
   }
-  result.loss = result.loss.detach();
+  if (result.loss.defined()) result.loss = result.loss.detach();
   result.regularized = total.detach();
   return result;
+}
+
+std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
+  const SerialTorch serial;
+  const bool at_zero = !w.ne(0).any().item<bool>();
+  std::vector<std::string> notices;
+  bool moves = false;
+  for (std::size_t part = 0; part <= objective_.terms.size(); ++part) {
+    const auto name = part == 0 ? "the loss " + objective_.loss.name : objective_.terms[part - 1].name;
+    if (part > 0 && (objective_.terms[part - 1].weight == 0 || (at_zero && objective_.terms[part - 1].flat_at_zero))) continue;
+    const auto evaluation = evaluate_parts(terms, w, step, [part](std::size_t p) { return p == part; });
+    // A value that is not finite is a divergence, and is told as one.
+    if (!std::isfinite(evaluation.regularized.item<double>())) return notices;
+    const auto slope = gradient(w, evaluation);
+    if (!at::isfinite(slope).all().item<bool>()) {
+      throw InputError(fmt::format("{}: its value at the first W{} is {}, but its gradient is not finite there (as a root's is at 0)", name,
+                                   at_zero ? ", 0," : "", evaluation.regularized.item<double>()));
+    }
+    if (slope.ne(0).any().item<bool>()) {
+      moves = true;
+    } else {
+      notices.push_back(fmt::format("{}: its gradient at the first W{} is exactly 0", name, at_zero ? ", 0," : ""));
+    }
+  }
+  if (!moves) notices.push_back("the gradient of the whole objective is exactly 0 at the first W: descent alone does not leave it");
+  return notices;
 }
 
 Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
@@ -167,9 +215,13 @@ at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor&
   }
   const auto in = inputs_from(terms, 0);
   auto total = objective_.loss.mean(in.output, in.targets);
+  if (terms.requires_grad()) check_has_gradient("loss " + objective_.loss.name, total);
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     const double weight = objective_.terms[i].weight;
-    if (weight != 0) total = total.add(term_value(i, in, terms, w), weight);
+    if (weight == 0) continue;
+    const auto value = term_value(i, in, terms, w);
+    if (terms.requires_grad()) check_has_gradient(objective_.terms[i].name, value);
+    total = total.add(value, weight);
   }
   return total;
 }

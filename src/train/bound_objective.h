@@ -36,13 +36,17 @@ class BoundObjective {
   TaylorModel model() const { return model_; }
 
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
-  /// left out. `step`: the run's, for terms that draw points of their own.
+  /// left out. `step`: the run's, for terms that draw points of their own. @throws InputError naming a loss or term that
+  /// has no gradient.
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
   /// All terms' values, those of weight zero too; no gradient.
   Evaluation values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
+  /// What a user should know of the gradients of the loss and of each term with a weight, at a run's first W: those that
+  /// are exactly 0. @throws InputError naming the loss or term whose gradient is not finite.
+  std::vector<std::string> check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
   /// The model's loss at other points, nothing n×m kept.
@@ -52,6 +56,9 @@ class BoundObjective {
   std::vector<std::string> slow_terms() const;
 
  private:
+  /// evaluate() of some parts: 0 is the loss, i + 1 the i-th term. At least one.
+  Evaluation evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
+                            const std::function<bool(std::size_t part)>& wanted) const;
   struct OwnPoints {
     std::int64_t first = 0, count = 0;                  // columns of the primitive's terms
     std::shared_ptr<const TaylorPrimitive> separate;    // for terms of weight zero: evaluated at records

@@ -112,8 +112,17 @@ class Run {
     for (const auto& term : bound_.objective().terms) {
       if (term.weight != 0 && !term.note.empty()) result_.notices.push_back(term.note);
     }
+    if (!model_->options().whole_network) {
+      if (auto notice = vanishing_terms(model_->network->activation(), model_->options().order, primitive.points(),
+                                        model_->network->w0); !notice.empty()) {
+        result_.notices.push_back(std::move(notice));
+      }
+    }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
+    if (options_.start_step == 0 && options_.steps > 0) {
+      for (auto& notice : bound_.check_gradients(stepper_->terms(), w_, 0)) result_.notices.push_back(std::move(notice));
+    }
     if (options_.graphs && is_recordable(bound_.objective()) && options_.perturbation.radius == 0) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
     }

@@ -153,6 +153,61 @@ TEST(Activation, DerivativesWorkWhereGradientsAreSwitchedOff) {
   EXPECT_TRUE(close(sigma.derivative(torch::zeros({3}, torch::kFloat64), 1), torch::ones({3}, torch::kFloat64), 1e-15));
 }
 
+std::string refusal(const std::function<Activation()>& make) {
+  try {
+    make();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(Activation, AUsersDerivativesAreCheckedByDifferences) {
+  const auto sine = [](const at::Tensor& z) { return torch::sin(z); };
+  const auto cosine = [](const at::Tensor& z) { return torch::cos(z); };
+  const auto wrong_first = refusal([&] { return activation("sine", sine, {sine}); });
+  EXPECT_EQ(wrong_first.find("activation sine: derivative 1 at z = "), 0U) << wrong_first;
+  EXPECT_NE(wrong_first.find("by differences of σ, got "), std::string::npos) << wrong_first;
+  const auto wrong_second = refusal([&] { return activation("sine", sine, {cosine, sine}); });
+  EXPECT_EQ(wrong_second.find("activation sine: derivative 2 at z = "), 0U) << wrong_second;
+  EXPECT_NE(refusal([&] { return activation("scaled", [](const at::Tensor& z) { return z.tanh(); },
+                                            {[](const at::Tensor& z) { return 1.01 * (1 - z.tanh().square()); }}); }),
+            "nothing thrown");
+  // Outside autograd's graph, where σ' would be 0 without a word.
+  EXPECT_NE(refusal([] { return activation("detached", [](const at::Tensor& z) { return z.detach().sin(); }); }).find("derivative 1"),
+            std::string::npos);
+  EXPECT_NE(refusal([] { return activation("sum", [](const at::Tensor& z) { return z.sum(); }); }).find("expected 204 numbers"),
+            std::string::npos);
+}
+
+TEST(Activation, KinksJumpsFastAndFloat32FunctionsPassTheCheck) {
+  const std::vector<std::pair<const char*, Activation::Function>> good = {
+      {"relu", [](const at::Tensor& z) { return z.clamp_min(0); }},
+      {"leaky relu", [](const at::Tensor& z) { return at::leaky_relu(z, 0.1); }},
+      {"kink at 0.03", [](const at::Tensor& z) { return (z - 0.03).abs(); }},
+      {"step", [](const at::Tensor& z) { return z.sign() + z; }},
+      {"fast", [](const at::Tensor& z) { return torch::sin(300 * z); }},
+      {"logarithm", [](const at::Tensor& z) { return z.log(); }},
+      {"exponential", [](const at::Tensor& z) { return z.exp(); }},
+      {"eighth power", [](const at::Tensor& z) { return z.pow(8); }},
+      {"float32", [](const at::Tensor& z) { return z.to(at::kFloat).tanh(); }},
+      {"constant", [](const at::Tensor& z) { return torch::ones_like(z); }}};
+  for (const auto& [name, sigma] : good) {
+    EXPECT_EQ(refusal([&, f = sigma, n = name] { return activation(n, f); }), "nothing thrown");
+  }
+}
+
+TEST(Activation, TermsThatVanishOnTheDataAreNamed) {
+  const auto x = torch::randn({300, 3}), w0 = torch::randn({600, 3});
+  EXPECT_EQ(vanishing_terms(sigmoid(1.0), 4, x, w0), "");
+  EXPECT_EQ(vanishing_terms(relu(), 1, x, w0), "");
+  EXPECT_NE(vanishing_terms(relu(), 2, x, w0).find("f_Q of relu(z)"), std::string::npos);
+  const auto leaky = activation("leaky", [](const at::Tensor& z) { return at::leaky_relu(z, 0.1); });
+  EXPECT_NE(vanishing_terms(leaky, 2, x, w0).find("f_Q of leaky"), std::string::npos);
+  EXPECT_NE(vanishing_terms(polynomial({1.0}), 2, x, w0).find("f_L, f_Q of polynomial"), std::string::npos);
+  EXPECT_NE(vanishing_terms(polynomial({0, 0, 1.0}), 4, x, w0).find("t_3, t_4 of polynomial"), std::string::npos);
+}
+
 TEST(Activation, AssumptionTwoIsJudgedOverTheArgumentsSeen) {
   EXPECT_TRUE(assumption_two(sigmoid(1.0), -10, 10).holds);
   const auto report = assumption_two(softplus(), -10, 10);

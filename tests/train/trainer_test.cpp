@@ -72,6 +72,65 @@ TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
   }
 }
 
+std::string refusal_of(const Objective& objective, std::int64_t steps = 3) {
+  try {
+    Trainer(TaylorModel(small_network()), objective, {.steps = steps}).fit(small_data());
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(Trainer, ATermOrLossWithoutAGradientIsRefusedByName) {
+  using Tensor = torch::Tensor;
+  const std::vector<std::pair<const char*, Term>> terms = {
+      {"detached", regularizer("detached", [](const Tensor& w) { return w.detach().square().sum(); })},
+      {"integer", regularizer("integer", [](const Tensor& w) { return w.count_nonzero(); })},
+      {"comparison", regularizer("comparison", [](const Tensor& w) { return (w.abs() > 0.1).to(w.scalar_type()).sum(); })},
+      {"outputs", vector_regularizer("outputs", [](const TermInputs& in) { return in.output.detach().square().mean(); })},
+      {"not read", vector_regularizer("not read", [](const TermInputs& in) { return in.w.square().sum(); })},
+      {"model", model_regularizer("model", [](TaylorModelImpl& model) { return model.network->w0.square().sum(); })}};
+  for (const auto& [name, term] : terms) {
+    const auto text = refusal_of(square_loss() + 0.1 * term);
+    EXPECT_EQ(text.find(std::string(name) + ": it has no gradient"), 0U) << text;
+    EXPECT_EQ(refusal_of(square_loss() + 0.0 * term), "nothing thrown") << "of weight 0";
+  }
+  const auto text = refusal_of(Loss{"accuracy", [](const Tensor& f, const Tensor& y) { return f.sign().ne(y).to(at::kFloat).mean(); }});
+  EXPECT_EQ(text.find("loss accuracy: it has no gradient"), 0U) << text;
+}
+
+TEST(Trainer, AGradientThatIsNotFiniteAtTheFirstStepNamesItsTerm) {
+  const auto lasso = regularizer("group lasso", [](const torch::Tensor& w) { return w.square().sum(1).sqrt().sum(); });
+  const auto text = refusal_of(square_loss() + 0.1 * lasso);
+  EXPECT_EQ(text.find("group lasso: its value at the first W, 0, is 0, but its gradient is not finite"), 0U) << text;
+  const Loss root{"root", [](const torch::Tensor& f, const torch::Tensor&) { return f.abs().sum().sqrt(); }};
+  EXPECT_EQ(refusal_of(root).find("the loss root: its value at the first W"), 0U) << refusal_of(root);
+}
+
+TEST(Trainer, AGradientThatIsExactlyZeroAtTheFirstStepIsTold) {
+  const auto notices = [](TaylorModel model, const Objective& objective) {
+    return Trainer(model, objective, {.steps = 3}).fit(small_data()).notices;
+  };
+  const auto sigma = SigmaProjector::from_features(small_network(), small_data().train.x, 9);
+  const auto paper = square_loss() + 1.0 * R1(sigma) + 1.0 * R2(sigma) + 1.0 * R3(sigma);
+  EXPECT_EQ(notices(TaylorModel(small_network()), paper), std::vector<std::string>{}) << "R1 to R3 are flat at W = 0 by their form";
+  const auto rounded = regularizer("rounded", [](const torch::Tensor& w) { return w.round().square().sum(); });
+  EXPECT_EQ(notices(TaylorModel(small_network()), square_loss() + 0.1 * rounded),
+            std::vector<std::string>{"rounded: its gradient at the first W, 0, is exactly 0"});
+  // f_Q alone has no slope at W = 0.
+  const auto still = notices(TaylorModel(small_network(), TaylorModelOptions{.linear_term = false}), square_loss());
+  ASSERT_EQ(still.size(), 2U);
+  EXPECT_EQ(still[0], "the loss square: its gradient at the first W, 0, is exactly 0");
+  EXPECT_EQ(still[1].find("the gradient of the whole objective is exactly 0"), 0U);
+}
+
+TEST(Trainer, AQuadraticTermThatVanishesIsTold) {
+  const Network network(NetworkOptions{.dimension = 8, .width = 200, .activation = relu(), .seed = 2});
+  const auto result = Trainer(TaylorModel(network), square_loss(), {.steps = 1}).fit(small_data());
+  ASSERT_EQ(result.notices.size(), 1U);
+  EXPECT_EQ(result.notices[0].find("f_Q of relu(z) on these inputs: 0 for every W"), 0U);
+}
+
 TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
   // Bai and Lee's form: W ← W − η ∇_W L(S_t W) with fresh signs; the run holds S W.
   const auto data = small_data();
