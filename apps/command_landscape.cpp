@@ -65,7 +65,8 @@ ExitCode landscape_command(Options o, const std::string& command_line) {
     fmt::print("{}\n{}\n\nThe direction is in {}\n", to_text(study.table), study.landscape.statement,
                folder.file("direction.pt").string());
   }
-  return study.landscape.verdict == StationaryVerdict::not_sosp ? ExitCode::check_failed : ExitCode::ok;
+  const auto verdict = study.landscape.verdict;
+  return verdict == StationaryVerdict::not_sosp || verdict == StationaryVerdict::undecided ? ExitCode::check_failed : ExitCode::ok;
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ void add_landscape(CLI::App& app, Program& program) {
   const auto not_negative = number("a number of at least 0", [](double v) { return v >= 0; });
   const auto probability = number("a probability above 0 and below 1", [](double v) { return v > 0 && v < 1; });
   auto* command = app.add_subcommand(
-      "landscape", "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma");
+      "landscape", "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma, or undecided");
   const auto options = std::make_shared<Options>();
   auto& o = *options;
   command->add_option("input", o.input, "a run's folder or a checkpoint.pt")->required()->type_name("RUN");

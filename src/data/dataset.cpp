@@ -4,13 +4,27 @@
 #include <fmt/format.h>
 
 #include "entk/base/check.h"
+#include "entk/base/representable.h"
 
 namespace entk {
 
 namespace {
 
-at::Tensor moved(const at::Tensor& t, at::Device device, at::ScalarType dtype) {
-  return t.defined() ? t.to(device, dtype) : t;
+/// @throws InputError where a finite entry is beyond the type, or all of them vanish in it.
+at::Tensor moved(const char* name, const at::Tensor& t, at::Device device, at::ScalarType dtype) {
+  if (!t.defined()) return t;
+  const auto out = t.to(device, dtype);
+  if (t.scalar_type() != at::kDouble || dtype != at::kFloat) return out;
+  const auto wrong = at::isinf(out) & at::isfinite(t).to(device);
+  if (wrong.any().item<bool>()) {
+    const auto first = wrong.flatten().to(at::kInt).argmax().item<std::int64_t>();
+    throw InputError(fmt::format("{}: its entry number {} is {}, beyond the largest of float32, {:.2g}", name, first,
+                                 t.flatten()[first].item<double>(), largest_of(dtype)));
+  }
+  if (!out.ne(0).any().item<bool>() && t.ne(0).any().item<bool>()) {
+    throw InputError(fmt::format("{}: all its entries, of at most {:.2g}, vanish in float32", name, t.abs().max().item<double>()));
+  }
+  return out;
 }
 
 void check_samples(const Samples& s, const std::string& suffix, std::int64_t dimension) {
@@ -26,11 +40,26 @@ void check_samples(const Samples& s, const std::string& suffix, std::int64_t dim
 
 DataSet DataSet::to(at::Device device, at::ScalarType dtype) const {
   DataSet copy = *this;
-  for (at::Tensor* t : {&copy.train.x, &copy.train.y, &copy.test.x, &copy.test.y, &copy.unlabeled}) {
-    *t = moved(*t, device, dtype);
+  for (const auto& [name, t] : {std::pair{"X", &copy.train.x}, {"y", &copy.train.y}, {"X_test", &copy.test.x},
+                                {"y_test", &copy.test.y}, {"X_unlabeled", &copy.unlabeled}}) {
+    *t = moved(name, *t, device, dtype);
   }
   return copy;
 }
+
+namespace {
+
+/// A target's values at drawn points.
+at::Tensor values_at(const Target& target, const at::Tensor& x) {
+  const auto y = target.value(x);
+  const auto name = fmt::format("values of the target {}", target.description);
+  check_vector(name, y, x.size(0));
+  check_floating(name, y);
+  check_finite(name, y);
+  return y;
+}
+
+}  // namespace
 
 DataSet draw_data(InputLaw law, const DataOptions& o, const Target& target) {
   const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
@@ -48,10 +77,10 @@ DataSet draw_data(InputLaw law, const DataOptions& o, const Target& target) {
   data.target = target.description;
   data.zero_model_loss = target.second_moment;
   data.train.x = draw_inputs(law, o.samples, o.dimension, Purpose::train_inputs, o.seed);
-  data.train.y = target.value(data.train.x);
+  data.train.y = values_at(target, data.train.x);
   if (o.test_samples > 0) {
     data.test.x = draw_inputs(law, o.test_samples, o.dimension, Purpose::test_inputs, o.seed);
-    data.test.y = target.value(data.test.x);
+    data.test.y = values_at(target, data.test.x);
   }
   if (o.unlabeled_samples > 0) {
     data.unlabeled = draw_inputs(law, o.unlabeled_samples, o.dimension, Purpose::unlabeled_inputs, o.seed);

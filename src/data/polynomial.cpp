@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -21,6 +21,11 @@ int Polynomial::degree() const {
 }
 
 at::Tensor Polynomial::operator()(const at::Tensor& x) const {
+  check_matrix("x", x, -1, -1);
+  if (x.scalar_type() != at::kDouble || !x.is_cpu()) {
+    throw InputError(fmt::format("x: expected float64 on the cpu, got {} on {}", toString(x.scalar_type()), x.device().str()));
+  }
+  check(x.size(1));
   const auto rows = x.contiguous();
   const double* points = rows.const_data_ptr<double>();
   const std::int64_t n = rows.size(0), d = rows.size(1);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 
@@ -16,7 +16,11 @@ namespace {
 
 /// f(row) for each row of x: plain loops, the same bits everywhere.
 template <class F>
-at::Tensor map_rows(const at::Tensor& x, F&& f) {
+at::Tensor map_rows(const at::Tensor& x, std::int64_t dimension, F&& f) {
+  check_matrix("x", x, -1, dimension);
+  if (x.scalar_type() != at::kDouble || !x.is_cpu()) {
+    throw InputError(fmt::format("x: expected float64 on the cpu, got {} on {}", toString(x.scalar_type()), x.device().str()));
+  }
   const auto rows = x.contiguous();
   const double* points = rows.const_data_ptr<double>();
   const std::int64_t d = rows.size(1);
@@ -58,7 +62,7 @@ Polynomial dense_polynomial(const LowDegreePlusSparse& o) {
 }  // namespace
 
 at::Tensor SparsePart::operator()(const at::Tensor& x) const {
-  return map_rows(x, [&](const double* row) {
+  return map_rows(x, betas.empty() ? -1 : static_cast<std::int64_t>(betas[0].size()), [&](const double* row) {
     double sum = 0;
     for (std::size_t i = 0; i < betas.size(); ++i) {
       const double t = dot(betas[i], row);
@@ -132,7 +136,7 @@ Target figure1_target(std::int64_t dimension, InputLaw law, std::uint64_t seed) 
   const double fourth = law == InputLaw::sphere ? 3 * d / (d + 2) : 3.0;
   return {"Figure 1 as run: ((b.x)^2 - 1 + b.x)/sqrt(3)",
           [beta](const at::Tensor& x) {
-            return map_rows(x, [&](const double* row) {
+            return map_rows(x, static_cast<std::int64_t>(beta.size()), [&](const double* row) {
               const double t = dot(beta, row);
               return (t * t - 1 + t) / std::sqrt(3.0);
             });
@@ -147,7 +151,7 @@ Target figure1_text_target(std::int64_t dimension, InputLaw law, std::uint64_t s
   const double fourth = law == InputLaw::sphere ? 3 * d / (d + 2) : 3.0;
   return {"Figure 1 as the text says it: x_1 - 1 + (b.x)^2",
           [beta](const at::Tensor& x) {
-            return map_rows(x, [&](const double* row) {
+            return map_rows(x, static_cast<std::int64_t>(beta.size()), [&](const double* row) {
               const double t = dot(beta, row);
               return row[0] - 1 + t * t;
             });
@@ -165,7 +169,7 @@ Target figure2_target(std::int64_t dimension, bool exact_scale, std::uint64_t se
   return {exact_scale ? "Figure 2, scaled at every d" : "Figure 2 as run",
           [beta, first, scale](const at::Tensor& x) {
             const std::int64_t d = x.size(1);
-            return map_rows(x, [&](const double* row) {
+            return map_rows(x, static_cast<std::int64_t>(beta.size()), [&](const double* row) {
               double square = 0;
               for (std::int64_t k = first; k < d; ++k) square += row[k] * row[k];
               const double t = dot(beta, row);

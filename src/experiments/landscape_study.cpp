@@ -106,6 +106,7 @@ const char* name_of(StationaryVerdict verdict) {
   switch (verdict) {
     case StationaryVerdict::not_sosp: return "not_sosp";
     case StationaryVerdict::not_first_order: return "not_first_order";
+    case StationaryVerdict::undecided: return "undecided";
     default: return "none_found";
   }
 }
@@ -163,7 +164,9 @@ void describe_results(LandscapeStudy& s, const RunConfig& config) {
   const bool sosp = l.verdict == StationaryVerdict::none_found;
   corollary.reason = sosp ? "W passes as a second-order stationary point; L_λ(W) is to be compared with ε_min, whose "
                             "constant and whose width m ≥ n⁴d^(26(k+1)/3)ε^(−22/3) no run here can have"
-                          : "W is no second-order stationary point, so the corollary does not speak of it";
+                     : l.verdict == StationaryVerdict::undecided
+                         ? "whether W is a second-order stationary point is undecided after so few Lanczos steps"
+                         : "W is no second-order stationary point, so the corollary does not speak of it";
   s.claims.push_back(corollary);
   if (s.lemma) {
     const auto left_side = over_signs(s.lemma->left_side, *s.lemma);

@@ -24,6 +24,7 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
   const char* backend() const override { return "aten"; }
 
   at::Tensor terms(const at::Tensor& w) const override {
+    check_weights("w", w, *this);
     const SerialTorch serial;
     const at::NoGradGuard no_grad;
     auto sums = at::zeros({orders_, samples()}, x_.options());
@@ -41,6 +42,8 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_cotangents(cotangents, orders_, *this);
     return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from,
                                std::int64_t count) {
       const auto z = x_.mm(w.narrow(0, from, count).t());
@@ -58,6 +61,8 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
   }
 
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
     const SerialTorch serial;
     const at::NoGradGuard no_grad;
     auto sums = at::zeros({2, samples()}, x_.options());
@@ -72,6 +77,9 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
                              const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
+    check_cotangents(cotangents, 3, *this);
     return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from,
                                std::int64_t count) {
       const auto z = x_.mm(w.narrow(0, from, count).t()), along = x_.mm(v.narrow(0, from, count).t());

@@ -6,8 +6,10 @@
 #include <bit>
 #include <cmath>
 
+#include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/aligned_buffer.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/tile_kernels.h"
 
 namespace entk::kernels {
@@ -65,6 +67,7 @@ class CpuPrimitive final : public TaylorPrimitive,
   const char* backend() const override { return isa_name(kernels_.isa); }
 
   at::Tensor terms(const at::Tensor& w) const override {
+    check_weights("w", w, *this);
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous();
     std::vector<Scratch> scratch(threads());
@@ -77,6 +80,8 @@ class CpuPrimitive final : public TaylorPrimitive,
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_cotangents(cotangents, orders_, *this);
     return pull_back_tiles(w, cotangents, orders_,
                            [this](std::int64_t tile, std::int64_t i, std::int64_t count, Scratch& s,
                                   const T* g) {
@@ -88,6 +93,8 @@ class CpuPrimitive final : public TaylorPrimitive,
   }
 
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous(), direction = v.contiguous();
     std::vector<Scratch> scratch(threads());
@@ -107,6 +114,9 @@ class CpuPrimitive final : public TaylorPrimitive,
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
                              const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
+    check_cotangents(cotangents, 3, *this);
     const at::Tensor direction = v.contiguous();
     return pull_back_tiles(
         w, cotangents, 3,
@@ -388,6 +398,10 @@ class CpuStepper final : public Stepper {
   at::Tensor terms() const override { return terms_; }
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
+    check_weights("w", w, p_);
+    if (!w.is_contiguous()) throw InputError("w: a step needs its rows one behind the other (contiguous)");
+    check_cotangents(cotangents, p_.orders_, p_);
+    if (update.extra.defined()) check_weights("extra", update.extra, p_);
     const SerialTorch serial;
     const AlignedBuffer<T> g = p_.pad(cotangents, p_.orders_);
     const at::Tensor extra = update.extra.defined() ? update.extra.contiguous() : at::Tensor();
@@ -470,6 +484,7 @@ class CpuStepper final : public Stepper {
 
 template <class T>
 std::unique_ptr<Stepper> CpuPrimitive<T>::stepper(const at::Tensor& w) const {
+  check_weights("w", w, *this);
   return std::make_unique<CpuStepper<T>>(this->shared_from_this(), w);
 }
 

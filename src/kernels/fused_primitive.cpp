@@ -10,6 +10,7 @@
 #include "entk/base/threads.h"
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/recordable_stepper.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk::kernels::fused {
 
@@ -58,6 +59,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   const char* backend() const override { return launcher_->name(); }
 
   at::Tensor terms(const at::Tensor& w) const override {
+    check_weights("w", w, *this);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     const at::Tensor weights = packed(w), sums = new_sums();
@@ -67,6 +69,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_cotangents(cotangents, orders_, *this);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     const at::Tensor weights = packed(w), g = cotangents.contiguous();
@@ -82,6 +86,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   }
 
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
     if (orders_ < 2) return plain().terms_along(w, v);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
@@ -104,6 +110,9 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
                              const at::Tensor& cotangents) const override {
+    check_weights("w", w, *this);
+    check_weights("v", v, *this);
+    check_cotangents(cotangents, 3, *this);
     if (orders_ < 2) return plain().pull_back_along(w, v, cotangents);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
@@ -307,6 +316,7 @@ class FusedStepper final : public RecordableStepper {
 };
 
 std::unique_ptr<Stepper> FusedPrimitive::stepper(const at::Tensor& w) const {
+  check_weights("w", w, *this);
   return std::make_unique<FusedStepper>(shared_from_this(), w);
 }
 

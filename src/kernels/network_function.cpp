@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "entk/base/check.h"
 #include "entk/kernels/primitive_parts.h"
 
 namespace entk {
@@ -98,6 +99,9 @@ at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z)
 
 at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
                           const at::Tensor& a, const at::Tensor& w) {
+  kernels::check_start(x, w0, a, activation);
+  check_matrix("w", w, w0.size(0), w0.size(1));
+  check_like("w", w, "x", x);
   const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));
   return NetworkOutput::apply(x, w0, scale, w, activation);
 }

@@ -26,6 +26,7 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
   const char* backend() const override { return "aten, whole network"; }
 
   at::Tensor terms(const at::Tensor& w) const override {
+    kernels::check_weights("w", w, *this);
     const SerialTorch serial;
     std::vector<at::Tensor> parts(tiles());
     for_tiles([&](std::int64_t tile, std::int64_t from, std::int64_t count) {
@@ -39,6 +40,8 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    kernels::check_weights("w", w, *this);
+    kernels::check_cotangents(cotangents, 2, *this);
     const SerialTorch serial;
     const at::NoGradGuard no_grad;
     auto out = at::empty({width(), dimension()}, x_.options());

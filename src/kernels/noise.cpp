@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 
 namespace entk::kernels {
@@ -25,6 +26,8 @@ void fill(const NoiseCode& code, at::Tensor& out) {
 }  // namespace
 
 at::Tensor noise_like(const at::Tensor& w, const NoiseCode& code) {
+  check_matrix("w", w, -1, -1);
+  check_floating("w", w);
   auto out = at::empty(w.sizes(), w.options().device(at::kCPU).requires_grad(false));
   if (w.scalar_type() == at::kDouble) {
     fill<double>(code, out);

@@ -17,7 +17,7 @@ class PlainStepper final : public Stepper {
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
     const at::NoGradGuard no_grad;
-    auto gradient = primitive_->pull_back(w, cotangents);
+    auto gradient = primitive_->pull_back(w, cotangents);  // which checks both
     if (update.extra.defined()) gradient += update.extra;
     if (update.noise) gradient += noise_like(w, *update.noise);
     w.sub_(gradient, update.learning_rate);
@@ -51,6 +51,16 @@ void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
   check_like("w0", w0, "x", x);
   check_like("a", a, "x", x);
   if (!activation.derivative) throw InputError("activation: it has no derivatives");
+}
+
+void check_weights(const char* name, const at::Tensor& t, const TaylorPrimitive& primitive) {
+  check_matrix(name, t, primitive.width(), primitive.dimension());
+  check_like(name, t, "x", primitive.points());
+}
+
+void check_cotangents(const at::Tensor& g, std::int64_t rows, const TaylorPrimitive& primitive) {
+  check_matrix("cotangents", g, rows, primitive.samples());
+  check_like("cotangents", g, "x", primitive.points());
 }
 
 }  // namespace entk::kernels

@@ -35,4 +35,9 @@ std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> pr
 /// activation has derivatives.
 void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation);
 
+/// @throws InputError unless t is m×d, of the primitive's type and device.
+void check_weights(const char* name, const at::Tensor& t, const TaylorPrimitive& primitive);
+/// @throws InputError unless g is rows×n, of the primitive's type and device.
+void check_cotangents(const at::Tensor& g, std::int64_t rows, const TaylorPrimitive& primitive);
+
 }  // namespace entk::kernels

@@ -330,6 +330,9 @@ ReluWeights relu_start(std::int64_t dimension, std::int64_t width, std::uint64_t
 }
 
 at::Tensor relu_output(const at::Tensor& x, const ReluWeights& weights) {
+  check_matrix("x", x, -1, -1);
+  check_matrix("w", weights.w, -1, x.size(1));
+  check_like("w", weights.w, "x", x);
   return at::addmm(weights.b, x, weights.w.t()).clamp_min(0).mv(weights.a) + weights.c;
 }
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -79,6 +79,12 @@ void check_shift(const char* name, double shift) {
   if (!std::isfinite(shift)) {
     throw InputError(fmt::format("activation {}: shift: expected a finite number, got {}", name, shift));
   }
+}
+
+void check_arguments(const at::Tensor& x, const at::Tensor& w0) {
+  check_matrix("x", x, -1, -1);
+  check_matrix("w0", w0, -1, x.size(1));
+  check_like("w0", w0, "x", x);
 }
 
 /// Refuses derivatives that differences of the function before them contradict. At each point the derivative has to lie
@@ -254,6 +260,7 @@ AssumptionTwo assumption_two(const Activation& sigma, double lowest, double high
 }
 
 std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor& x, const at::Tensor& w0) {
+  check_arguments(x, w0);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   constexpr std::int64_t tile = 256;
@@ -277,6 +284,7 @@ std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor
 }
 
 std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0) {
+  check_arguments(x, w0);
   const SerialTorch serial;
   double lowest = INFINITY, highest = -INFINITY;
   constexpr std::int64_t tile = 512;

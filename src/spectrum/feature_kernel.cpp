@@ -34,7 +34,17 @@ at::Tensor scaled_slopes(const NetworkImpl& network, const at::Tensor& x, const 
   return table;
 }
 
+void check_points(const char* name, const at::Tensor& x, const NetworkImpl& network) {
+  check_matrix(name, x, -1, network.dimension());
+  check_floating(name, x);
+  check_finite(name, x);
+}
+
 at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& x2, bool symmetric) {
+  check_points("x", x, network);
+  if (!symmetric) check_points("x2", x2, network);
+  check_finite("W0", network.w0);
+  check_finite("a", network.a);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto options = network.w0.options().dtype(at::kDouble).requires_grad(false);
@@ -87,17 +97,17 @@ at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Ten
 }  // namespace
 
 at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& x2) {
-  check_matrix("x", x, -1, network.dimension());
-  check_matrix("x2", x2, -1, network.dimension());
   return kernel(network, x, x2, false);
 }
 
 at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x) {
-  check_matrix("x", x, -1, network.dimension());
   return kernel(network, x, x, true);
 }
 
 at::Tensor tiled_product(const at::Tensor& a, const at::Tensor& b) {
+  check_matrix("a", a, -1, -1);
+  check_matrix("b", b, a.size(1), -1);
+  check_like("b", b, "a", a);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   auto out = at::empty({a.size(0), b.size(1)}, a.options());

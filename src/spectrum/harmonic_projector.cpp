@@ -278,6 +278,7 @@ at::Tensor HarmonicProjector::solve(const at::Tensor& g) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto& s = *state_;
+  if (!g.defined() || g.dim() < 1 || g.dim() > 2 || g.size(0) != s.rank || g.numel() == 0) check_vector("g", g, s.rank);
   const auto right = g.detach().to(at::kDouble).reshape({s.rank, -1});
   auto out = at::empty({right.size(1), s.rank}, right.options());  // transposed
   const Tiles columns{right.size(1), 64};

@@ -86,6 +86,14 @@ SigmaProjector SigmaProjector::restored(SigmaSource source, at::Tensor points, a
                                         at::Tensor eigenvalues) {
   check_matrix("projector points", points, -1, -1);
   check_matrix("projector basis", basis, points.size(0), -1);
+  check_vector("projector eigenvalues", eigenvalues, -1);
+  if (eigenvalues.size(0) < basis.size(1)) {
+    throw InputError(fmt::format("projector eigenvalues: expected at least {}, one a column of the basis, got {}", basis.size(1),
+                                 eigenvalues.size(0)));
+  }
+  check_finite("projector points", points);
+  check_finite("projector basis", basis);
+  check_finite("projector eigenvalues", eigenvalues);
   auto state = std::make_shared<State>();
   state->source = source;
   state->points = std::move(points);
@@ -101,11 +109,17 @@ double SigmaProjector::relative_gap() const {
   return (at_cut - next) / at_cut;
 }
 
-at::Tensor SigmaProjector::coefficients(const at::Tensor& u) const { return basis().t().mv(u); }
+at::Tensor SigmaProjector::coefficients(const at::Tensor& u) const {
+  check_vector("u, one number a point of the projector", u, basis().size(0));
+  check_like("u", u, "the projector, which is made again after to(…),", basis());
+  return basis().t().mv(u);
+}
 at::Tensor SigmaProjector::low(const at::Tensor& u) const { return basis().mv(coefficients(u)); }
 at::Tensor SigmaProjector::high(const at::Tensor& u) const { return u - low(u); }
 
 at::Tensor SigmaProjector::transfer(const NetworkImpl& network, const at::Tensor& x) const {
+  check_matrix("x", x, -1, points().size(1));
+  check_matrix("W0", network.w0, -1, points().size(1));
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const double n = static_cast<double>(points().size(0));

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/feature_kernel.h"
@@ -32,7 +32,12 @@ at::Tensor orthonormal(const at::Tensor& v) { return std::get<0>(at::linalg_qr(v
 }  // namespace
 
 Eigenpairs top_eigenpairs(const at::Tensor& matrix, std::int64_t count) {
+  check_matrix("matrix", matrix, -1, -1);
+  check_matrix("matrix", matrix, matrix.size(0), matrix.size(0));
+  check_floating("matrix", matrix);
+  check_finite("matrix", matrix);
   const std::int64_t n = matrix.size(0);
+  if (count < 1 || count > n) throw InputError(fmt::format("count: expected 1 to {}, got {}", n, count));
   if (n <= dense_limit || 3 * count > n) return dense(matrix, count);
   return top_eigenpairs([&](const at::Tensor& v) { return tiled_product(matrix, v); }, n, count, matrix.options());
 }

@@ -42,8 +42,11 @@ std::vector<double> quotients(const SparsePart& sparse, const SigmaSpectrum& spe
 }  // namespace
 
 at::Tensor linear_solution(const HarmonicProjector& projector, const at::Tensor& x, const at::Tensor& f_low) {
+  check_matrix("x", x, -1, -1);
   const std::int64_t n = x.size(0);
   check_vector("f_k", f_low, n);
+  check_finite("x", x);
+  check_finite("f_k", f_low);
   if (n < projector.rank()) {
     throw InputError(fmt::format("Lemma 2: expected at least n_k = {} samples for W_L, got {}", projector.rank(), n));
   }

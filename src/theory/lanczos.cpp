@@ -111,9 +111,14 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
   }
   const at::NoGradGuard no_grad;
   const std::int64_t size = c10::multiply_integers(shape);
+  if (size < 1) throw InputError("shape: expected at least one number");
   const auto steps = static_cast<int>(std::min<std::int64_t>(options.max_iterations, size));
   const auto apply = [&](const at::Tensor& v) {
-    auto out = product(v.view(shape)).reshape({size});
+    const auto image = product(v.view(shape));
+    if (!image.defined() || image.numel() != size) {
+      throw InputError(fmt::format("product: expected {} numbers, as many as its argument, got {}", size, image.defined() ? image.numel() : 0));
+    }
+    auto out = image.reshape({size});
     if (!std::isfinite(norm_of(out))) throw NotFiniteError("Lanczos: a product with the operator is not finite");
     return out;
   };

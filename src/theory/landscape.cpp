@@ -2,12 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <numeric>
 #include <vector>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/theory/expressive_solution.h"
 
@@ -39,6 +40,12 @@ std::string statement_of(const Landscape& l, const at::TensorOptions& tensor_opt
                        "(residual {:.1e}, {} iterations, {})",
                        z.rayleigh, -l.gamma, z.residual, z.iterations, precision);
   }
+  if (l.verdict == StationaryVerdict::undecided) {
+    return fmt::format("undecided: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}, and the random start "
+                       "misses a direction below -gamma = {:.4g} with a probability of up to {:.1e}: more iterations are needed{}",
+                       z.rayleigh, z.residual, z.iterations, precision, -l.gamma, l.failure_probability,
+                       l.gradient_norm > l.nu ? fmt::format("; gradient norm {:.4g} above nu = {:.4g}", l.gradient_norm, l.nu) : "");
+  }
   const auto curvature = fmt::format(
       "no direction below -gamma = {:.4g} found: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}; "
       "the random start misses one with probability at most {:.1e}",
@@ -53,6 +60,9 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
                     const LandscapeOptions& options) {
   if (!(options.nu >= 0) || !(options.gamma >= 0)) {
     throw InputError(fmt::format("nu and gamma: expected at least 0, got {} and {}", options.nu, options.gamma));
+  }
+  if (shape != hessian.gradient().sizes()) {
+    throw InputError(fmt::format("shape: expected W's, [{}], got [{}]", fmt::join(hessian.gradient().sizes(), ", "), fmt::join(shape, ", ")));
   }
   Landscape l;
   const double m = static_cast<double>(shape[0]);
@@ -74,9 +84,11 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
   if (l.lanczos.rayleigh < -l.gamma) {
     l.verdict = StationaryVerdict::not_sosp;
   } else {
-    l.verdict = l.gradient_norm <= l.nu ? StationaryVerdict::none_found : StationaryVerdict::not_first_order;
     // An exhausted Krylov space holds a part of every eigenspace with probability 1.
     l.failure_probability = l.lanczos.invariant ? 0 : missed(l.lanczos.iterations, l.lanczos.smallest, l.lanczos.largest);
+    l.verdict = l.failure_probability > options.failure_probability ? StationaryVerdict::undecided
+                : l.gradient_norm <= l.nu                           ? StationaryVerdict::none_found
+                                                                    : StationaryVerdict::not_first_order;
   }
   l.statement = statement_of(l, tensor_options);
   return l;
@@ -86,6 +98,11 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
                        const at::Tensor& solution, const at::Tensor& solution_low, double solution_value, int draws,
                        std::uint64_t seed) {
   if (draws < 2) throw InputError(fmt::format("draws of signs: expected at least 2, got {}", draws));
+  const auto& gradient = hessian.gradient();
+  for (const auto& [name, t] : {std::pair{"W", &w}, {"low", &low}, {"solution", &solution}, {"solution_low", &solution_low}}) {
+    check_matrix(name, *t, gradient.size(0), gradient.size(1));
+    check_like(name, *t, "the Hessian", gradient);
+  }
   LemmaThree out;
   std::vector<double> forms;
   for (int i = 0; i < draws; ++i) {

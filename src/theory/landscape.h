@@ -26,6 +26,7 @@ enum class StationaryVerdict {
   not_first_order,  ///< ‖∇L_λ‖ > ν, and nothing below −γ was found
   not_sosp,         ///< a direction with a Rayleigh quotient below −γ: proved
   none_found,       ///< ‖∇L_λ‖ ≤ ν, none below −γ found
+  undecided,        ///< none below −γ found, and missed with more than the allowed probability: too few iterations
 };
 
 struct Landscape {

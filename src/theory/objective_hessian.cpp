@@ -4,13 +4,17 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 
 namespace entk {
 
 ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor& w)
-    : primitive_(bound.primitive()), w_(w.detach().contiguous()) {
+    : primitive_(bound.primitive()) {
+  check_matrix("W", w, primitive_->width(), primitive_->dimension());
+  check_like("W", w, "X", primitive_->points());
+  check_finite("W", w);
+  w_ = w.detach().contiguous();
   if (primitive_->orders() != 2) {
     throw InputError(fmt::format("Hessian products: expected a model of order 2, got order {}", primitive_->orders()));
   }
@@ -29,6 +33,8 @@ ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor
 }
 
 at::Tensor ObjectiveHessian::product(const at::Tensor& v) const {
+  check_matrix("v", v, w_.size(0), w_.size(1));
+  check_like("v", v, "W", w_);
   const SerialTorch serial;
   const auto direction = v.detach().contiguous();
   auto cotangents = at::zeros({3, vectors_.size(1)}, vectors_.options());

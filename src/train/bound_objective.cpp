@@ -5,19 +5,29 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "entk/base/check.h"
+#include "entk/base/representable.h"
 #include "entk/base/threads.h"
 
 namespace entk {
 
 namespace {
 
-void check_labels(const Loss& loss, const at::Tensor& y) {
+void check_labels(const std::string& name, const Loss& loss, const at::Tensor& y) {
   if (!loss.classification) return;
   const auto wrong = at::ne(y.abs(), 1);
   if (!wrong.any().item<bool>()) return;
   const auto first = wrong.to(at::kInt).argmax().item<std::int64_t>();
-  throw InputError(fmt::format("y: the {} loss needs labels −1 and +1; entry [{}] is {}", loss.name, first,
+  throw InputError(fmt::format("{}: the {} loss needs labels −1 and +1; entry [{}] is {}", name, loss.name, first,
                                y[first].item<double>()));
+}
+
+/// @throws InputError for targets whose squares, as a loss sums them, are beyond the type.
+void check_loss_fits(const Loss& loss, const at::Tensor& output, const at::Tensor& y) {
+  if (std::isfinite(loss.mean(output, y).item<double>())) return;  // asked first: a loss checks its own parameters too
+  const double largest = y.abs().max().item<double>(), most = largest_of(y.scalar_type());
+  if (largest * std::sqrt(static_cast<double>(y.numel())) <= std::sqrt(most)) return;
+  throw InputError(fmt::format("y: entry [{}] is {}: the {} loss of it is beyond the largest of {}, {:.2g}",
+                               y.abs().argmax().item<std::int64_t>(), largest, loss.name, toString(y.scalar_type()), most));
 }
 
 /// @throws InputError for a value that autograd cannot follow to the vectors or W.
@@ -46,7 +56,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   check_finite("y", train.y);
   check_finite("W0", network.w0);
   check_finite("a", network.a);
-  check_labels(objective_.loss, train.y);
+  check_labels("y", objective_.loss, train.y);
   samples_ = train.x.size(0);
   targets_ = train.y;
 
@@ -60,10 +70,15 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     if (!std::isfinite(term.weight)) {
       throw InputError(fmt::format("weight of {}: expected a finite number, got {}", term.name, term.weight));
     }
+    check_representable("weight of " + term.name, term.weight, train.x.scalar_type());
     if (!term.own_points.defined()) continue;
     check_matrix("points of " + term.name, term.own_points, -1, network.dimension());
     const auto points = term.own_points.to(train.x.options());
     const auto equal = [&](const at::Tensor& set) { return set.sizes() == points.sizes() && at::equal(set, points); };
+    if (term.own_are_training && term.own_points.scalar_type() != train.x.scalar_type()) {
+      throw InputError(fmt::format("{}: its projector was made in {}, the training inputs are {}: make it again from them", term.name,
+                                   toString(term.own_points.scalar_type()), toString(train.x.scalar_type())));
+    }
     if (term.own_are_training && !equal(train.x)) {
       throw InputError(fmt::format("{}: its projector was made from other points than the training inputs", term.name));
     }
@@ -86,9 +101,12 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   const auto points = sets.size() == 1 ? train.x : at::cat(sets);
   primitive_ = factory ? factory(network, points, primitive_options) : model_->primitive(points, primitive_options);
   initial_ = network.initial_output(train.x);
+  check_loss_fits(objective_.loss, initial_, targets_);
 }
 
 TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
+  check_matrix("terms", all_terms, primitive_->orders(), primitive_->samples());
+  check_like("terms", all_terms, "X", targets_);
   TermInputs in;
   in.step = step;
   in.terms = columns(all_terms, 0, samples_);
@@ -106,6 +124,7 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
   in.w = w;
   in.model = model_.ptr().get();
   auto value = term.value(in);
+  if (!value.defined()) throw InputError(fmt::format("{}: expected a scalar, got nothing", term.name));
   if (value.numel() != 1) {
     throw InputError(fmt::format("{}: expected a scalar, got {} numbers", term.name, value.numel()));
   }
@@ -235,6 +254,8 @@ at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evalu
 double BoundObjective::loss_at(const ExpansionAt& expansion, const at::Tensor& targets, const at::Tensor& w) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
+  check_vector("targets", targets, expansion.primitive->samples());
+  check_labels("targets", objective_.loss, targets);
   const auto output = model_->output(expansion.primitive->terms(w.detach()), expansion.initial);
   return objective_.loss.mean(output, targets).item<double>();
 }

@@ -94,6 +94,9 @@ class Run {
         latch_(w_.options()) {
     check_finite("W", w_);
     if (data.test.x.defined()) {
+      check_matrix("X_test", data.test.x, -1, model_->network->dimension());
+      check_vector("y_test", data.test.y, data.test.x.size(0));
+      check_like("y_test", data.test.y, "X_test", data.test.x);
       check_finite("X_test", data.test.x);
       check_finite("y_test", data.test.y);
       check_like("X_test", data.test.x, "X", data.train.x);

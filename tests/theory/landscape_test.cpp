@@ -95,6 +95,24 @@ TEST(ObjectiveHessian, AtTheSymmetricStartTheLeastEigenvalueIsThatOfADenseHessia
   }
 }
 
+TEST(Landscape, TooFewIterationsAreUndecidedAndNoCertificate) {
+  const Setting s(Initialisation::plain);
+  const auto bound = s.bound(square_loss());
+  const ObjectiveHessian hessian(bound, torch::zeros_like(s.w));
+  const auto least = landscape(hessian, {m, d}, s.w.options()).lanczos.rayleigh;
+  for (const double nu : {1e-6, 1e6}) {
+    const auto one = landscape(hessian, {m, d}, s.w.options(), {.nu = nu, .gamma = 1 + std::fabs(least), .max_iterations = 1});
+    EXPECT_EQ(one.verdict, StationaryVerdict::undecided);
+    EXPECT_GT(one.failure_probability, 0.5);
+    EXPECT_EQ(one.statement.find("undecided: "), 0U) << one.statement;
+    EXPECT_EQ(one.statement.find("second-order stationary"), std::string::npos);
+    const auto all = landscape(hessian, {m, d}, s.w.options(), {.nu = nu, .gamma = 1 + std::fabs(least)});
+    EXPECT_LE(all.failure_probability, 1e-6);
+    EXPECT_EQ(all.verdict, nu > 1 ? StationaryVerdict::none_found : StationaryVerdict::not_first_order);
+    EXPECT_EQ(all.statement.find("not first-order stationary"), nu > 1 ? std::string::npos : 0U) << all.statement;
+  }
+}
+
 TEST(ObjectiveHessian, ModelsAndTermsItCannotTreatAreRefused) {
   const Setting s(Initialisation::plain);
   const TaylorModel third(s.network, TaylorModelOptions{.order = 3});
