@@ -64,6 +64,7 @@ nlohmann::json study_summary(const RunFolder& folder, const std::vector<PlannedR
     const auto path = run_path(folder.path(), plan[i]) / "summary.json";
     auto& run = runs[plan[i].name];
     if (std::filesystem::exists(path)) run = load_json(path);
+    if (!run.is_object() && !run.is_null()) throw InputError(fmt::format("{}: expected an object", path.string()));
     run["state"] = to_string(outcome.runs[i].state);
     if (!outcome.runs[i].message.empty()) run["message"] = outcome.runs[i].message;
   }

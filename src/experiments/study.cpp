@@ -81,7 +81,10 @@ int jobs_that_fit(const std::vector<const PlannedRun*>& pending, c10::Device dev
 }  // namespace
 
 StudyConfig read_study_config(const nlohmann::json& json, const std::string& source) {
-  if (!json.is_object()) throw InputError(source + ": expected an object");
+  const JsonReader whole(json, source);
+  for (const char* part : {"model", "data", "projector", "r1", "train"}) {
+    if (whole.has(part)) whole.object(part);
+  }
   StudyConfig study;
   study.base = with_absolute_file(json);
   if (json.contains("seeds")) {
