@@ -4,7 +4,8 @@
 //
 // by automatic differentiation: t_p = (1/p) D t_{p−1}[Δ], each derivative along Δ by reverse mode twice
 // (the pull-back is linear in its cotangent v; its own pull-back in v is the derivative along Δ). Nothing
-// is assumed of the module but that its operations can be differentiated P + 1 times.
+// is assumed of the module but that its operations can be differentiated P + 1 times. Those that LibTorch is
+// known to differentiate wrongly are refused by name; check_expansion measures whether there are others.
 //
 // The gradient needs no deeper graph: ∂/∂θ ⟨u, f_P⟩ = ∂/∂θ0 ⟨u, f_{P−1}⟩ with Δ held fixed.
 #pragma once
@@ -12,6 +13,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +21,27 @@
 #include <vector>
 
 namespace entk {
+
+/// One order of a module's expansion, checked: the remainder ‖f(θ0 + δv) − f_P(θ0 + δv)‖ falls as δ^(P+1).
+struct OrderCheck {
+  int order = 1;
+  double power =
+      NAN;  ///< with which it falls; infinite where there is none (beyond rounding); NaN where it was refused
+  bool right = false;   ///< power > order + 1/2
+  std::string reason{}; ///< empty where right
+};
+
+/// What check_expansion found.
+struct ExpansionCheck {
+  std::vector<OrderCheck> orders;  ///< 1, 2, 3
+  /// Whether every order up to this one is right.
+  bool right(int order) const {
+    for (const auto& o : orders) {
+      if (o.order <= order && !o.right) return false;
+    }
+    return order <= static_cast<int>(orders.size());
+  }
+};
 
 /// What does not depend on the module's type. Its parameters are θ, under the names that they have in
 /// the module; each begins at θ0.
@@ -42,6 +65,8 @@ class TaylorExpansionBase : public torch::nn::Module {
   TaylorExpansionBase(std::shared_ptr<torch::nn::Module> module, const std::vector<at::Tensor>& parameters, int order);
   /// f_P where f maps the inputs to the module's output at θ0.
   at::Tensor expand(const std::function<at::Tensor(const Inputs&)>& f, const Inputs& inputs);
+  /// Whether the remainder falls as it should; a copied module becomes one of float64.
+  OrderCheck check(const std::function<at::Tensor(const Inputs&)>& f, Inputs inputs);
 
   std::shared_ptr<torch::nn::Module> start_;  // at θ0; not registered: its parameters are not trained
 
@@ -66,11 +91,36 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
 
   template <class... Arguments>
   at::Tensor forward(const Arguments&... arguments) {
+    const auto inputs = tensors(arguments...);
+    return expand(module_at(arguments...), inputs);
+  }
+  /// See check_expansion; the expansion is to be thrown away afterwards.
+  template <class... Arguments>
+  OrderCheck check(const Arguments&... arguments) {
+    return TaylorExpansionBase::check(module_at(arguments...), tensors(arguments...));
+  }
+
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
+    auto copy =
+        std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_), start_->parameters(), order());
+    copy->set_parameters(*this);
+    if (device) copy->to(*device);
+    return copy;
+  }
+
+ private:
+  template <class... Arguments>
+  static Inputs tensors(const Arguments&... arguments) {
     Inputs inputs;
     (collect(arguments, inputs), ...);
-    // Kept for derivatives of the gradient, which may outlive this call and this module.
-    const auto f = [module = std::static_pointer_cast<M>(start_),
-                    kept = std::tuple<Arguments...>(arguments...)](const Inputs& at) -> at::Tensor {
+    return inputs;
+  }
+  /// The module at θ0 as a function of its tensors alone. It may outlive the call and this module, for derivatives of
+  /// the gradient.
+  template <class... Arguments>
+  std::function<at::Tensor(const Inputs&)> module_at(const Arguments&... arguments) const {
+    return [module = std::static_pointer_cast<M>(start_),
+            kept = std::tuple<Arguments...>(arguments...)](const Inputs& at) -> at::Tensor {
       std::size_t next = 0;
       return std::apply(
           [&](const auto&... a) {
@@ -79,17 +129,7 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
           },
           kept);
     };
-    return expand(f, inputs);
   }
-
-  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
-    auto copy = std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_), start_->parameters(), order());
-    copy->set_parameters(*this);
-    if (device) copy->to(*device);
-    return copy;
-  }
-
- private:
   template <class A>
   static void collect(const A& argument, Inputs& inputs) {
     if constexpr (std::is_same_v<A, at::Tensor>) inputs.push_back(argument);
@@ -119,7 +159,11 @@ class TaylorExpansion : public torch::nn::ModuleHolder<TaylorExpansionImpl<M>> {
 /// order ≥ 1. The module is copied and stays as it is; one that cannot be copied (not a
 /// torch::nn::Cloneable) is set to `parameters` and held, and refused later if it was changed meanwhile.
 /// Parameters that do not require a gradient stay fixed and are not among the expansion's.
-/// @throws InputError for an order below 1, or parameters whose number or shapes are not the module's.
+/// Evaluated within NoGradGuard or c10::InferenceMode it is the same polynomial, without a graph.
+/// @throws InputError for an order below 1, or parameters whose number or shapes are not the module's. Its evaluation
+/// throws InputError where the module goes through an operation whose derivatives of that order LibTorch has not, or
+/// gets wrong (layer_norm, batch_norm in training mode, instance_norm and weight_norm, from order 2 on), and where
+/// its forward changes its parameters; a gradient's gradient where it draws random numbers.
 template <class M>
 TaylorExpansion<M> taylor_expand(std::shared_ptr<M> module, const std::vector<at::Tensor>& parameters, int order) {
   return TaylorExpansion<M>(std::make_shared<TaylorExpansionImpl<M>>(std::move(module), parameters, order));
@@ -128,6 +172,24 @@ template <class M>
 TaylorExpansion<M> taylor_expand(const torch::nn::ModuleHolder<M>& module, const std::vector<at::Tensor>& parameters,
                                  int order) {
   return taylor_expand(module.ptr(), parameters, order);
+}
+
+/// Whether LibTorch differentiates a module's operations rightly: at orders 1, 2 and 3 around its own parameters, with
+/// the arguments of one forward, the power with which the Taylor remainder falls. In float64, and a copy is converted;
+/// a module that cannot be copied must have float64 parameters, which are moved and put back. Some thirty
+/// evaluations an order: small inputs do. An order that is refused is not right, with the reason.
+/// @throws InputError as taylor_expand, and for a module of another type that cannot be copied.
+template <class M, class... Arguments>
+ExpansionCheck check_expansion(std::shared_ptr<M> module, const Arguments&... arguments) {
+  ExpansionCheck result;
+  for (const int order : {1, 2, 3}) {
+    result.orders.push_back(taylor_expand(module, module->parameters(), order)->check(arguments...));
+  }
+  return result;
+}
+template <class M, class... Arguments>
+ExpansionCheck check_expansion(const torch::nn::ModuleHolder<M>& module, const Arguments&... arguments) {
+  return check_expansion(module.ptr(), arguments...);
 }
 
 }  // namespace entk

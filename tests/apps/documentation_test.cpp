@@ -137,24 +137,27 @@ TEST(Documentation, TheCheckOfCommandsSeesWhatItIsFor) {
   EXPECT_EQ(shell("figure1 --preset quick --print-config"), "");
 }
 
-/// Each line of the snippets of extending.md stands in extending_test.cpp, blanks apart.
+/// Each line of a page's snippets stands in the test that compiles them, blanks apart.
 TEST(Documentation, SnippetsAreThoseThatAreCompiled) {
   const auto squeezed = [](std::string text) {
     std::erase(text, ' ');
     return text;
   };
-  const auto compiled = squeezed(read_text(source / "tests" / "apps" / "extending_test.cpp"));
-  bool snippet = false;
-  int lines = 0;
-  for (const auto& line : lines_of(read_text(source / "docs" / "extending.md"))) {
-    if (line.rfind("```", 0) == 0) {
-      snippet = line == "```cpp";
-    } else if (snippet && !line.empty()) {
-      EXPECT_NE(compiled.find(squeezed(line)), std::string::npos) << line;
-      ++lines;
+  for (const auto& [page, test, least] : {std::tuple{"extending.md", "apps/extending_test.cpp", 25},
+                                          std::tuple{"higher-orders.md", "models/check_expansion_test.cpp", 5}}) {
+    const auto compiled = squeezed(read_text(source / "tests" / test));
+    bool snippet = false;
+    int lines = 0;
+    for (const auto& line : lines_of(read_text(source / "docs" / page))) {
+      if (line.rfind("```", 0) == 0) {
+        snippet = line == "```cpp";
+      } else if (snippet && !line.empty()) {
+        EXPECT_NE(compiled.find(squeezed(line)), std::string::npos) << page << ": " << line;
+        ++lines;
+      }
     }
+    EXPECT_GT(lines, least);
   }
-  EXPECT_GT(lines, 25);
 }
 
 }  // namespace
