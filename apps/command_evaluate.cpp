@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "common_options.h"
 #include "console.h"
 #include "entk/experiments/evaluate.h"
 #include "entk/io/atomic_file.h"
@@ -14,7 +15,7 @@ namespace {
 
 struct EvaluateOptions {
   std::string input, config, out;
-  bool gradient = false, quiet = false;
+  bool gradient = false, quiet = false, force = false;
 };
 
 ExitCode evaluate(const EvaluateOptions& o) {
@@ -23,6 +24,7 @@ ExitCode evaluate(const EvaluateOptions& o) {
     for (const auto& in : {o.input, o.config}) {
       if (std::filesystem::equivalent(in, o.out, ignored)) throw InputError("--out: '" + o.out + "' is an input");
     }
+    check_new_file(o.out, o.force);
   }
   const auto config = load_json(o.config);
   const auto result = evaluate_tensors(read_pt(o.input), config, o.config, o.gradient);
@@ -49,6 +51,7 @@ void add_evaluate(CLI::App& app, Program& program) {
       ->required()->type_name("FILE");
   command->add_option("--out", o->out, "JSON file for the results [stdout]")->type_name("FILE");
   command->add_flag("--gradient", o->gradient, "with the gradient itself, m×d");
+  command->add_flag("--force", o->force, "write over what --out names");
   command->add_flag("--quiet", o->quiet, "no notes");
   command->footer(
       "OUT: f = f(x;W), the network itself; f_L, f_Q (12); R1 to R4 (16)-(19); loss of f_L + f_Q (28);\n"

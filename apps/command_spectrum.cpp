@@ -54,6 +54,7 @@ ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
   set_threads(static_cast<int>(config.threads));
   std::optional<RunFolder> folder;
   const bool file = is_json_file(o.out);
+  if (file) check_new_file(o.out, o.force);
   if (!file) {
     folder = open_study(o, "spectrum", to_json(config), command_line);
     if (!o.quiet) say("into " + folder->path().string());
@@ -91,6 +92,7 @@ void add_spectrum(CLI::App& app, Program& program) {
   const auto o = std::make_shared<CommonOptions>();
   add_study_options(*command, *o, presets, spectrum_config_keys());
   command->get_option("--out")->description("new folder, or a file OUT.json for the numbers alone [runs/spectrum-<UTC time>]");
+  command->add_flag("--force", o->force, "write over a file OUT.json that exists");
   command->callback([o, &program] { program.action = [o, &program] { return spectrum(*o, program.command_line); }; });
 }
 

@@ -207,6 +207,11 @@ std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::j
   return paths;
 }
 
+void check_new_file(const std::string& out, bool force) {
+  if (force || !std::filesystem::exists(out)) return;
+  throw InputError(fmt::format("--out: '{}' exists: another name, or --force to write over it", out));
+}
+
 RunFolder open_folder(const CommonOptions& o, const std::string& command) {
   if (!o.resume.empty()) return RunFolder::open(o.resume);
   if (!o.out.empty()) return RunFolder::create(o.out);

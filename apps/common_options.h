@@ -53,6 +53,9 @@ Resolved resolve(const CommonOptions& options, const Presets& presets);
 /// at its default and no difference, unless --set names it.
 std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before, const nlohmann::json& now);
 
+/// @throws InputError for a file of --out that exists, unless `force`.
+void check_new_file(const std::string& out, bool force);
+
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
 /// The folder of a study with a configuration of its own: a new one gets config.json, command.txt and

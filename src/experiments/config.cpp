@@ -7,6 +7,7 @@
 #include "entk/base/error.h"
 #include "entk/base/device.h"
 #include "entk/experiments/config_layers.h"
+#include "entk/experiments/precision.h"
 #include "entk/spectrum/harmonic_projector.h"
 
 namespace entk {
@@ -175,6 +176,7 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source)
     config.projector.rank = config.data.dimension + 1;
   }
   check_combinations(config, source);
+  check_precision(to_json(config), read_dtype(config.dtype), source);
   return config;
 }
 

@@ -8,7 +8,8 @@
 #include "entk/base/check.h"
 #include "entk/base/norm.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/config.h"
+#include "entk/experiments/precision.h"
+#include "entk/experiments/problem.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/train/bound_objective.h"
 
@@ -45,6 +46,7 @@ EvaluateConfig read_config(const nlohmann::json& json, const std::string& source
   c.dtype = read_dtype(reader.get_or<std::string>("dtype", "float64", {.one_of = {"float32", "float64"}}));
   c.device = pick_device(reader.get_or<std::string>("device", "cpu"));
   reader.finish();
+  check_precision(json, c.dtype, source);
   return c;
 }
 
@@ -99,6 +101,8 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
     if (config.source == "harmonic") {
       const auto sigma = HarmonicProjector::make(network, config.rank);
       result.warnings = sigma.warnings();
+      const double d = static_cast<double>(x.size(1));
+      if ((x.to(at::kDouble).square().sum(1) / d - 1).abs().max().item<double>() > 1e-3) result.warnings.push_back(off_the_sphere);
       result.values["population_truncation"] = sigma.form().truncation.trace;
       return paper_regularizers(sigma, x, config.lambda);
     }

@@ -172,8 +172,7 @@ void make_projectors(Problem& p) {
     if (*made) tell((*made)->warnings());
   }
   if ((p.harmonic || p.population) && p.config.data.source != "sphere") {
-    tell({"harmonic projector: its formulas are those of inputs uniform on the sphere; for other inputs R1, R2 and the "
-          "projector are an approximation"});
+    tell({off_the_sphere});
   }
 }
 

@@ -30,6 +30,11 @@ struct Problem {
   bool has_projector() const { return sigma || harmonic; }
 };
 
+/// The notice of a harmonic projector where inputs are not of norm √d.
+inline constexpr const char* off_the_sphere =
+    "harmonic projector: its formulas are those of inputs uniform on the sphere; for other inputs R1, R2 and the projector are "
+    "an approximation";
+
 /// @throws InputError where the configuration cannot be met: a file, a rank, NaN in X.
 Problem make_problem(const RunConfig& config, c10::Device device);
 /// The projectors that p.config asks for, from p's data and start; their warnings go to the notices.

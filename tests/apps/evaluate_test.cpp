@@ -54,7 +54,7 @@ def wanted(t, config):
 
 def check(name, t, config, path):
     with open('c.json', 'w') as f: json.dump(config, f)
-    subprocess.run([program, 'evaluate', path, '--config', 'c.json', '--gradient', '--out', 'out.json', '--quiet'], check=True)
+    subprocess.run([program, 'evaluate', path, '--config', 'c.json', '--gradient', '--out', 'out.json', '--force', '--quiet'], check=True)
     got = json.load(open('out.json'))
     want = wanted(t, config)
     assert sorted(got) == sorted(want), (sorted(got), sorted(want))
@@ -115,6 +115,13 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   };
   const std::string features = "{\"source\": \"features\", \"rank\": 2}";
   EXPECT_EQ(evaluate(good, features, "").status, 0);
+  testing::write_text(folder / "out.json", "mine");
+  const auto again = evaluate(good, features, "");
+  EXPECT_TRUE(testing::exits_with(again, 2));
+  EXPECT_TRUE(contains(again.output, "--out: 'out.json' exists"));
+  EXPECT_EQ(testing::read_text(folder / "out.json"), "mine");
+  EXPECT_EQ(testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json", "--force"}, folder.path()).status, 0);
+  EXPECT_NE(testing::read_text(folder / "out.json"), "mine");
   std::filesystem::remove(folder / "out.json");
   const auto refused = [&](const TensorDict& tensors, const std::string& projector, const std::string& more, const std::string& part) {
     const auto result = evaluate(tensors, projector, more);
@@ -136,6 +143,11 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   refused(good, features, ", \"lambd\": [0, 0, 1, 0]", "did you mean 'lambda'");
   refused(good, features, ", \"lambda\": [0, 0, 1]", "lambda");
   refused(good, features, ", \"loss\": \"logistic\"", "y");
+  refused(good, features, ", \"dtype\": \"float32\", \"lambda\": [0, 0, 1e39, 0]", "lambda.3: expected 0 or a size");
+  const auto on_no_sphere = evaluate(good, "{\"source\": \"harmonic\", \"rank\": 5}", "");
+  EXPECT_TRUE(testing::exits_with(on_no_sphere, 0));
+  EXPECT_TRUE(contains(on_no_sphere.output, "harmonic projector: its formulas are those of inputs uniform on the sphere"));
+  std::filesystem::remove(folder / "out.json");
   tensors = good;
   tensors["W"] = torch::full({4, 4}, 1e200, torch::kDouble);
   EXPECT_TRUE(testing::exits_with(evaluate(tensors, features, ""), 3));
