@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "entk/base/check.h"
 #include "entk/base/representable.h"
 
@@ -15,14 +18,16 @@ at::Tensor moved(const char* name, const at::Tensor& t, at::Device device, at::S
   if (!t.defined()) return t;
   const auto out = t.to(device, dtype);
   if (t.scalar_type() != at::kDouble || dtype != at::kFloat) return out;
-  const auto wrong = at::isinf(out) & at::isfinite(t).to(device);
-  if (wrong.any().item<bool>()) {
-    const auto first = wrong.flatten().to(at::kInt).argmax().item<std::int64_t>();
+  // By the extremes: nothing of the tensor's size is made.
+  const auto [least, greatest] = at::aminmax(t);
+  const double size = std::max(-least.item<double>(), greatest.item<double>());
+  if (std::isfinite(size) && size > largest_of(dtype)) {
+    const auto first = t.abs().argmax().item<std::int64_t>();
     throw InputError(fmt::format("{}: its entry number {} is {}, beyond the largest of float32, {:.2g}", name, first,
                                  t.flatten()[first].item<double>(), largest_of(dtype)));
   }
-  if (!out.ne(0).any().item<bool>() && t.ne(0).any().item<bool>()) {
-    throw InputError(fmt::format("{}: all its entries, of at most {:.2g}, vanish in float32", name, t.abs().max().item<double>()));
+  if (size > 0 && static_cast<float>(size) == 0) {
+    throw InputError(fmt::format("{}: all its entries, of at most {:.2g}, vanish in float32", name, size));
   }
   return out;
 }
