@@ -26,6 +26,8 @@ struct Target {
   double second_moment;
   /// f_sp where f* − f_sp has degree at most k.
   std::optional<SparsePart> sparse{};
+  /// Unit vectors that f* singles out; empty: those of `sparse`.
+  std::vector<std::vector<double>> directions{};
 };
 
 /// Assumption 1: f* = f_k + Σ_{i ≤ R} α_i (β_i·x)^(k+1), E f_k² = 1, |α_i| ≤ 1, ‖β_i‖ = 1.
