@@ -27,7 +27,7 @@ void add_appendix_g(CLI::App& app, Program& program) {
   }
   command->add_option("--study", options->study, fmt::format("{} [{}]", fmt::join(meanings, ", "), names[0]))
       ->type_name("NAME")->check(CLI::IsMember(names));
-  add_study_options(*command, options->common, {{"quick", ""}, {"published", ""}}, keys);
+  add_study_options(*command, options->common, {{"quick", ""}, {"published", ""}}, keys, program);
   add_force(*command, options->common);
   command->add_option("--digits", options->digits, "digits.csv or digits.csv.gz as scikit-learn ships it [where setup.sh put it]")
       ->type_name("FILE");

@@ -17,7 +17,7 @@ ExitCode run_r1(const AppendixOptions& o, const std::string& command_line) {
     throw InputError("--digits, --mnist and --cifar10 go with --study taylor; --study r1 draws its own data");
   }
   const auto [json, source] = resolve_json(o.common, presets, to_json(RunConfig{}));
-  const auto config = read_r1_study_config(json, source);
+  const auto config = read_r1_study_config(json, source, o.common.catalogue);
   auto plan = plan_r1_study(config, source);
   if (o.common.print_config) {
     fmt::print("{}", dump_json(to_json(config)));

@@ -53,7 +53,7 @@ ExitCode run_taylor(const AppendixOptions& o, const std::string& command_line) {
   }
   if (!finished) {
     folder.set_status(RunState::interrupted, 0);
-    say(fmt::format("resume with: entk appendix-g --study taylor --resume {}", folder.path().string()));
+    say_how_to_resume(o.common, "appendix-g --study taylor", folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const auto curves = read_taylor_curves(config, folder.path());

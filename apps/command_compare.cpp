@@ -25,7 +25,7 @@ nlohmann::json standard_config() {
 
 ExitCode compare(const CommonOptions& o, const std::string& command_line) {
   const auto [json, source] = resolve_json(o, presets(), standard_config());
-  const auto config = read_compare_config(json, source);
+  const auto config = read_compare_config(json, source, o.catalogue);
   auto plan = plan_compare(config, source);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
@@ -44,7 +44,7 @@ void add_compare(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand(
       "compare", "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, presets(), compare_config_keys());
+  add_study_options(*command, *options, presets(), compare_config_keys(), program);
   add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return compare(*options, program.command_line); };

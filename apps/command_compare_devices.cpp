@@ -19,6 +19,7 @@ struct CompareOptions {
   std::vector<std::string> set;
   std::vector<int> thread_counts = {1, 2};
   bool json = false, quiet = false;
+  Catalogue catalogue;
 };
 
 RunConfig config_of(const CompareOptions& o) {
@@ -26,8 +27,9 @@ RunConfig config_of(const CompareOptions& o) {
   common.config = o.config;
   common.set = o.set;
   const Presets presets = {{"compare-devices", "compare-devices"}};
+  common.catalogue = o.catalogue;
   const auto resolved = resolve(common, presets);
-  return read_run_config(resolved.study.base, resolved.source);
+  return read_run_config(resolved.study.base, resolved.source, o.catalogue);
 }
 
 at::Tensor as_bytes(const std::string& text) {
@@ -135,6 +137,7 @@ ExitCode compare(const CompareOptions& o) {
 void add_compare_devices(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("compare-devices", "One short run on two devices, in two precisions or with two numbers of threads");
   const auto o = std::make_shared<CompareOptions>();
+  o->catalogue = program.catalogue;
   command->add_option("--mode", o->mode, "devices, precision or threads [devices where there is a GPU, else precision]")
       ->check(CLI::IsMember({"devices", "precision", "threads"}));
   command->add_option("--device", o->device, "the device beside the CPU, or the one to run on [auto]")->type_name("NAME");

@@ -23,7 +23,7 @@ ExitCode complexity(const CommonOptions& o, const std::string& command_line) {
   auto standard = to_json(RunConfig{});
   standard["models"] = standard["dimensions"] = nlohmann::json::array();
   const auto [json, source] = resolve_json(o, presets(), standard);
-  const auto config = read_complexity_config(json, source);
+  const auto config = read_complexity_config(json, source, o.catalogue);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
@@ -46,7 +46,7 @@ ExitCode complexity(const CommonOptions& o, const std::string& command_line) {
   const auto result = measure_complexity(config, folder.path(), hooks);
   if (result.interrupted) {
     folder.set_status(RunState::interrupted, 0);
-    say(fmt::format("resume with: entk complexity --resume {}", folder.path().string()));
+    say_how_to_resume(o, "complexity", folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const auto results = write_complexity_results(folder.path(), config, result);
@@ -61,7 +61,7 @@ void add_complexity(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand(
       "complexity", "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, presets(), complexity_config_keys());
+  add_study_options(*command, *options, presets(), complexity_config_keys(), program);
   add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return complexity(*options, program.command_line); };

@@ -18,7 +18,7 @@ struct EvaluateOptions {
   bool gradient = false, quiet = false, force = false;
 };
 
-ExitCode evaluate(const EvaluateOptions& o) {
+ExitCode evaluate(const EvaluateOptions& o, const Catalogue& catalogue) {
   if (!o.out.empty()) {
     std::error_code ignored;
     for (const auto& in : {o.input, o.config}) {
@@ -27,7 +27,7 @@ ExitCode evaluate(const EvaluateOptions& o) {
     check_new_file(o.out, o.force);
   }
   const auto config = load_json(o.config);
-  const auto result = evaluate_tensors(read_pt(o.input), config, o.config, o.gradient);
+  const auto result = evaluate_tensors(read_pt(o.input), config, o.config, o.gradient, catalogue);
   if (!o.quiet) {
     for (const auto& warning : result.warnings) say("note: " + warning);
   }
@@ -56,7 +56,7 @@ void add_evaluate(CLI::App& app, Program& program) {
   command->footer(
       "OUT: f = f(x;W), the network itself; f_L, f_Q (12); R1 to R4 (16)-(19); loss of f_L + f_Q (28);\n"
       "regularized_loss (20); gradient_norm, Frobenius, of the regularized loss in W.");
-  command->callback([o, &program] { program.action = [o] { return evaluate(*o); }; });
+  command->callback([o, &program] { program.action = [o, &program] { return evaluate(*o, program.catalogue); }; });
 }
 
 }  // namespace entk::app

@@ -19,7 +19,7 @@ const Presets presets = {{"quick", "expressivity-quick"}, {"full", "expressivity
 ExitCode expressivity_command(const CommonOptions& o, const std::string& command_line) {
   if (!o.dtype.empty() || !o.device.empty()) throw InputError("expressivity: it computes in float64 on the CPU; --dtype and --device do not go with it");
   const auto [json, source] = resolve_json(o, presets, to_json(ExpressivityConfig{}));
-  const auto config = read_expressivity_config(json, source);
+  const auto config = read_expressivity_config(json, source, o.catalogue);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
@@ -30,7 +30,7 @@ ExitCode expressivity_command(const CommonOptions& o, const std::string& command
                                           [&](const std::string& part) { if (!o.quiet) say(part); });
   if (!finished) {
     folder.set_status(RunState::interrupted, 0, "interrupted");
-    say(fmt::format("resume with: entk expressivity --resume {}", folder.path().string()));
+    say_how_to_resume(o, "expressivity", folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const auto results = write_expressivity_results(folder.path(), config);
@@ -53,7 +53,7 @@ ExitCode expressivity_command(const CommonOptions& o, const std::string& command
 void add_expressivity(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("expressivity", "The solution W* of Theorem 2, built and measured over the width");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, presets, expressivity_config_keys());
+  add_study_options(*command, *options, presets, expressivity_config_keys(), program);
   command->callback([options, &program] {
     program.action = [options, &program] { return expressivity_command(*options, program.command_line); };
   });

@@ -44,7 +44,7 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
   }
   if (searches.interrupted) {
     folder.set_status(RunState::interrupted, 0);
-    say(fmt::format("resume with: entk figure2 --resume {}", folder.path().string()));
+    say_how_to_resume(o, "figure2", folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const auto result = figure2_result(config, searches);
@@ -76,7 +76,7 @@ ExitCode run_figure2(const CommonOptions& o, const std::string& command_line) {
 void add_figure2(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("figure2", "The paper's Figure 2: samples that a standard ReLU network needs, against d");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, presets, figure2_keys());
+  add_study_options(*command, *options, presets, figure2_keys(), program);
   add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return run_figure2(*options, program.command_line); };

@@ -85,6 +85,7 @@ void add_landscape(CLI::App& app, Program& program) {
       "landscape", "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma, or undecided");
   const auto options = std::make_shared<Options>();
   auto& o = *options;
+  o.study.catalogue = program.catalogue;
   command->add_option("input", o.input, "a run's folder or a checkpoint.pt")->required()->type_name("RUN");
   command->add_option("--set", o.study.set, "one key of its configuration, as lambda.3=1; repeatable")
       ->type_name("KEY=VALUE")->allow_extra_args(false);

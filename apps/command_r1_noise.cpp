@@ -16,7 +16,7 @@ const Presets noise_presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}
 
 ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
   const auto [json, source] = resolve_json(o, noise_presets, to_json(NoiseStudyConfig{}));
-  const auto config = read_noise_study_config(json, source);
+  const auto config = read_noise_study_config(json, source, o.catalogue);
   auto plans = plan_noise_study(config, source);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
@@ -38,7 +38,7 @@ ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
   }
   if (const int signal = caught_signal()) {
     folder.set_status(RunState::interrupted, 0, "interrupted");
-    say(fmt::format("resume with: entk r1-noise --resume {}", folder.path().string()));
+    say_how_to_resume(o, "r1-noise", folder);
     return static_cast<ExitCode>(128 + signal);
   }
   const auto results = write_noise_results(folder.path(), config, plans);
@@ -64,7 +64,7 @@ ExitCode r1_noise(const CommonOptions& o, const std::string& command_line) {
 void add_r1_noise(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("r1-noise", "Does the noise of the descent keep R1 small? and R3's rank d against d + 1");
   const auto options = std::make_shared<CommonOptions>();
-  add_study_options(*command, *options, noise_presets, noise_study_keys());
+  add_study_options(*command, *options, noise_presets, noise_study_keys(), program);
   add_force(*command, *options);
   command->callback([options, &program] {
     program.action = [options, &program] { return r1_noise(*options, program.command_line); };

@@ -11,7 +11,7 @@ namespace entk::app {
 
 namespace {
 
-ExitCode report(const std::string& folder) {
+ExitCode report(const std::string& folder, const Catalogue& catalogue) {
   const std::filesystem::path path(folder);
   if (!std::filesystem::exists(path / "config.json")) {
     throw InputError(fmt::format("{}: expected the folder of a run or a study, with a config.json", folder));
@@ -20,7 +20,7 @@ ExitCode report(const std::string& folder) {
   Results results;
   if (std::filesystem::exists(path / "runs")) {
     const auto source = (path / "config.json").string();
-    const auto study = read_study_config(without_resolved(load_json(source)), source);
+    const auto study = read_study_config(without_resolved(load_json(source)), source, catalogue.tolerant());
     results = write_study_results(path, study, plan_runs(study, source));
   } else {
     results = write_run_results(path);
@@ -37,7 +37,8 @@ void add_report(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("report", "Draw a run's or study's plots and report.html again");
   const auto folder = std::make_shared<std::string>();
   command->add_option("DIR", *folder, "folder of a run or a study")->required();
-  command->callback([folder, &program] { program.action = [folder] { return report(*folder); }; });
+  command->callback(
+      [folder, &program] { program.action = [folder, &program] { return report(*folder, program.catalogue); }; });
 }
 
 }  // namespace entk::app

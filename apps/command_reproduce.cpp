@@ -50,7 +50,7 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
   const auto code = take_stages(folder, config, program, hooks);
   if (caught_signal() != 0) {
     folder.set_status(RunState::interrupted, 0);
-    say(fmt::format("resume with: entk reproduce --resume {}", folder.path().string()));
+    say_how_to_resume(o, "reproduce", folder);
     return code;
   }
   folder.set_status(code == ExitCode::ok ? RunState::done : RunState::failed, 0, code == ExitCode::ok ? "" : "a stage failed");
@@ -66,7 +66,7 @@ void add_reproduce(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("reproduce", "All studies one after the other, and one page with the paper's claims");
   const auto options = std::make_shared<CommonOptions>();
   const auto stages = std::make_shared<std::vector<std::string>>();
-  add_study_options(*command, *options, presets(), reproduce_config_keys());
+  add_study_options(*command, *options, presets(), reproduce_config_keys(), program);
   command->add_option("--stages", *stages, "take these alone, as figure1,spectrum [all]")->type_name("NAME,NAME")->delimiter(',');
   command->callback([options, stages, &program] {
     program.action = [options, stages, &program] { return reproduce(*options, *stages, program.command_line); };

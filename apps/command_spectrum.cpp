@@ -46,7 +46,7 @@ void write_files(const RunFolder& folder, const SpectrumResult& result, const nl
 
 ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
   const auto [json, source] = resolve_json(o, presets, to_json(SpectrumConfig{}));
-  const auto config = read_spectrum_config(json, source);
+  const auto config = read_spectrum_config(json, source, o.catalogue);
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
@@ -74,7 +74,7 @@ ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
     folder->set_status(result.interrupted ? RunState::interrupted : RunState::done, 0);
   }
   if (result.interrupted) {
-    if (folder) say(fmt::format("resume with: entk spectrum --resume {}", folder->path().string()));
+    if (folder) say_how_to_resume(o, "spectrum", *folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   if (o.json) {
@@ -90,7 +90,7 @@ ExitCode spectrum(const CommonOptions& o, const std::string& command_line) {
 void add_spectrum(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("spectrum", "Eigenvalues of Σ by the harmonic expansion of σ', beside those of a sample");
   const auto o = std::make_shared<CommonOptions>();
-  add_study_options(*command, *o, presets, spectrum_config_keys());
+  add_study_options(*command, *o, presets, spectrum_config_keys(), program);
   command->get_option("--out")->description("new folder, or a file OUT.json for the numbers alone [runs/spectrum-<UTC time>]");
   command->add_flag("--force", o->force, "write over a file OUT.json that exists");
   command->callback([o, &program] { program.action = [o, &program] { return spectrum(*o, program.command_line); }; });

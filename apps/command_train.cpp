@@ -25,7 +25,8 @@ void check_study_resumable(const RunFolder& folder, const RunConfig& config) {
     return json;
   };
   const auto path = folder.file("config.json");
-  if (const auto paths = differing_paths(shared(read_written_config(path)), shared(config)); !paths.empty()) {
+  if (const auto paths = differing_paths(shared(read_written_config(path, config.catalogue)), shared(config));
+      !paths.empty()) {
     throw InputError(fmt::format("{}: a resumed study may change train.steps, threads, seeds and sweep; this one changes {}",
                                  path.string(), fmt::join(paths, ", ")));
   }
@@ -49,7 +50,7 @@ ExitCode single_run(const CommonOptions& o, const RunConfig& config, const std::
     outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o));
   }
   if (!outcome.message.empty()) say(outcome.message);
-  if (outcome.state == RunState::interrupted) say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
+  if (outcome.state == RunState::interrupted) say_how_to_resume(o, command, folder);
   if (outcome.state == RunState::done) {
     auto summary = load_json(folder.file("summary.json"));
     summary["folder"] = folder.path().string();
@@ -168,7 +169,7 @@ ExitCode take_and_show(const std::string& command, const CommonOptions& o, const
                                                           : RunState::failed;
   folder.set_status(state, 0, worst);
   if (interrupted) {
-    say(fmt::format("resume with: entk {} --resume {}", command, folder.path().string()));
+    say_how_to_resume(o, command, folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -181,7 +182,7 @@ ExitCode take_and_show(const std::string& command, const CommonOptions& o, const
 void add_train(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("train", "Train any configuration; with seeds or a sweep, a study");
   const auto options = std::make_shared<CommonOptions>();
-  add_common_options(*command, *options, {});
+  add_common_options(*command, *options, {}, program);
   command->callback([options, &program] {
     program.action = [options, &program] { return run_study("train", *options, {}, program.command_line, false); };
   });

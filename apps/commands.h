@@ -8,11 +8,14 @@
 #include <string>
 
 #include "entk/base/error.h"
+#include "entk/config/catalogue.h"
 
 namespace entk::app {
 
-/// What the program was asked to do, and how it was typed.
+/// What the program was asked to do, how it was typed, and what names mean to it.
 struct Program {
+  std::string name = "entk";
+  Catalogue catalogue = built_in_catalogue();
   std::function<ExitCode()> action;
   std::string command_line;
 };
@@ -30,6 +33,7 @@ void add_landscape(CLI::App& app, Program& program);
 void add_r1_noise(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
+void add_list(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
 void add_reproduce(CLI::App& app, Program& program);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "console.h"
 #include "entk/base/threads.h"
@@ -17,9 +18,33 @@ namespace entk::app {
 
 namespace {
 
-std::string keys_footer(const std::vector<KeyInfo>& keys) {
+/// The names of a kind with their parameters: "sigmoid (shift), erf".
+std::string names_of(const KindInfo& kind) {
+  std::string text;
+  for (const auto& e : kind.entries) {
+    std::vector<std::string> parameters;
+    for (const auto& p : e.parameters) parameters.push_back(p.name);
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", e.name);
+    if (!parameters.empty()) text += fmt::format(" ({})", fmt::join(parameters, ", "));
+  }
+  return text;
+}
+
+/// Keys whose values have names in the catalogue.
+const std::map<std::string, std::string> kind_of_key = {{"activation", "activations"}, {"target", "targets"},
+                                                        {"loss", "losses"}, {"regularizers", "regularizers"},
+                                                        {"observables", "observables"}};
+
+std::string keys_footer(const std::vector<KeyInfo>& keys, const Catalogue& catalogue) {
   std::string text = "Keys for --config and --set, with their defaults:\n";
-  for (const auto& key : keys) text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
+  for (const auto& key : keys) {
+    text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
+    const auto kind = kind_of_key.find(key.path.substr(key.path.rfind('.') + 1));
+    if (kind == kind_of_key.end()) continue;
+    for (const auto& info : catalogue.list()) {
+      if (info.kind == kind->second) text += fmt::format("      {}\n", names_of(info));
+    }
+  }
   return text;
 }
 
@@ -41,10 +66,9 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   }
   auto base = json;
   for (const char* key : {"seeds", "sweep"}) base.erase(key);
-  const auto config = read_run_config(base, source);
+  const auto config = read_run_config(base, source, o.catalogue);
   if (config.data.source == "file") throw InputError("--theory-weights: the degree k of a data file's target is not known");
-  const auto sparse = read_target(JsonReader(config.data.target, source, "data.target"), config.data.dimension,
-                                  input_law(config.data), config.seed).sparse;
+  const auto sparse = make_target(config).sparse;
   if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
   const int k = sparse->degree - 1;
   json["lambda"] = theorem4_weights(config.model.width, config.data.dimension, k, *o.theory_weights);
@@ -80,7 +104,10 @@ void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
 
 }  // namespace
 
-void add_study_options(CLI::App& command, CommonOptions& o, const Presets& presets, const std::vector<KeyInfo>& keys) {
+void add_study_options(CLI::App& command, CommonOptions& o, const Presets& presets, const std::vector<KeyInfo>& keys,
+                       const Program& program) {
+  o.catalogue = program.catalogue;
+  o.program = program.name;
   if (!presets.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, file] : presets) names.push_back(name);
@@ -107,18 +134,18 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
   command.add_flag("--json", o.json, "results as JSON on stdout");
   command.add_flag("--quiet", o.quiet, "no progress");
   command.add_flag("--verbose", o.verbose, "every record; whole error messages");
-  command.footer(keys_footer(keys));
+  command.footer(keys_footer(keys, o.catalogue));
 }
 
 void add_force(CLI::App& command, CommonOptions& o) {
   command.add_flag("--force", o.force, "run although the memory estimate says no");
 }
 
-void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets) {
+void add_common_options(CLI::App& command, CommonOptions& o, const Presets& presets, const Program& program) {
   auto keys = run_config_keys();
   keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
-  add_study_options(command, o, presets, keys);
+  add_study_options(command, o, presets, keys, program);
   add_force(command, o);
   command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable, for more keys or values")
       ->type_name("KEY=V,V")->allow_extra_args(false);
@@ -190,9 +217,9 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
 Resolved resolve(const CommonOptions& o, const Presets& presets) {
   auto [json, source] = resolve_json(o, presets, to_json(RunConfig{}));
   if (o.theory_weights) set_theory_weights(o, json, source);
-  const Resolved resolved{read_study_config(json, source), source};
+  const Resolved resolved{read_study_config(json, source, o.catalogue), source};
   // Checked as a whole, and the number of threads taken from it, before any work.
-  const auto config = read_run_config(resolved.study.base, resolved.source);
+  const auto config = read_run_config(resolved.study.base, resolved.source, o.catalogue);
   pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
   return resolved;
@@ -210,6 +237,10 @@ std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::j
 void check_new_file(const std::string& out, bool force) {
   if (force || !std::filesystem::exists(out)) return;
   throw InputError(fmt::format("--out: '{}' exists: another name, or --force to write over it", out));
+}
+
+void say_how_to_resume(const CommonOptions& o, const std::string& command, const RunFolder& folder) {
+  say(fmt::format("resume with: {} {} --resume {}", o.program, command, folder.path().string()));
 }
 
 RunFolder open_folder(const CommonOptions& o, const std::string& command) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "commands.h"
 #include "entk/experiments/study.h"
 #include "entk/io/run_folder.h"
 
@@ -23,13 +24,15 @@ struct CommonOptions {
   std::optional<double> theory_weights;
   bool force = false, print_config = false, json = false, quiet = false, verbose = false;
   bool other_device = false;
+  Catalogue catalogue = built_in_catalogue();
+  std::string program = "entk";  ///< for hints
 };
 
 /// Of a command that trains configurations of RunConfig.
-void add_common_options(CLI::App& command, CommonOptions& options, const Presets& presets);
+void add_common_options(CLI::App& command, CommonOptions& options, const Presets& presets, const Program& program);
 /// Of a study with a configuration of its own; `keys` are what --help lists.
 void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
-                       const std::vector<KeyInfo>& keys);
+                       const std::vector<KeyInfo>& keys, const Program& program);
 
 /// --force, of a command that estimates its memory.
 void add_force(CLI::App& command, CommonOptions& options);
@@ -55,6 +58,9 @@ std::vector<std::string> changed_paths(const CommonOptions& options, const nlohm
 
 /// @throws InputError for a file of --out that exists, unless `force`.
 void check_new_file(const std::string& out, bool force);
+
+/// "resume with: entk train --resume DIR", on stderr.
+void say_how_to_resume(const CommonOptions& options, const std::string& command, const RunFolder& folder);
 
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);

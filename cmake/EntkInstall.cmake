@@ -4,7 +4,7 @@ set(ENTK_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/entk")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/src/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/entk"
         FILES_MATCHING PATTERN "*.h")
-install(TARGETS entk EXPORT entkTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(TARGETS entk entk_command_line EXPORT entkTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 # The program finds LibTorch where it was linked with it.
 set_target_properties(entk_program PROPERTIES INSTALL_RPATH "${ENTK_TORCH_PREFIX}/lib")
 install(TARGETS entk_program RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")

@@ -7,6 +7,7 @@
 #include "entk/data/dataset.h"
 #include "entk/models/taylor_expansion.h"
 #include "entk/models/taylor_model.h"
+#include "entk/program/program.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/spectrum/sigma_projector.h"
 #include "entk/train/trainer.h"

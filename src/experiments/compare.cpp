@@ -170,10 +170,13 @@ nlohmann::json to_json(const std::vector<CompareModel>& models) {
   return list;
 }
 
-CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source) {
-  const auto [study, own] = split_study_config(json, {"models", "low_loss"}, "a comparison has models", source);
+CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source,
+                                  const Catalogue& catalogue) {
+  const auto [study, own] =
+      split_study_config(json, {"models", "low_loss"}, "a comparison has models", source, catalogue);
   CompareConfig config;
   config.base = study.base;
+  config.catalogue = catalogue;
   config.seeds = study.seeds;
   const JsonReader reader(own, source);
   config.low_loss = reader.get_or<double>("low_loss", config.low_loss, {.above = 0, .at_most = 1});
@@ -202,7 +205,8 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
   for (const auto& model : config.models) {
     auto base = config.base;
     merge_over(base, model.set);
-    for (auto& run : plan_runs({base, config.seeds, {}}, fmt::format("{}: model {}", source, model.name))) {
+    for (auto& run :
+         plan_runs({base, config.seeds, {}, config.catalogue}, fmt::format("{}: model {}", source, model.name))) {
       run.name = checked_name(fmt::format("{},{}", model.name, run.name));
       run.swept = {model.name};
       plan.push_back(std::move(run));

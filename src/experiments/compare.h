@@ -24,10 +24,12 @@ struct CompareConfig {
   std::vector<std::uint64_t> seeds;
   std::vector<CompareModel> models;
   double low_loss = 0.1;  ///< a final test loss below this share of the zero model's counts as learned
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 /// @throws InputError for malformed keys, two models of one name, or one that changes data, seed or type.
-CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source);
+CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source,
+                                  const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const CompareConfig& config);
 /// What --help lists beside a run's keys.
 std::vector<KeyInfo> compare_config_keys();

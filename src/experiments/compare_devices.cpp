@@ -16,9 +16,9 @@ namespace {
 
 at::Tensor exact(const at::Tensor& t) { return t.detach().to(at::kCPU, at::kDouble).contiguous(); }
 
-TensorDict run_quantities(const Problem& problem, const RunConfig& config, c10::Device device) {
+TensorDict run_quantities(const Problem& problem, c10::Device device) {
   const auto model = make_model(problem);
-  auto objective = make_objective(problem, model, config.lambda, config.loss);
+  auto objective = make_objective(problem, model);
   auto options = trainer_options(problem.config);
   const auto result = Trainer(model, objective, options).fit(problem.data, device);
   if (result.outcome == Outcome::diverged) throw NotFiniteError(result.message);
@@ -80,7 +80,7 @@ TensorDict comparison_quantities(const RunConfig& config, c10::Device device) {
   auto problem = make_problem(config, device);
   round_inputs(problem);
   make_projectors(problem);
-  return run_quantities(problem, config, device);
+  return run_quantities(problem, device);
 }
 
 TensorDict permuted_quantities(const RunConfig& config, std::uint64_t permutation) {
@@ -103,7 +103,7 @@ TensorDict permuted_quantities(const RunConfig& config, std::uint64_t permutatio
   problem.a = problem.a.index_select(0, index);
   if (problem.start.defined()) problem.start = problem.start.index_select(0, index);
   make_projectors(problem);
-  auto q = run_quantities(problem, config, c10::kCPU);
+  auto q = run_quantities(problem, c10::kCPU);
   for (const char* name : {"W", "gradient"}) {
     auto back = at::empty_like(q[name]);
     back.index_copy_(0, index, q[name]);

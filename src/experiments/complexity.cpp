@@ -30,7 +30,7 @@ std::optional<FinalLosses> final_losses(const RunConfig& config, const std::func
   const auto model = make_model(problem);
   auto options = trainer_options(problem.config);
   options.interrupted = interrupted;
-  Trainer trainer(model, make_objective(problem, model, config.lambda, config.loss), options);
+  Trainer trainer(model, make_objective(problem, model), options);
   const auto result = trainer.fit(problem.data, device);
   if (result.outcome == Outcome::interrupted) return std::nullopt;
   if (result.outcome == Outcome::diverged) return FinalLosses{NAN, NAN};
@@ -158,11 +158,14 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
 
 }  // namespace
 
-ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source) {
-  const auto [study, own] = split_study_config(
-      json, {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"}, "this study has models and dimensions", source);
+ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source,
+                                        const Catalogue& catalogue) {
+  const auto [study, own] =
+      split_study_config(json, {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"},
+                         "this study has models and dimensions", source, catalogue);
   ComplexityConfig c;
   c.base = study.base;
+  c.catalogue = catalogue;
   if (!study.seeds.empty()) c.seeds = study.seeds;
   const JsonReader reader(own, source);
   c.models = read_models(reader, {"data", "seed", "dtype", "device", "threads"});
@@ -212,7 +215,8 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
   json["data"]["dimension"] = dimension;
   json["data"]["samples"] = samples;
   json["seed"] = seed;
-  return read_run_config(json, fmt::format("{}: model {}, d = {}, n = {}", source, model.name, dimension, samples));
+  return read_run_config(json, fmt::format("{}: model {}, d = {}, n = {}", source, model.name, dimension, samples),
+                         config.catalogue);
 }
 
 ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,

@@ -17,10 +17,12 @@ struct ComplexityConfig {
   double threshold = 0.2;  ///< learned: a final test loss below this
   /// Candidates n: from first_samples·d to last_samples·d², each about `ratio` times the one before.
   double first_samples = 2, last_samples = 2, ratio = 1.25;
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 /// @throws InputError for malformed keys, or a run that is refused at some dimension.
-ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source);
+ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source,
+                                        const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const ComplexityConfig& config);
 std::vector<KeyInfo> complexity_config_keys();
 

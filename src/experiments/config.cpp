@@ -1,8 +1,10 @@
 #include "entk/experiments/config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
+#include <set>
 
 #include "entk/base/error.h"
 #include "entk/base/device.h"
@@ -14,17 +16,70 @@ namespace entk {
 
 namespace {
 
-Polynomial read_polynomial(const JsonReader& reader, std::int64_t dimension) {
-  Polynomial p;
-  p.constant = reader.get_or<double>("constant", 0.0);
-  p.linear = reader.get_or<std::vector<double>>("linear", {});
-  if (reader.has("monomials")) {
-    for (const auto& m : reader.objects("monomials")) {
-      p.monomials.push_back({m.get_or<double>("coefficient", 1.0), m.get<std::vector<std::int64_t>>("variables")});
+/// {"name": …} for "…" alone.
+nlohmann::json as_named(const nlohmann::json& value) {
+  return value.is_string() ? nlohmann::json{{"name", value}} : value;
+}
+
+/// Calls make() and refuses keys that it did not ask for. A tolerant catalogue passes over names that it has not.
+template <class E, class F>
+void check_named(const Shelf<E>& shelf, const JsonReader& reader, const Catalogue& catalogue, F&& make) {
+  if (catalogue.is_tolerant() && !shelf.find(reader.get<std::string>("name"))) return;
+  make();
+  reader.finish();
+}
+
+std::string there_are(const std::vector<std::string>& names) {
+  return names.empty() ? "there is none" : fmt::format("there are {}", fmt::join(names, ", "));
+}
+
+void check_regularizers(const RunConfig& c, const std::string& source) {
+  const auto& shelf = c.catalogue.regularizers();
+  if (!c.regularizers.is_object()) {
+    throw InputError(fmt::format("{}: regularizers: expected an object of names and weights, got {}", source,
+                                 c.regularizers.dump()));
+  }
+  for (const auto& [name, value] : c.regularizers.items()) {
+    const auto path = "regularizers." + name;
+    const auto* entry = shelf.find(name);
+    if (!entry && !c.catalogue.is_tolerant()) {
+      const auto near = nearest_name(name, shelf.names());
+      throw InputError(fmt::format("{}: {}: there is no regularizer of this name{}; {}", source, path,
+                                   near ? fmt::format(" (did you mean {}?)", *near) : "", there_are(shelf.names())));
+    }
+    const JsonReader reader(value.is_object() ? value : nlohmann::json{{"weight", value}}, source,
+                            value.is_object() ? path : "regularizers");
+    const Range range{.at_least = 0};
+    if (!value.is_object()) {
+      JsonReader(nlohmann::json{{name, value}}, source, "regularizers").get<double>(name, range);
+    } else if (reader.get<double>("weight", range); entry) {
+      Parameters(reader, entry->parameters);
+      reader.finish();
     }
   }
-  p.check(dimension);
-  return p;
+}
+
+void check_observables(const RunConfig& c, const std::string& source) {
+  if (!c.observables.is_array()) {
+    throw InputError(fmt::format("{}: observables: expected a list of names, got {}", source, c.observables.dump()));
+  }
+  auto names = c.catalogue.observables().names();
+  const auto terms = c.catalogue.regularizers().names();
+  names.insert(names.end(), terms.begin(), terms.end());
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < c.observables.size(); ++i) {
+    const JsonReader reader(as_named(c.observables[i]), source, fmt::format("observables.{}", i + 1));
+    const auto name = reader.get<std::string>("name", c.catalogue.is_tolerant() ? Range{} : Range{.one_of = names});
+    if (!seen.insert(name).second) throw InputError(fmt::format("{}: observables: {} is there twice", source, name));
+    const auto* observable = c.catalogue.observables().find(name);
+    const auto* term = c.catalogue.regularizers().find(name);
+    if (!observable && !term) continue;
+    if (!observable && c.regularizers.contains(name)) {
+      throw InputError(fmt::format("{}: observables: {} is a column already, among regularizers", source, name));
+    }
+    Parameters(reader, observable ? observable->parameters : term->parameters);
+    reader.finish();
+  }
 }
 
 void check_combinations(const RunConfig& c, const std::string& source) {
@@ -75,55 +130,64 @@ void check_combinations(const RunConfig& c, const std::string& source) {
 
 }  // namespace
 
-Activation read_activation(const JsonReader& reader) {
-  const auto name = reader.get<std::string>(
-      "name", {.one_of = {"sigmoid", "tanh", "erf", "softplus", "gelu", "silu", "relu", "polynomial"}});
-  if (name == "sigmoid") return sigmoid(reader.get_or<double>("shift", 0.0));
-  if (name == "tanh") return tanh(reader.get_or<double>("shift", 0.0));
-  if (name == "erf") return erf();
-  if (name == "softplus") return softplus();
-  if (name == "gelu") return gelu();
-  if (name == "silu") return silu();
-  if (name == "relu") return relu();
-  return polynomial(reader.get<std::vector<double>>("coefficients"));
+std::optional<Activation> read_activation(const nlohmann::json& value, const std::string& source,
+                                          const std::string& path, const Catalogue& catalogue) {
+  const JsonReader reader(value, source, path);
+  std::optional<Activation> made;
+  check_named(catalogue.activations(), reader, catalogue, [&] { made = catalogue.activations().make(reader); });
+  return made;
 }
 
-Target read_target(const JsonReader& reader, std::int64_t dimension, InputLaw law, std::uint64_t seed) {
-  const auto name = reader.get<std::string>(
-      "name", {.one_of = {"figure1", "figure1_text", "figure2", "low_degree_plus_sparse"}});
-  if (name == "figure1") return figure1_target(dimension, law, seed);
-  if (name == "figure1_text") return figure1_text_target(dimension, law, seed);
-  if (name == "figure2") return figure2_target(dimension, reader.get_or<bool>("exact_scale", false), seed);
-  LowDegreePlusSparse options;
-  options.dimension = dimension;
-  options.law = law;
-  options.seed = seed;
-  options.degree = static_cast<int>(reader.get_or<std::int64_t>("degree", 1, {.at_least = 1, .at_most = 8}));
-  options.alphas = reader.get_or<std::vector<double>>("alphas", {1.0});
-  if (reader.has("betas")) {
-    for (const auto& row : reader.any("betas")) {
-      if (!row.is_array()) reader.fail("betas", "a list of lists of numbers");
-      std::vector<double> beta;
-      for (const auto& entry : row) {
-        if (!entry.is_number()) reader.fail("betas", "a list of lists of numbers");
-        beta.push_back(entry.get<double>());
-      }
-      options.betas.push_back(std::move(beta));
-    }
-  }
-  if (reader.has("low_degree")) options.low_degree = read_polynomial(reader.object("low_degree"), dimension);
-  return low_degree_plus_sparse(options);
+Activation make_activation(const RunConfig& c) {
+  return c.catalogue.activations().make(JsonReader(c.model.activation, "config", "model.activation"));
 }
 
-Loss read_loss(const nlohmann::json& value, const std::string& source) {
-  const nlohmann::json object = value.is_string() ? nlohmann::json{{"name", value}} : value;
-  const JsonReader reader(object, source, "loss");
-  const auto name = reader.get<std::string>("name", {.one_of = {"square", "pseudo_huber", "logistic"}});
-  Loss loss = name == "square"     ? square_loss()
-              : name == "logistic" ? logistic_loss()
-                                   : pseudo_huber_loss(reader.get_or<double>("delta", 1.0, {.above = 0, .at_most = 1e12}));
+Target make_target(const RunConfig& c) {
+  return c.catalogue.targets().make(JsonReader(c.data.target, "config", "data.target"),
+                                    TargetSetting{c.data.dimension, input_law(c.data), c.seed});
+}
+
+Loss read_loss(const nlohmann::json& value, const std::string& source, const Catalogue& catalogue) {
+  const JsonReader reader(as_named(value), source, "loss");
+  Loss loss = catalogue.losses().make(reader);
   reader.finish();
   return loss;
+}
+
+std::vector<Term> make_named_terms(const RunConfig& c, const Setting& setting) {
+  std::vector<Term> terms;
+  const auto add = [&](double weight, const std::string& name, const nlohmann::json& thing, const std::string& path) {
+    auto term = weight * c.catalogue.regularizers().make(JsonReader(thing, "config", path), setting);
+    term.name = name;
+    terms.push_back(std::move(term));
+  };
+  for (const auto& [name, value] : c.regularizers.items()) {
+    auto thing = value.is_object() ? value : nlohmann::json{{"weight", value}};
+    const double weight = thing["weight"].get<double>();
+    thing["name"] = name;
+    add(weight, name, thing, "regularizers." + name);
+  }
+  for (std::size_t i = 0; i < c.observables.size(); ++i) {
+    const auto thing = as_named(c.observables[i]);
+    const auto name = thing["name"].get<std::string>();
+    if (c.catalogue.observables().find(name)) continue;
+    add(0.0, name, thing, fmt::format("observables.{}", i + 1));
+  }
+  return terms;
+}
+
+std::vector<Observable> make_observables(const RunConfig& c, const Setting& setting) {
+  std::vector<Observable> all;
+  for (std::size_t i = 0; i < c.observables.size(); ++i) {
+    const auto thing = as_named(c.observables[i]);
+    const auto name = thing["name"].get<std::string>();
+    if (!c.catalogue.observables().find(name)) continue;
+    auto made =
+        c.catalogue.observables().make(JsonReader(thing, "config", fmt::format("observables.{}", i + 1)), setting);
+    if (made.columns.size() <= 1) made.columns = {name};
+    all.push_back(std::move(made));
+  }
+  return all;
 }
 
 std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::string& source) {
@@ -155,23 +219,26 @@ InputLaw input_law(const DataConfig& data) {
   return data.source == "gaussian" ? InputLaw::gaussian : InputLaw::sphere;
 }
 
-RunConfig read_run_config(const nlohmann::json& json, const std::string& source) {
+RunConfig read_run_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   RunConfig config;
+  config.catalogue = catalogue;
   const JsonReader reader(with_absolute_file(without_resolved(json)), source);
   SchemaReader schema(reader);
   describe(schema, config);
   reader.finish();
   read_lambda(config.lambda, source);
-  const JsonReader activation(config.model.activation, source, "model.activation");
-  read_activation(activation);
-  activation.finish();
+  // Made once to have keys and values checked; it is cheap.
+  read_activation(config.model.activation, source, "model.activation", catalogue);
   if (config.data.source != "file") {
     const JsonReader target(config.data.target, source, "data.target");
-    // Made once to have its keys and values checked; it is cheap.
-    read_target(target, config.data.dimension, input_law(config.data), config.seed);
-    target.finish();
+    check_named(catalogue.targets(), target, catalogue, [&] {
+      catalogue.targets().make(target, TargetSetting{config.data.dimension, input_law(config.data), config.seed});
+    });
   }
-  read_loss(config.loss, source);
+  const JsonReader loss(as_named(config.loss), source, "loss");
+  check_named(catalogue.losses(), loss, catalogue, [&] { catalogue.losses().make(loss); });
+  check_regularizers(config, source);
+  check_observables(config, source);
   if (config.projector.rank == 0 && config.projector.source != "none" && config.data.source != "file") {
     config.projector.rank = config.data.dimension + 1;
   }
@@ -206,7 +273,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
 NetworkOptions network_options(const RunConfig& c) {
   return {.dimension = c.data.dimension,
           .width = c.model.width,
-          .activation = read_activation(JsonReader(c.model.activation, "config", "model.activation")),
+          .activation = make_activation(c),
           .initialisation =
               c.model.initialisation == "symmetric" ? Initialisation::symmetric : Initialisation::plain,
           .seed = c.seed,

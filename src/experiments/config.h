@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "entk/data/targets.h"
+#include "entk/config/catalogue.h"
 #include "entk/experiments/schema.h"
 #include "entk/models/network.h"
-#include "entk/train/losses.h"
 #include "entk/train/trainer.h"
 
 namespace entk {
@@ -72,12 +72,16 @@ struct RunConfig {
   ProjectorConfig projector;
   R1Config r1;
   std::vector<double> lambda = {0, 0, 0, 0};
+  nlohmann::json regularizers = nlohmann::json::object();
   nlohmann::json loss = "square";
+  nlohmann::json observables = nlohmann::json::array();
   TrainConfig train;
   std::uint64_t seed = 1;
   std::string dtype = "float32";
   std::string device = "auto";
   std::int64_t threads = 0;
+  /// What its names stand for; no key.
+  Catalogue catalogue = built_in_catalogue();
 };
 
 template <class V>
@@ -87,7 +91,7 @@ void describe(V& v, ModelConfig& c) {
   v.value("whole_network", c.whole_network, {}, "true: the network f(x;W) itself in place of its expansion");
   v.value("width", c.width, {.at_least = 1, .at_most = 1e9}, "m, the number of neurons");
   v.value("initialisation", c.initialisation, {.one_of = {"symmetric", "plain"}}, "symmetric or plain");
-  v.raw("activation", c.activation, "sigmoid and tanh (shift), erf, softplus, gelu, silu, relu, polynomial (coefficients)");
+  v.raw("activation", c.activation, "{\"name\": NAME, parameters}");
   v.value("start_deviation", c.start_deviation, {.at_least = 0, .at_most = 1e6},
           "W(0) has entries N(0, start_deviation^2/(m d))");
 }
@@ -100,7 +104,7 @@ void describe(V& v, DataConfig& c) {
   v.value("test_samples", c.test_samples, {.at_least = 0, .at_most = 1e9}, "test inputs");
   v.value("unlabeled_samples", c.unlabeled_samples, {.at_least = 0, .at_most = 1e9}, "N, unlabeled inputs");
   v.value("file", c.file, {}, "a .pt file with X, y and, if it likes, X_test, y_test, X_unlabeled");
-  v.raw("target", c.target, "figure1, figure1_text, figure2 (exact_scale), low_degree_plus_sparse (degree, alphas, betas, low_degree)");
+  v.raw("target", c.target, "{\"name\": NAME, parameters}");
 }
 
 template <class V>
@@ -154,7 +158,11 @@ void describe(V& v, RunConfig& c) {
   v.object("projector", c.projector);
   v.object("r1", c.r1);
   v.value("lambda", c.lambda, {}, "weights of R1, R2, R3, R4, at least 0; lambda.3 is R3's");
-  v.raw("loss", c.loss, "square, logistic, pseudo_huber or {\"name\": \"pseudo_huber\", \"delta\": 1}");
+  v.raw_where_given("regularizers", c.regularizers,
+                    "{NAME: weight, or NAME: {\"weight\": weight, parameters}}, added to those of lambda");
+  v.raw("loss", c.loss, "NAME or {\"name\": NAME, parameters}");
+  v.raw_where_given("observables", c.observables,
+                    "[NAME or {\"name\": NAME, parameters}, ...], columns of metrics.csv; a regularizer's name too");
   v.object("train", c.train);
   v.value("seed", c.seed, {}, "of inputs, W0, target and noise, each with numbers of its own");
   v.value("dtype", c.dtype, {.one_of = {"float32", "float64"}}, "float32 or float64");
@@ -163,17 +171,26 @@ void describe(V& v, RunConfig& c) {
 }
 
 /// Reads a whole configuration strictly and checks it as far as that goes without data: unknown keys,
-/// types, ranges, values that exclude each other. `source` names it in messages. Rank 0 becomes d + 1.
+/// types, ranges, values that exclude each other. `source` names it in messages; names are those of the
+/// catalogue, which the configuration keeps. Rank 0 becomes d + 1.
 /// @throws InputError naming source, key, value and what was expected.
-RunConfig read_run_config(const nlohmann::json& json, const std::string& source);
+RunConfig read_run_config(const nlohmann::json& json, const std::string& source,
+                          const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const RunConfig& config);
 /// Every key with its default, for --help.
 std::vector<KeyInfo> run_config_keys();
 
 /// What the names stand for. All throw InputError for a name or parameter that is none.
-Activation read_activation(const JsonReader& reader);
-Target read_target(const JsonReader& reader, std::int64_t dimension, InputLaw law, std::uint64_t seed);
-Loss read_loss(const nlohmann::json& value, const std::string& source);
+Activation make_activation(const RunConfig& config);
+Target make_target(const RunConfig& config);
+Loss read_loss(const nlohmann::json& value, const std::string& source, const Catalogue& catalogue);
+/// An activation that is no run's, its keys checked; none where a tolerant catalogue has no such name.
+std::optional<Activation> read_activation(const nlohmann::json& value, const std::string& source,
+                                          const std::string& path, const Catalogue& catalogue);
+/// The regularizers with their weights and, with weight 0, those that observables asks for; then what else it
+/// asks for. Columns have the names. @throws InputError as their makers do.
+std::vector<Term> make_named_terms(const RunConfig& config, const Setting& setting);
+std::vector<Observable> make_observables(const RunConfig& config, const Setting& setting);
 std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::string& source);
 at::ScalarType read_dtype(const std::string& name);
 KernelMode read_kernel_mode(const std::string& name);

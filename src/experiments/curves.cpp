@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "entk/report/statistics.h"
 
@@ -40,6 +41,17 @@ Estimate last_over_first(const SweepCurves& curves, const std::string& column) {
   const auto last = last_values(curves, column);
   for (std::size_t i = 0; i < last.size(); ++i) first.push_back(curves.columns.at(column)[i].front());
   return ratio_over_seeds(last, first);
+}
+
+std::vector<std::string> own_columns(const std::vector<SweepCurves>& curves) {
+  const auto standard = metrics_columns();
+  std::set<std::string> names;
+  for (const auto& c : curves) {
+    for (const auto& [name, runs] : c.columns) {
+      if (!std::count(standard.begin(), standard.end(), name)) names.insert(name);
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 std::string spread_text(std::size_t seeds) {

@@ -24,6 +24,9 @@ Estimate last_ratio(const SweepCurves& of, const SweepCurves& over, const std::s
 /// Last value over the first, pairs of one run.
 Estimate last_over_first(const SweepCurves& curves, const std::string& column);
 
+/// Columns that are not among those of every run, in alphabetical order.
+std::vector<std::string> own_columns(const std::vector<SweepCurves>& curves);
+
 /// What tables and captions say of the spread that they show, for the most seeds that one of `curves` has:
 /// "mean ± standard deviation over 3 seeds" and "mean over 3 seeds, bands one standard deviation"; "one seed".
 std::string spread_text(std::size_t seeds);

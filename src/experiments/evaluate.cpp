@@ -27,10 +27,10 @@ struct EvaluateConfig {
   c10::Device device = c10::kCPU;
 };
 
-EvaluateConfig read_config(const nlohmann::json& json, const std::string& source) {
+EvaluateConfig read_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const JsonReader reader(json, source);
   EvaluateConfig c;
-  c.activation = read_activation(reader.object("activation"));
+  c.activation = read_activation(reader.any("activation"), source, "activation", catalogue);
   const auto projector = reader.object("projector");
   c.source = projector.get<std::string>("source", {.one_of = {"features", "unlabeled", "harmonic"}});
   c.rank = projector.get<std::int64_t>("rank", {.at_least = 1});
@@ -41,7 +41,7 @@ EvaluateConfig read_config(const nlohmann::json& json, const std::string& source
     if (loss.is_string() && reader.has("delta")) {
       loss = {{"name", loss}, {"delta", reader.any("delta")}};
     }
-    c.loss = read_loss(loss, source);
+    c.loss = read_loss(loss, source, catalogue);
   }
   c.dtype = read_dtype(reader.get_or<std::string>("dtype", "float64", {.one_of = {"float32", "float64"}}));
   c.device = pick_device(reader.get_or<std::string>("device", "cpu"));
@@ -78,9 +78,9 @@ void check_result(const char* name, const at::Tensor& value) {
 }  // namespace
 
 EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json& json, const std::string& source,
-                                bool with_gradient) {
+                                bool with_gradient, const Catalogue& catalogue) {
   const SerialTorch serial;
-  const auto config = read_config(json, source);
+  const auto config = read_config(json, source, catalogue);
   const Inputs in(tensors, config);
   const auto w0 = in("W0"), a = in("a"), w = in("W"), x = in("X"), y = in("y");
   check_matrix("W0", w0, -1, -1);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "entk/config/catalogue.h"
 #include "entk/io/pt_file.h"
 
 namespace entk {
@@ -23,6 +24,7 @@ struct EvaluateResult {
 /// and R2 are population values, and `population_truncation` says what they leave out of tr Σ.
 /// @throws InputError naming tensor or key; NotFiniteError naming the result that is not finite.
 EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json& config,
-                                const std::string& source, bool gradient);
+                                const std::string& source, bool gradient,
+                                const Catalogue& catalogue = built_in_catalogue());
 
 }  // namespace entk

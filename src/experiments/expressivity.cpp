@@ -30,15 +30,15 @@ std::string part_name(std::int64_t k, std::int64_t width, std::int64_t seed) {
 
 }  // namespace
 
-ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source) {
+ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source,
+                                            const Catalogue& catalogue) {
   ExpressivityConfig c;
   const JsonReader reader(json, source);
   SchemaReader schema(reader);
   describe(schema, c);
   reader.finish();
-  const JsonReader activation(c.activation, source, "activation");
-  read_activation(activation);
-  activation.finish();
+  c.catalogue = catalogue;
+  read_activation(c.activation, source, "activation", catalogue);
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
   for (const auto& [key, values] : {std::pair{"degrees", &c.degrees}, {"widths", &c.widths}, {"seeds", &c.seeds}}) {
     if (std::set(values->begin(), values->end()).size() != values->size()) fail(fmt::format("{}: expected each value once", key));
@@ -70,11 +70,12 @@ ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t 
   const auto x = draw_inputs(InputLaw::sphere, c.samples, c.dimension, Purpose::train_inputs, seed);
   const auto fresh = draw_inputs(InputLaw::sphere, c.fresh_samples, c.dimension, Purpose::fresh_inputs, seed);
   const auto y = target.value(x), f_sparse = sparse(x), f_low = y - f_sparse;
-  const Network network(NetworkOptions{.dimension = c.dimension,
-                                       .width = width,
-                                       .activation = read_activation(JsonReader(c.activation, "config", "activation")),
-                                       .seed = seed,
-                                       .dtype = at::kDouble});
+  const Network network(
+      NetworkOptions{.dimension = c.dimension,
+                     .width = width,
+                     .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
+                     .seed = seed,
+                     .dtype = at::kDouble});
   const auto rank = *exact_cumulative_multiplicity(static_cast<int>(c.dimension), static_cast<int>(k));
   const auto projector = HarmonicProjector::make(network, rank);
   const auto here = make_primitive(*network, x, {.mode = KernelMode::recompute});

@@ -19,6 +19,7 @@ struct ExpressivityConfig {
   std::vector<std::int64_t> seeds = {1};
   nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
   std::int64_t threads = 0;
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 template <class V>
@@ -36,7 +37,8 @@ void describe(V& v, ExpressivityConfig& c) {
 }
 
 /// @throws InputError naming source, key, value and what was expected.
-ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source);
+ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source,
+                                            const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const ExpressivityConfig& config);
 std::vector<KeyInfo> expressivity_config_keys();
 

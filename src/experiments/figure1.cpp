@@ -88,6 +88,11 @@ Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& cu
   figure.panels = {panel("{/:Italic R}_3({/:Bold W})", "R3", true, study, curves, dimension),
                    panel("Training loss", "train_loss", true, study, curves, dimension),
                    panel("Test loss", "test_loss", false, study, curves, dimension)};
+  for (const auto& name : own_columns(curves)) {
+    auto own = panel("", name, false, study, curves, dimension);  // some are shares, some have zeros
+    own.title = name;  // as it is: no markup
+    figure.panels.push_back(std::move(own));
+  }
   return figure;
 }
 
@@ -97,14 +102,16 @@ Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& cu
   const bool lambda3 = study.sweep.size() == 1 && study.sweep[0].path == "lambda.3";
   table.columns = {Column(lambda3 ? "λ3" : "run"), Column("seeds"), Column("training loss"), Column("R3"),
                    Column("test loss")};
+  const auto own = own_columns(curves);
+  for (const auto& name : own) table.columns.push_back(Column(name));
   if (published) table.columns.push_back(Column("paper's test loss", 2, NumberFormat::fixed));
   for (const auto& c : curves) {
     std::vector<Cell> row;
     row.push_back(lambda3 ? Cell(c.swept[0].get<double>()) : Cell(c.swept.empty() ? "all" : swept_text(study, c)));
     row.push_back(c.seeds.size());
-    for (const char* column : {"train_loss", "R3", "test_loss"}) {
-      row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
-    }
+    std::vector<std::string> columns = {"train_loss", "R3", "test_loss"};
+    columns.insert(columns.end(), own.begin(), own.end());
+    for (const auto& column : columns) row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
     if (published) {
       const auto& paper = figure1_paper_values();
       const auto found = lambda3 ? paper.find(c.swept[0].get<double>()) : paper.end();
@@ -121,7 +128,7 @@ bool asks_figure1(const StudyConfig& study) {
   const auto has = [&](double wanted) {
     return std::any_of(values.begin(), values.end(), [&](const auto& v) { return v.is_number() && v.template get<double>() == wanted; });
   };
-  const auto config = read_run_config(study.base, "configuration");
+  const auto config = read_run_config(study.base, "configuration", study.catalogue);
   const auto target = config.data.target.value("name", "");
   return has(0) && has(10) && config.model.order == 2 && config.model.linear_term && config.loss == "square" &&
          config.data.source != "file" && (target == "figure1" || target == "figure1_text");

@@ -51,7 +51,7 @@ Loaded load(const LandscapeStudyOptions& o, std::vector<std::string>& notices) {
   }
   json["dtype"] = o.dtype;
   json["device"] = o.device;
-  loaded.config = read_run_config(json, name);
+  loaded.config = read_run_config(json, name, o.catalogue);
   return loaded;
 }
 
@@ -73,9 +73,8 @@ std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& boun
   };
   const auto& c = p.config;
   if (c.data.source == "file") return skip("the sparse part of a data file's target is not known");
-  if (read_loss(c.loss, "config").classification) return skip("the labels are the target's signs");
-  const auto sparse = read_target(JsonReader(c.data.target, "config", "data.target"), c.data.dimension,
-                                  input_law(c.data), c.seed).sparse;
+  if (read_loss(c.loss, "config", c.catalogue).classification) return skip("the labels are the target's signs");
+  const auto sparse = make_target(c).sparse;
   if (!sparse) return skip("the target has no sparse part");
   const int k = sparse->degree - 1;
   const auto rank = exact_cumulative_multiplicity(static_cast<int>(c.data.dimension), k).value_or(0);
@@ -205,7 +204,7 @@ LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudy
   s.config = to_json(p.config);
   s.notices = notices;
   const auto model = make_model(p);
-  const BoundObjective bound(model, make_objective(p, model, p.config.lambda, p.config.loss), p.data.train,
+  const BoundObjective bound(model, make_objective(p, model), p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
   const ObjectiveHessian hessian(bound, w);
   s.landscape = landscape(hessian, w.sizes(), w.options(), o.landscape);

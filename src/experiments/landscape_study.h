@@ -19,6 +19,7 @@ struct LandscapeStudyOptions {
   std::string dtype = "float64", device = "cpu";
   LandscapeOptions landscape;
   int draws = 20;                          ///< of S for (31); 0: no Lemma 3
+  Catalogue catalogue = built_in_catalogue();
 };
 
 /// A checkpoint's W, and everything made again from the configuration beside it, in another floating type

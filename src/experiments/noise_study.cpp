@@ -133,7 +133,8 @@ std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::v
 
 }  // namespace
 
-NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source) {
+NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source,
+                                         const Catalogue& catalogue) {
   NoiseStudyConfig c;
   const JsonReader reader(json, source);
   c.run = with_absolute_file(reader.any("run"));
@@ -156,10 +157,11 @@ NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::
   distinct("ranks", c.ranks);
   if (c.noise_variances.empty()) reader.fail("noise_variances", "at least one number");
   if (c.r1_weights.empty()) reader.fail("r1_weights", "at least one number");
-  read_run_config(c.run, source);
+  read_run_config(c.run, source, catalogue);
   c.run["projector"]["population_degree"] = 1;
   if (!c.run.contains("lambda")) c.run["lambda"] = std::vector<double>{0, 0, 0, 0};
-  read_run_config(c.run, source);
+  c.catalogue = catalogue;
+  read_run_config(c.run, source, catalogue);
   return c;
 }
 
@@ -187,17 +189,22 @@ std::vector<PlannedRun> NoisePlans::all() const {
 
 NoisePlans plan_noise_study(const NoiseStudyConfig& c, const std::string& source) {
   NoisePlans plans;
-  plans.noise = plan_runs({c.run, c.seeds, {{"train.noise_variance", values_of(c.noise_variances)}, {"lambda.1", values_of(c.r1_weights)}}}, source);
+  plans.noise =
+      plan_runs({c.run,
+                 c.seeds,
+                 {{"train.noise_variance", values_of(c.noise_variances)}, {"lambda.1", values_of(c.r1_weights)}},
+                 c.catalogue},
+                source);
   if (!c.ranks.empty()) {
     auto base = c.run;
     base["projector"]["source"] = "features";
-    plans.ranks = plan_runs({base, c.seeds, {{"projector.rank", values_of(c.ranks)}}}, source);
+    plans.ranks = plan_runs({base, c.seeds, {{"projector.rank", values_of(c.ranks)}}, c.catalogue}, source);
   }
   return plans;
 }
 
 double noise_alone_r1(const RunConfig& c) {
-  const auto activation = read_activation(JsonReader(c.model.activation, "config", "model.activation"));
+  const auto activation = make_activation(c);
   const auto s = sigma_spectrum(activation, static_cast<int>(c.data.dimension), 4);
   const double rest = s.trace - s.trace_part[0] - s.trace_part[1];
   const double parameters = static_cast<double>(c.model.width) * static_cast<double>(c.data.dimension);

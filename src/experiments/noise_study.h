@@ -14,11 +14,13 @@ struct NoiseStudyConfig {
   std::vector<double> noise_variances = {0};      ///< σ² of (21)
   std::vector<double> r1_weights = {0};           ///< λ1, on the run's projector
   std::vector<std::int64_t> ranks;                ///< of R3, by the features' projector, without noise and R1
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 /// Keys: run, seeds, noise_variances, r1_weights, ranks (each a list). projector.population_degree is 1 in
 /// every run. @throws InputError
-NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source);
+NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source,
+                                         const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const NoiseStudyConfig& config);
 std::vector<KeyInfo> noise_study_keys();
 

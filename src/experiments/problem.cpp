@@ -14,7 +14,7 @@ namespace entk {
 
 namespace {
 
-bool wants_labels(const RunConfig& c) { return read_loss(c.loss, "config").classification; }
+bool wants_labels(const RunConfig& c) { return read_loss(c.loss, "config", c.catalogue).classification; }
 
 /// x → ±1.
 Target signs_of(const Target& target) {
@@ -28,17 +28,13 @@ Target signs_of(const Target& target) {
   return signs;
 }
 
-DataSet draw(const RunConfig& c) {
-  const auto law = input_law(c.data);
-  const JsonReader target(c.data.target, "config", "data.target");
+DataSet draw(const RunConfig& c, const Target& target) {
   const DataOptions options{.dimension = c.data.dimension,
                             .samples = c.data.samples,
                             .test_samples = c.data.test_samples,
                             .unlabeled_samples = c.data.unlabeled_samples,
                             .seed = c.seed};
-  auto f = read_target(target, c.data.dimension, law, c.seed);
-  if (wants_labels(c)) f = signs_of(f);
-  return draw_data(law, options, f);
+  return draw_data(input_law(c.data), options, wants_labels(c) ? signs_of(target) : target);
 }
 
 /// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
@@ -117,10 +113,13 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
                                     "data.test_samples, data.unlabeled_samples and data.target have no effect",
                                     c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
   } else {
-    p.data = draw(config);
+    const auto target = make_target(config);
+    p.data = draw(config, target);
+    p.directions = target.directions;
+    if (p.directions.empty() && target.sparse) p.directions = target.sparse->betas;
     if (wants_labels(config)) {
       p.notices.push_back(fmt::format("the {} loss needs labels ±1: they are the signs of the target",
-                                      read_loss(config.loss, "config").name));
+                                      read_loss(config.loss, "config", config.catalogue).name));
     }
   }
   p.data = p.data.to(device, dtype);
@@ -187,10 +186,22 @@ TaylorModel make_model(const Problem& p) {
                                                  .whole_network = p.config.model.whole_network});
 }
 
-Objective make_objective(const Problem& p, const TaylorModel& model, const std::vector<double>& lambda,
-                         const nlohmann::json& loss) {
-  const Objective objective = read_loss(loss, "config");
-  const auto weights = read_lambda(lambda, "config");
+Setting make_setting(const Problem& p, const TaylorModel& model) {
+  Setting s;
+  s.dimension = p.w0.size(1);
+  s.law = p.data.law;
+  s.seed = p.config.seed;
+  s.model = model;
+  s.data = p.data;
+  s.sigma = p.sigma;
+  s.harmonic = p.harmonic;
+  s.directions = p.directions;
+  return s;
+}
+
+Objective make_objective(const Problem& p, const TaylorModel& model) {
+  const Objective objective = read_loss(p.config.loss, "config", p.config.catalogue);
+  const auto weights = read_lambda(p.config.lambda, "config");
   auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
                : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
                             : objective + weights[3] * R4();
@@ -209,7 +220,7 @@ Objective make_objective(const Problem& p, const TaylorModel& model, const std::
       whole = whole + 0.0 * term;
     }
   }
-  return whole;
+  return whole + make_named_terms(p.config, make_setting(p, model));
 }
 
 std::string ProblemCache::key(const RunConfig& config) {

@@ -25,6 +25,7 @@ struct Problem {
   std::optional<HarmonicProjector> harmonic;  ///< projector.source harmonic
   std::optional<HarmonicProjector> population;  ///< of projector.population_degree, for the records
   nlohmann::json file_checksums;          ///< of a data file; null where the data is drawn
+  std::vector<std::vector<double>> directions{};  ///< that the target singles out; none for a data file's
   std::vector<std::string> notices;       ///< Assumption 2, eigenvalue gaps, …
 
   bool has_projector() const { return sigma || harmonic; }
@@ -47,10 +48,11 @@ RunConfig with_file_sizes(const RunConfig& config);
 /// A new network at the problem's start, and the model around it.
 TaylorModel make_model(const Problem& problem);
 /// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without
-/// a projector, R4 alone. Behind them, where projector.population_degree asks for it, population_R1 and
-/// population_R2 with weight 0.
-Objective make_objective(const Problem& problem, const TaylorModel& model, const std::vector<double>& lambda,
-                         const nlohmann::json& loss);
+/// a projector, R4 alone. After them, where projector.population_degree asks for it, population_R1 and
+/// population_R2 with weight 0; then make_named_terms. @throws InputError for two terms of one name.
+Objective make_objective(const Problem& problem, const TaylorModel& model);
+/// What makers of regularizers and observables are told.
+Setting make_setting(const Problem& problem, const TaylorModel& model);
 
 /// Problems by what decides them, and the primitives made on their points: shared by the runs of a
 /// study, from any thread.

@@ -96,10 +96,13 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
 
 }  // namespace
 
-R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source) {
-  const auto [study, own] = split_study_config(json, {"estimates", "weights"}, "this study has estimates and weights", source);
+R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source,
+                                   const Catalogue& catalogue) {
+  const auto [study, own] =
+      split_study_config(json, {"estimates", "weights"}, "this study has estimates and weights", source, catalogue);
   R1StudyConfig config;
   config.base = study.base;
+  config.catalogue = catalogue;
   config.seeds = study.seeds;
   const JsonReader reader(own, source);
   config.estimates = reader.get_or<std::vector<std::string>>("estimates", config.estimates,
@@ -145,7 +148,10 @@ std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::st
       base["r1"]["points"] = estimate;
     }
     if (!base.contains("lambda")) base["lambda"] = {0, 0, 0, 0};
-    StudyConfig study{base, config.seeds, {{"lambda.1", std::vector<nlohmann::json>(config.weights.begin(), config.weights.end())}}};
+    StudyConfig study{base,
+                      config.seeds,
+                      {{"lambda.1", std::vector<nlohmann::json>(config.weights.begin(), config.weights.end())}},
+                      config.catalogue};
     for (auto& run : plan_runs(study, source)) {
       run.name = checked_name(fmt::format("{},{}", estimate, run.name));
       run.swept.insert(run.swept.begin(), estimate);

@@ -14,10 +14,12 @@ struct R1StudyConfig {
   /// form, with the harmonic projector for R3 too.
   std::vector<std::string> estimates = {"fresh", "unlabeled", "population"};
   std::vector<double> weights = {0, 0.01, 0.1, 1};  ///< λ1; with 0 every estimate but population is the same run
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 /// @throws InputError
-R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source);
+R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source,
+                                   const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const R1StudyConfig& config);
 std::vector<KeyInfo> r1_study_config_keys();
 

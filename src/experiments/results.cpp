@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "entk/experiments/curves.h"
@@ -48,7 +49,7 @@ Panel metrics_panel(const CsvTable& metrics, const std::string& title,
       if (steps[i] < 1) continue;
       series.x.push_back(steps[i]);
       series.y.push_back(values[i]);
-      any = any || (std::isfinite(values[i]) && values[i] > 0);
+      any = any || (std::isfinite(values[i]) && values[i] != 0);
     }
     if (any) panel.series.push_back(std::move(series));
   }
@@ -80,6 +81,15 @@ Results write_run_results(const std::filesystem::path& folder) {
                     {{"R1", rich_text("{/:Italic R}_1")}, {"R2", rich_text("{/:Italic R}_2")},
                      {"R3", rich_text("{/:Italic R}_3")}, {"R4", rich_text("{/:Italic R}_4")}}),
       metrics_panel(metrics, "Norms", {{"norm_W", "displacement W"}, {"norm_gradient", "gradient"}})};
+  // What this run records beside: each in a panel of its own.
+  const auto standard = metrics_columns();
+  for (const auto& name : metrics.columns) {
+    if (std::count(standard.begin(), standard.end(), name)) continue;
+    const auto values = metrics.column(name);
+    figure.panels.push_back(metrics_panel(metrics, name, {{name, Label()}}));
+    auto& panel = figure.panels.back();
+    panel.y.logarithmic = std::none_of(values.begin(), values.end(), [](double v) { return v < 0; });
+  }
   std::erase_if(figure.panels, [](const Panel& p) { return p.series.empty(); });
   results.table.title = "Final values";
   results.table.columns = {Column("quantity"), Column("value")};
@@ -108,7 +118,7 @@ Results write_run_results(const std::filesystem::path& folder) {
 bool is_published_figure1(const StudyConfig& study) {
   const auto published = read_study_config(preset("figure1"), "preset figure1");
   const auto resolved = [](const StudyConfig& s) {
-    auto json = to_json(read_run_config(s.base, "configuration"));
+    auto json = to_json(read_run_config(s.base, "configuration", s.catalogue));
     for (const char* key : {"seed", "device", "threads", "lambda"}) json.erase(key);
     for (const char* key : {"checkpoint_seconds", "memory_limit_gb", "kernel"}) json["train"].erase(key);
     return json;
@@ -136,7 +146,9 @@ Results write_study_results(const std::filesystem::path& folder, const StudyConf
   if (any) {
     const auto plot = write_figure(folder, "figure1", figure1_plot(study, curves, plan[0].config.data.dimension));
     add_files(plot, results);
-    page.figure(plot, fmt::format("R3, training loss and test loss over log_d(step): {}.", band_text(most_seeds(curves))));
+    page.figure(plot, fmt::format("R3, training loss, test loss{} over log_d(step): {}.",
+                                  own_columns(curves).empty() ? "" : " and what the runs record beside",
+                                  band_text(most_seeds(curves))));
   }
   page.heading(2, "Runs");
   Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};

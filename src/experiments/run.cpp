@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <new>
 
 #include "entk/base/threads.h"
@@ -48,22 +49,43 @@ nlohmann::json arithmetic(const nlohmann::json& environment) {
   return of;
 }
 
-std::vector<double> metrics_row(const Record& r, const Problem& p) {
-  // A diverged run's last record has no terms.
-  auto terms = r.terms;
-  if (!p.has_projector()) terms.insert(terms.begin(), 3, NAN);
-  terms.resize(p.population ? 6 : 4, NAN);
-  std::vector<double> row = {static_cast<double>(r.step), r.train_loss, r.test_loss, terms[0], terms[1], terms[2], terms[3],
-                             r.regularized_loss, r.norm_w, r.norm_gradient};
-  row.insert(row.end(), terms.begin() + 4, terms.end());
+/// What a run records beside R1 to R4.
+std::vector<std::string> names_of(const Problem& p, const Objective& objective,
+                                  const std::vector<Observable>& observables) {
+  std::vector<std::string> names;
+  for (std::size_t i = p.has_projector() ? 4 : 1; i < objective.terms.size(); ++i)
+    names.push_back(objective.terms[i].name);
+  for (const auto& o : observables) names.insert(names.end(), o.columns.begin(), o.columns.end());
+  return names;
+}
+
+/// A record by the names of its quantities.
+std::map<std::string, double> by_name(const Record& r, const Objective& objective,
+                                      const std::vector<Observable>& observables) {
+  std::map<std::string, double> values = {{"step", static_cast<double>(r.step)}, {"train_loss", r.train_loss},
+                                          {"test_loss", r.test_loss}, {"regularized_loss", r.regularized_loss},
+                                          {"norm_W", r.norm_w}, {"norm_gradient", r.norm_gradient}};
+  // A diverged run's last record has no terms and no observables.
+  for (std::size_t i = 0; i < r.terms.size(); ++i) values[objective.terms[i].name] = r.terms[i];
+  std::size_t next = 0;
+  for (const auto& o : observables) {
+    for (const auto& column : o.columns) {
+      if (next < r.observables.size()) values[column] = r.observables[next++];
+    }
+  }
+  return values;
+}
+
+std::vector<double> metrics_row(const std::vector<std::string>& columns, const std::map<std::string, double>& values) {
+  std::vector<double> row;
+  for (const auto& column : columns) row.push_back(values.count(column) ? values.at(column) : NAN);
   return row;
 }
 
 nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
 
-nlohmann::json summary_json(const TrainResult& result, const Problem& p) {
-  const auto row = metrics_row(result.last, p);
-  const auto columns = metrics_columns(p.population.has_value());
+nlohmann::json summary_json(const TrainResult& result, const Problem& p, const std::vector<std::string>& columns,
+                            const std::vector<double>& row) {
   nlohmann::json json = {{"kernel", result.kernel}};
   // What the population values leave out, of tr Σ.
   for (const auto* sigma : {&p.harmonic, &p.population}) {
@@ -132,11 +154,16 @@ class FolderRun {
       if (!unsaved_) unsaved_.emplace();
       return hooks_.interrupted ? hooks_.interrupted() : 0;
     };
-    const auto columns = metrics_columns(problem_->population.has_value());
+    const auto objective = make_objective(*problem_, model);
+    options.observables = make_observables(config_, make_setting(*problem_, model));
+    const auto columns = metrics_columns(names_of(*problem_, objective, options.observables));
+    const auto row_of = [&](const Record& r) {
+      return metrics_row(columns, by_name(r, objective, options.observables));
+    };
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
     options.on_record = [&](const Record& r, const Timing& t) {
-      metrics.row(metrics_row(r, *problem_));
+      metrics.row(row_of(r));
       timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
       if (hooks_.progress) {
         const double left = t.seconds_per_step * static_cast<double>(options.steps - r.step);
@@ -149,10 +176,10 @@ class FolderRun {
       write_checkpoint(folder_.path(), checkpoint(state));
     };
     write_config(*model->network);
-    Trainer trainer(model, make_objective(*problem_, model, config_.lambda, config_.loss), options);
+    Trainer trainer(model, objective, options);
     const auto result = trainer.fit(problem_->data, device_);
     for (const auto& notice : result.notices) tell(notice);
-    folder_.write_json("summary.json", summary_json(result, *problem_));
+    folder_.write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));
     return conclude(result);
   }
 
@@ -231,7 +258,8 @@ class FolderRun {
     if (tensors.at("step").scalar_type() != at::kLong || tensors.at("step").numel() != 1) fail("its entry 'step' is no integer");
     const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
     const auto source = folder_.file("checkpoint.pt").string();
-    auto refused = differing_paths(deciding(read_run_config(parse_json(text, source), source)), deciding(problem_->config));
+    const auto before = read_run_config(parse_json(text, source), source, config_.catalogue);
+    auto refused = differing_paths(deciding(before), deciding(problem_->config));
     std::erase_if(refused, [](const std::string& path) { return path == "device" || path == "data.file"; });
     if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
     const auto same = [](const at::Tensor& a, const at::Tensor& b) {
@@ -320,10 +348,15 @@ CsvTable read_records(const std::filesystem::path& folder) {
   return table;
 }
 
-std::vector<std::string> metrics_columns(bool population) {
-  std::vector<std::string> columns{"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4", "regularized_loss",
-                                   "norm_W", "norm_gradient"};
-  if (population) columns.insert(columns.end(), {"population_R1", "population_R2"});
+std::vector<std::string> metrics_columns(const std::vector<std::string>& more) {
+  std::vector<std::string> columns = {"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4",
+                                      "regularized_loss", "norm_W", "norm_gradient"};
+  for (const auto& name : more) {
+    if (std::count(columns.begin(), columns.end(), name)) {
+      throw InputError(fmt::format("{}: two quantities of this name would be columns of metrics.csv", name));
+    }
+    columns.push_back(name);
+  }
   return columns;
 }
 
@@ -349,17 +382,17 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
   return outcome;
 }
 
-RunConfig read_written_config(const std::filesystem::path& file) {
+RunConfig read_written_config(const std::filesystem::path& file, const Catalogue& catalogue) {
   auto json = load_json(file);
   const JsonReader reader(json, file.string());
   for (const char* part : {"model", "data", "train"}) reader.object(part);
   for (const char* key : {"seeds", "sweep"}) json.erase(key);
-  return read_run_config(json, file.string());
+  return read_run_config(json, file.string(), catalogue);
 }
 
 void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device) {
   const auto path = folder.file("config.json");
-  auto refused = differing_paths(deciding(read_written_config(path)), deciding(config));
+  auto refused = differing_paths(deciding(read_written_config(path, config.catalogue)), deciding(config));
   if (other_device) std::erase(refused, "device");
   if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {

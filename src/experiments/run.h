@@ -27,9 +27,9 @@ struct RunOutcome {
   std::optional<Record> last;
 };
 
-/// Columns of metrics.csv after step: train_loss, test_loss, R1 … R4, regularized_loss, norm_W,
-/// norm_gradient and, where projector.population_degree asks for them, population_R1, population_R2.
-std::vector<std::string> metrics_columns(bool population = false);
+/// Columns of metrics.csv: step, train_loss, test_loss, R1 … R4, regularized_loss, norm_W, norm_gradient, then
+/// the objective's other terms and the observables by their names. @throws InputError where two have one name.
+std::vector<std::string> metrics_columns(const std::vector<std::string>& more = {});
 /// The records of a finished or interrupted run's folder and, where its last step was none of the recorded
 /// ones, that step's values from summary.json behind them.
 CsvTable read_records(const std::filesystem::path& folder);
@@ -42,7 +42,7 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
 
 /// The run's keys in config.json of a run or a study that is there: keys that came after it was written have their
 /// defaults. @throws InputError also where it is not whole.
-RunConfig read_written_config(const std::filesystem::path& file);
+RunConfig read_written_config(const std::filesystem::path& file, const Catalogue& catalogue);
 
 /// Refuses a configuration that differs from the folder's own in more than train.steps, threads and
 /// checkpoint intervals; the device too may differ where `other_device` says so. @throws InputError

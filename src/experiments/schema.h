@@ -28,6 +28,7 @@ class SchemaReader {
   void raw(const char* key, nlohmann::json& field, const char*) {
     if (reader_.has(key)) field = reader_.any(key);
   }
+  void raw_where_given(const char* key, nlohmann::json& field, const char* meaning) { raw(key, field, meaning); }
   template <class T>
   void object(const char* key, T& part) {
     if (!reader_.has(key)) return;
@@ -47,6 +48,10 @@ class SchemaWriter {
     json_[key] = field;
   }
   void raw(const char* key, nlohmann::json& field, const char*) { json_[key] = field; }
+  /// A key that is no part of a configuration where it is empty.
+  void raw_where_given(const char* key, nlohmann::json& field, const char*) {
+    if (!field.empty()) json_[key] = field;
+  }
   template <class T>
   void object(const char* key, T& part) {
     SchemaWriter inner;
@@ -69,6 +74,7 @@ class SchemaLister {
   void raw(const char* key, nlohmann::json& field, const char* meaning) {
     keys_.push_back({prefix_ + key, field.dump(), meaning});
   }
+  void raw_where_given(const char* key, nlohmann::json& field, const char* meaning) { raw(key, field, meaning); }
   template <class T>
   void object(const char* key, T& part) {
     const std::string before = prefix_;

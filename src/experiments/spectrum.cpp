@@ -102,15 +102,15 @@ nlohmann::json to_json(const EmpiricalSpectrum& e) {
 
 }  // namespace
 
-SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source) {
+SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source,
+                                    const Catalogue& catalogue) {
   SpectrumConfig c;
   const JsonReader reader(json, source);
   SchemaReader schema(reader);
   describe(schema, c);
   reader.finish();
-  const JsonReader activation(c.activation, source, "activation");
-  read_activation(activation);
-  activation.finish();
+  c.catalogue = catalogue;
+  read_activation(c.activation, source, "activation", catalogue);
   if (c.degree >= c.max_degree) {
     throw InputError(fmt::format("{}: degree: expected below max_degree = {}, got {}", source, c.max_degree, c.degree));
   }
@@ -123,7 +123,7 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
 SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool(const SpectrumResult&)>& interrupted) {
-  const auto activation = read_activation(JsonReader(c.activation, "config", "activation"));
+  const auto activation = *read_activation(c.activation, "config", "activation", c.catalogue);
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "entk/config/catalogue.h"
 #include "entk/experiments/claims.h"
 #include "entk/experiments/schema.h"
 #include "entk/models/activation.h"
@@ -23,11 +24,12 @@ struct SpectrumConfig {
   std::int64_t width = 0, samples = 0, training_samples = 0;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 template <class V>
 void describe(V& v, SpectrumConfig& c) {
-  v.raw("activation", c.activation, "sigmoid and tanh (shift), erf, softplus, gelu, silu, relu, polynomial (coefficients)");
+  v.raw("activation", c.activation, "as model.activation of entk train");
   v.value("dimension", c.dimension, {.at_least = 2, .at_most = 1e6}, "d");
   v.value("max_degree", c.max_degree, {.at_least = 2, .at_most = 100}, "L, the last degree of the expansion");
   v.value("degree", c.degree, {.at_least = 0, .at_most = 50}, "k: Q1 are the degrees <= k, V1 the top n_k");
@@ -39,7 +41,8 @@ void describe(V& v, SpectrumConfig& c) {
 }
 
 /// @throws InputError naming source, key, value and what was expected.
-SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source);
+SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source,
+                                    const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const SpectrumConfig& config);
 std::vector<KeyInfo> spectrum_config_keys();
 

@@ -80,13 +80,14 @@ int jobs_that_fit(const std::vector<const PlannedRun*>& pending, c10::Device dev
 
 }  // namespace
 
-StudyConfig read_study_config(const nlohmann::json& json, const std::string& source) {
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const JsonReader whole(json, source);
   for (const char* part : {"model", "data", "projector", "r1", "train"}) {
     if (whole.has(part)) whole.object(part);
   }
   StudyConfig study;
   study.base = with_absolute_file(json);
+  study.catalogue = catalogue;
   if (json.contains("seeds")) {
     const JsonReader reader(nlohmann::json{{"seeds", json["seeds"]}}, source);
     for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) {
@@ -116,14 +117,15 @@ StudyConfig read_study_config(const nlohmann::json& json, const std::string& sou
 }
 
 SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
-                              const std::string& in_place_of_sweep, const std::string& source) {
+                              const std::string& in_place_of_sweep, const std::string& source,
+                              const Catalogue& catalogue) {
   auto common = json, own = nlohmann::json::object();
   for (const auto& key : own_keys) {
     if (!json.contains(key)) continue;
     own[key] = json[key];
     common.erase(key);
   }
-  SplitStudy split{read_study_config(common, source), own};
+  SplitStudy split{read_study_config(common, source, catalogue), own};
   if (!split.common.sweep.empty()) throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
   return split;
 }
@@ -136,7 +138,7 @@ nlohmann::json to_json(const StudyConfig& study) {
 }
 
 std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source) {
-  const auto standard = to_json(read_run_config(study.base, source));
+  const auto standard = to_json(read_run_config(study.base, source, study.catalogue));
   std::vector<std::uint64_t> seeds = study.seeds;
   if (seeds.empty()) seeds = {standard["seed"].get<std::uint64_t>()};
   std::vector<PlannedRun> plan;
@@ -156,7 +158,7 @@ std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& s
       }
       config["seed"] = seed;
       name += fmt::format("seed={}", seed);
-      plan.push_back({checked_name(name), read_run_config(config, source), values, seed});
+      plan.push_back({checked_name(name), read_run_config(config, source, study.catalogue), values, seed});
     }
   }
   return plan;

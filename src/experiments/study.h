@@ -14,9 +14,11 @@ struct StudyConfig {
   nlohmann::json base;                 ///< a run's configuration
   std::vector<std::uint64_t> seeds;    ///< empty: base's own
   std::vector<SweepAxis> sweep;
+  Catalogue catalogue = built_in_catalogue();  ///< of names
 };
 /// @throws InputError for malformed seeds or sweeps, or if a run's configuration is refused.
-StudyConfig read_study_config(const nlohmann::json& json, const std::string& source);
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source,
+                              const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const StudyConfig& study);
 
 /// A study with keys of its own in place of "sweep".
@@ -26,7 +28,8 @@ struct SplitStudy {
 };
 /// @throws InputError as read_study_config, and for a sweep: "sweep: <in_place_of_sweep>, not a sweep".
 SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
-                              const std::string& in_place_of_sweep, const std::string& source);
+                              const std::string& in_place_of_sweep, const std::string& source,
+                              const Catalogue& catalogue);
 
 struct PlannedRun {
   std::string name;                               ///< lambda.3=10,seed=1; also its folder's

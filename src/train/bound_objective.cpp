@@ -257,12 +257,11 @@ at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evalu
   return gradient;
 }
 
-double BoundObjective::loss_at(const ExpansionAt& expansion, const at::Tensor& targets, const at::Tensor& w) const {
+double BoundObjective::loss_of(const at::Tensor& output, const at::Tensor& targets) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
-  check_vector("targets", targets, expansion.primitive->samples());
+  check_vector("targets", targets, output.size(0));
   check_labels("targets", objective_.loss, targets);
-  const auto output = model_->output(expansion.primitive->terms(w.detach()), expansion.initial);
   return objective_.loss.mean(output, targets).item<double>();
 }
 

@@ -49,8 +49,10 @@ class BoundObjective {
   std::vector<std::string> check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
-  /// The model's loss at other points, nothing n×m kept.
-  double loss_at(const ExpansionAt& expansion, const at::Tensor& targets, const at::Tensor& w) const;
+  /// The loss of an output at other points. @throws InputError for targets of another length, or labels that are none.
+  double loss_of(const at::Tensor& output, const at::Tensor& targets) const;
+  /// Terms, output and targets at the training points, from the primitive's terms (P×ñ).
+  TermInputs training_inputs(const at::Tensor& terms) const { return inputs_from(terms, 0); }
 
   /// Terms that take the slow way, by name: for a notice.
   std::vector<std::string> slow_terms() const;

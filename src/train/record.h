@@ -16,6 +16,7 @@ struct Record {
   double regularized_loss = 0;  ///< L_λ
   double norm_w = 0;            ///< ‖W‖_F
   double norm_gradient = 0;     ///< ‖∇L_λ‖_F
+  std::vector<double> observables{};  ///< the trainer's observables, column after column
 };
 
 /// One row of timing.csv: clocks, kept apart because they differ between equal runs.

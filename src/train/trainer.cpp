@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -242,12 +243,44 @@ class Run {
     r.step = step;
     const auto values = bound_.values(stepper_->terms(), w_, step);
     r.train_loss = values.loss.item<double>();
-    r.test_loss = test_.primitive ? bound_.loss_at(test_, test_targets_, w_) : NAN;
+    Observation seen;
+    seen.step = step;
+    seen.w = w_;
+    r.test_loss = test_.primitive ? test_loss(seen) : NAN;
     for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
     r.regularized_loss = values.regularized.item<double>();
     r.norm_w = frobenius_norm(w_);
     r.norm_gradient = frobenius_norm(bound_.gradient(w_, evaluation));
+    if (!options_.observables.empty()) observe(seen, r);
     return r;
+  }
+
+  /// The loss at the test points, whose terms and output it leaves in `seen`.
+  double test_loss(Observation& seen) const {
+    const SerialTorch serial;
+    const at::NoGradGuard no_grad;
+    seen.test_terms = test_.primitive->terms(w_);
+    seen.test_output = model_->output(seen.test_terms, test_.initial);
+    seen.test_targets = test_targets_;
+    return bound_.loss_of(seen.test_output, test_targets_);
+  }
+
+  void observe(Observation& seen, Record& r) {
+    const SerialTorch serial;
+    const at::NoGradGuard no_grad;
+    const auto in = bound_.training_inputs(stepper_->terms());
+    seen.terms = in.terms;
+    seen.output = in.output;
+    seen.targets = in.targets;
+    seen.model = model_.ptr().get();
+    for (const auto& o : options_.observables) {
+      const auto values = o.values(seen);
+      if (values.size() != o.columns.size()) {
+        throw InputError(fmt::format("observable {}: expected {} numbers, one a column, got {}",
+                                     fmt::join(o.columns, ", "), o.columns.size(), values.size()));
+      }
+      r.observables.insert(r.observables.end(), values.begin(), values.end());
+    }
   }
 
   /// False where the callback wants to stop.

@@ -13,6 +13,7 @@
 #include "entk/base/device.h"
 #include "entk/kernels/device_graph.h"
 #include "entk/train/bound_objective.h"
+#include "entk/train/observable.h"
 #include "entk/train/record.h"
 #include "entk/train/schedule.h"
 
@@ -52,6 +53,8 @@ struct TrainerOptions {
   /// On CUDA a step whose loss and terms are all `recordable`, as the paper's own are, is recorded once
   /// and played again.
   GraphRecorder graphs = record_graph;
+  /// Measured at every record.
+  std::vector<Observable> observables{};
 
   /// Called at every record; false stops the run after it.
   std::function<bool(const Record&, const Timing&)> on_record{};

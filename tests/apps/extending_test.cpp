@@ -63,6 +63,24 @@ TEST(Extending, ALoss) {
   EXPECT_TRUE(std::isfinite(trained_loss(network, objective, data)));
 }
 
+TEST(Extending, NamesOfACatalogue) {
+  entk::Catalogue own;
+  own.activation("sine", "sin(z + 1)", {}, [](const entk::Parameters&) { return sine(); });
+  own.loss("quantile", "mean of max(q e, (q - 1) e), e = y - f", {{"q", 0.5, {.above = 0, .below = 1}}},
+           [](const entk::Parameters& p) {
+             return entk::Loss{"quantile", [q = p["q"]](const at::Tensor& f, const at::Tensor& y) {
+                                 const auto e = y - f;
+                                 return at::maximum(q * e, (q - 1) * e).mean();
+                               }};
+           });
+  own.observable("largest", "largest |W_rk|", {}, [](const entk::Parameters&, const entk::Setting&) {
+    return entk::observable("largest", [](const entk::Observation& in) { return in.w.abs().max().item<double>(); });
+  });
+  const auto names = entk::with_built_ins(own);
+  const auto loss = names.losses().make(entk::JsonReader({{"name", "quantile"}, {"q", 0.25}}, "test"));
+  EXPECT_NEAR(loss.mean(at::zeros({2}), at::tensor({1.0f, -1.0f})).item<double>(), (0.25 + 0.75) / 2, 1e-6);
+}
+
 TEST(Extending, AProjector) {
   const auto data = small_data();
   const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 40});

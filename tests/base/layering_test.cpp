@@ -21,11 +21,13 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"kernels", {"base", "io"}},
       {"models", {"base", "io", "kernels"}},
       {"spectrum", {"base", "io", "kernels", "models"}},
-      {"regularizers", {"base", "io", "kernels", "models", "spectrum"}},
+      {"regularizers", {"base", "io", "data", "kernels", "models", "spectrum"}},
       {"train", {"base", "io", "data", "kernels", "models", "spectrum", "regularizers"}},
       {"theory", {"base", "io", "data", "kernels", "models", "spectrum", "regularizers", "train"}},
+      {"config", {"base", "io", "data", "kernels", "models", "spectrum", "regularizers", "train"}},
       {"experiments",
-       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory"}}};
+       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config"}},
+      {"program", {"base", "config"}}};
   return rooms;
 }
 

@@ -28,7 +28,9 @@ void make_up(const std::vector<PlannedRun>& plan, const std::filesystem::path& s
   std::uint32_t number = 0;
   for (const auto& run : plan) {
     const auto folder = RunFolder::create(run_path(study, run));
-    const auto columns = metrics_columns(run.config.projector.population_degree >= 0);
+    const auto columns = metrics_columns(
+        run.config.projector.population_degree >= 0 ? std::vector<std::string>{"population_R1", "population_R2"}
+                                                    : std::vector<std::string>{});
     const RandomStream random(Purpose::probe, 11, number++);
     {
       CsvWriter metrics(folder.file("metrics.csv"), columns);

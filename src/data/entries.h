@@ -1,0 +1,22 @@
+// The targets that have a name in a configuration.
+#pragma once
+
+#include "entk/data/targets.h"
+#include "entk/io/parameters.h"
+
+namespace entk {
+
+/// What a target is made for.
+struct TargetSetting {
+  std::int64_t dimension = 0;          ///< d
+  InputLaw law = InputLaw::sphere;
+  std::uint64_t seed = 1;              ///< of what is random, as its directions
+};
+
+/// A list of lists of numbers under a key. @throws InputError for anything else.
+std::vector<std::vector<double>> read_rows(const JsonReader& reader, const std::string& key);
+
+using TargetEntry = Entry<Target, TargetSetting>;
+const std::vector<TargetEntry>& built_in_targets();
+
+}  // namespace entk

@@ -1,0 +1,199 @@
+#include "entk/train/entries.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/error.h"
+#include "entk/base/threads.h"
+#include "entk/spectrum/feature_kernel.h"
+
+namespace entk {
+
+namespace {
+
+at::Tensor exact(const at::Tensor& t) { return t.detach().to(at::kDouble); }
+
+double mean_square(const at::Tensor& t) { return exact(t).square().mean().item<double>(); }
+
+/// ‖w_r‖·√m: where the neurons' median, 99th percentile and largest lie.
+Observable movement(const Parameters&, const Setting&) {
+  return {{"movement_median", "movement_p99", "movement_max"}, [](const Observation& in) {
+            const double scale = std::sqrt(static_cast<double>(in.w.size(0)));
+            const auto sorted = std::get<0>(exact(in.w).square().sum(1).sqrt().cpu().sort()).contiguous();
+            const double* norms = sorted.const_data_ptr<double>();
+            const auto count = static_cast<double>(sorted.numel());
+            // The least with at least that share of all at or below it.
+            const auto quantile = [&](double share) {
+              return scale * norms[static_cast<std::int64_t>(std::ceil(share * count)) - 1];
+            };
+            return std::vector<double>{quantile(0.5), quantile(0.99), quantile(1.0)};
+          }};
+}
+
+/// Shares of ‖W‖_F² in V1, V2 and Φ's null space, Φ = Σ_i s_i u_i v_iᵀ being the features at the projector's points
+/// X: V1 is spanned by v_1 … v_r, V2 by the others. v_iᵀvec(W) = u_iᵀ f_L(X;W)/s_i, and the s_i² are the eigenvalues
+/// of the kernel: nothing of size md is formed. In float64, for the small s_i of V2.
+Observable shares(const Parameters& p, const Setting& s) {
+  if (!s.sigma) {
+    throw InputError("observable shares: expected projector.source features or unlabeled, at whose points it looks");
+  }
+  const auto points = exact(s.sigma->points());
+  if (const auto most = p.get<std::int64_t>("most_points"); points.size(0) > most) {
+    throw InputError(
+        fmt::format("observable shares: it takes all eigenvectors of the kernel of the projector's {} points, "
+                    "and most_points is {}",
+                    points.size(0), most));
+  }
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  const auto& own = *s.model->network;
+  const Network network(exact(own.w0), exact(own.a), own.activation());
+  const auto [values, vectors] = at::linalg_eigh(feature_kernel(*network, points));  // ascending
+  const auto n = points.size(0), rank = s.sigma->rank();
+  // Below this an eigenvalue is rounding, and its vector belongs to the null space.
+  const double floor = static_cast<double>(n) * 2.2e-16 * values[n - 1].item<double>();
+  const auto inverse = at::where(values > floor, values.reciprocal(), at::zeros_like(values));
+  const auto primitive = make_primitive(*network, points, {.orders = 1, .mode = KernelMode::recompute});
+  return {{"share_V1", "share_V2", "share_rest"},
+          [primitive, inverse = inverse, vectors = vectors, n, rank](const Observation& in) {
+            const auto w = exact(in.w).contiguous();
+            const auto squares = vectors.t().mv(primitive->terms(w)[0]).square() * inverse;
+            const double whole = w.square().sum().item<double>();
+            const double first = squares.narrow(0, n - rank, rank).sum().item<double>() / whole;  // NaN at W = 0
+            const double second = squares.narrow(0, 0, n - rank).sum().item<double>() / whole;
+            return std::vector<double>{first, second, 1 - first - second};
+          }};
+}
+
+/// E f_L² and E f_Q² over the test points.
+Observable term_squares(const Parameters&, const Setting& s) {
+  if (!s.data.test.x.defined()) throw InputError("observable term_squares: expected test points, got none");
+  return {{"test_f_L_square", "test_f_Q_square"}, [](const Observation& in) {
+            const bool quadratic = in.test_terms.size(0) > 1;
+            return std::vector<double>{mean_square(in.test_terms[0]), quadratic ? mean_square(in.test_terms[1]) : NAN};
+          }};
+}
+
+/// Σ_r |w_r·β| / Σ_r ‖w_r‖ for each direction: mean |cos(w_r, β)|, weighted by the neuron's norm.
+Observable alignment(const Parameters& p, const Setting& s) {
+  const auto given = p.has("directions") ? read_rows(p.reader(), "directions") : s.directions;
+  if (given.empty()) {
+    throw InputError("observable alignment: expected directions, for a target that singles out none");
+  }
+  std::vector<at::Tensor> rows;
+  std::vector<std::string> columns;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (static_cast<std::int64_t>(given[i].size()) != s.dimension) {
+      throw InputError(fmt::format("observable alignment: directions.{}: expected {} numbers, the dimension, got {}",
+                                   i + 1, s.dimension, given[i].size()));
+    }
+    auto direction = at::tensor(given[i], at::kDouble);
+    const double length = direction.norm().item<double>();
+    if (!(length > 0) || !std::isfinite(length)) {
+      throw InputError(
+          fmt::format("observable alignment: directions.{}: expected a finite vector other than zero", i + 1));
+    }
+    rows.push_back(direction / length);
+    columns.push_back(given.size() == 1 ? "alignment" : fmt::format("alignment_{}", i + 1));
+  }
+  return {columns, [directions = at::stack(rows).t().to(s.model->network->w.device())](const Observation& in) {
+            const auto w = exact(in.w);
+            const auto shares = (w.mm(directions).abs().sum(0) / w.square().sum(1).sqrt().sum()).cpu().contiguous();
+            const double* first = shares.const_data_ptr<double>();
+            return std::vector<double>(first, first + shares.numel());
+          }};
+}
+
+/// The model's tangent features at W: S(x)_r with ∂f/∂w_r = S(x)_r x, for rows of x: n×m.
+at::Tensor slopes(const TaylorModelImpl& model, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
+                  const at::Tensor& w) {
+  const auto& sigma = model.network->activation();
+  const auto start = x.mm(w0.t()), moved = x.mm(w.t());
+  at::Tensor sum;
+  if (model.options().whole_network) {
+    sum = sigma.derivative(start + moved, 1);
+  } else {
+    sum = model.options().linear_term ? sigma.derivative(start, 1) : at::zeros_like(start);
+    auto power = at::ones_like(moved);  // (w_r·x)^(p−1)/(p−1)!
+    for (int p = 2; p <= model.options().order; ++p) {
+      power = power * moved / static_cast<double>(p - 1);
+      sum = sum + sigma.derivative(start, p) * power;
+    }
+  }
+  return sum * a / std::sqrt(static_cast<double>(w0.size(0)));
+}
+
+/// ‖K(W) − K(0)‖_F/‖K(0)‖_F, K the model's tangent kernel at the first training points.
+Observable kernel_drift(const Parameters& p, const Setting& s) {
+  const auto count = std::min<std::int64_t>(p.get<std::int64_t>("points"), s.data.train.x.size(0));
+  const auto x = exact(s.data.train.x.narrow(0, 0, count)), w0 = exact(s.model->network->w0),
+             a = exact(s.model->network->a);
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  const auto kernel = [x, w0, a, gram = x.mm(x.t())](const TaylorModelImpl& model, const at::Tensor& w) {
+    const auto features = slopes(model, x, w0, a, w);
+    return gram * features.mm(features.t());
+  };
+  const auto first = kernel(*s.model, at::zeros_like(w0));
+  return {{"kernel_drift"}, [kernel, first](const Observation& in) {
+            const double drift = (kernel(*in.model, exact(in.w)) - first).norm().item<double>();
+            return std::vector<double>{drift / first.norm().item<double>()};
+          }};
+}
+
+/// Shares of points on which the output has not the sign of y = ±1.
+Observable error_rate(const Parameters&, const Setting& s) {
+  for (const auto& [name, y] : {std::pair{"y", s.data.train.y}, {"y_test", s.data.test.y}}) {
+    if (y.defined() && !y.abs().eq(1).all().item<bool>()) {
+      throw InputError(fmt::format("observable error_rate: {}: expected labels -1 and 1", name));
+    }
+  }
+  return {{"train_error", "test_error"}, [](const Observation& in) {
+            const auto rate = [](const at::Tensor& output, const at::Tensor& y) {
+              return y.defined() ? (output * y).le(0).to(at::kDouble).mean().item<double>() : NAN;
+            };
+            return std::vector<double>{rate(in.output, in.targets), rate(in.test_output, in.test_targets)};
+          }};
+}
+
+}  // namespace
+
+const std::vector<LossEntry>& built_in_losses() {
+  static const std::vector<LossEntry> all = {
+      {"square", "mean of (f - y)^2", {}, [](const Parameters&) { return square_loss(); }},
+      {"pseudo_huber", "mean of delta^2 (sqrt(1 + ((f - y)/delta)^2) - 1)",
+       {{"delta", 1.0, {.above = 0, .at_most = 1e12}, "where it becomes linear"}},
+       [](const Parameters& p) { return pseudo_huber_loss(p["delta"]); }},
+      {"logistic", "mean of log(1 + e^(-y f)), y = 1 or -1", {}, [](const Parameters&) { return logistic_loss(); }}};
+  return all;
+}
+
+const std::vector<ObservableEntry>& built_in_observables() {
+  static const std::vector<ObservableEntry> all = {
+      {"movement", "|w_r| sqrt(m) of the neurons: median, 99th percentile, largest", {}, movement},
+      {"shares",
+       "shares of |W|^2 in V1, in V2 and in the rest, by the projector's points",
+       {{"most_points", 3000, {.at_least = 1, .at_most = 50000}, "more are refused: all eigenvectors are taken"}},
+       shares},
+      {"term_squares", "E f_L^2 and E f_Q^2 over the test points", {}, term_squares},
+      {"alignment",
+       "mean |cos(w_r, b)|, weighted by the neuron's norm",
+       {{"directions", nullptr, {}, "b, lists of d numbers; without: those that the target singles out"}},
+       alignment},
+      {"kernel_drift",
+       "|K(W) - K(0)|/|K(0)| of the model's tangent kernel",
+       {{"points", 100, {.at_least = 1, .at_most = 10000}, "of the training inputs"}},
+       kernel_drift},
+      {"error_rate", "shares of training and test points with the wrong sign, y = 1 or -1", {}, error_rate}};
+  return all;
+}
+
+Observable observable(std::string name, std::function<double(const Observation&)> value) {
+  return {{std::move(name)},
+          [value = std::move(value)](const Observation& in) { return std::vector<double>{value(in)}; }};
+}
+
+}  // namespace entk
