@@ -12,8 +12,10 @@ namespace entk {
 std::int64_t estimate_peak_bytes(const RunConfig& config, c10::Device device);
 /// Bytes that this process holds now.
 std::int64_t resident_bytes_now();
-/// Bytes that this process may still take: the least of the machine's available memory, a control
-/// group's limit and RLIMIT_AS, in addition to what it holds.
+/// Gives memory that was freed back to the system, which the allocator otherwise keeps in pieces.
+void release_free_memory();
+/// Bytes that this process may hold in all: what it holds and the least that is left of the machine's available memory,
+/// of a control group's limit and of RLIMIT_AS (which counts addresses).
 std::int64_t memory_limit_bytes();
 /// @throws InputError where `bytes` at the peak are above the limit, saying both and what to make `smaller`.
 void check_fits(double bytes, const std::string& smaller);

@@ -8,6 +8,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
+#include "entk/experiments/memory.h"
 #include "entk/spectrum/legendre.h"
 
 namespace entk {
@@ -142,6 +143,7 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
       p.notices.push_back(std::move(notice));
     }
   }
+  release_free_memory();  // of drawing in float64
   make_projectors(p);
   return p;
 }

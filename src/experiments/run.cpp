@@ -130,10 +130,12 @@ class FolderRun {
     where["dtype"] = config_.dtype;
     where["seed"] = config_.seed;
     if (resumed) compare_arithmetic(where);
+    where["estimated_peak_bytes"] = estimate_peak_bytes(config_, device_);
     folder_.write_json("environment.json", where);
     if (!hooks_.ignore_memory) check_memory(config_, device_);
     folder_.set_status(RunState::running, 0);
     problem_ = cache_.problem(config_, device_);
+    release_free_memory();  // of drawing and of the projector
     for (const auto& notice : problem_->notices) tell(notice);
     auto model = make_model(*problem_);
     auto options = trainer_options(problem_->config);
@@ -177,6 +179,7 @@ class FolderRun {
     };
     write_config(*model->network);
     Trainer trainer(model, objective, options);
+    release_free_memory();  // of the terms' tables
     const auto result = trainer.fit(problem_->data, device_);
     for (const auto& notice : result.notices) tell(notice);
     folder_.write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));

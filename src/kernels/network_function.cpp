@@ -20,18 +20,17 @@ using torch::autograd::variable_list;
 
 constexpr std::int64_t neurons_per_tile = 256;
 
-/// Results of f(first, count) for tiles of neurons, in order: on CPU shared out over threads, each
-/// computed on one.
-std::vector<at::Tensor> map_tiles(const at::Tensor& w0,
-                                  const std::function<at::Tensor(std::int64_t, std::int64_t)>& f) {
-  const std::int64_t m = w0.size(0), tiles = (m + neurons_per_tile - 1) / neurons_per_tile;
-  std::vector<at::Tensor> results(tiles);
+std::int64_t tiles_of(std::int64_t width) { return (width + neurons_per_tile - 1) / neurons_per_tile; }
+
+/// f(tile, first, count) for tiles of neurons: on CPU shared out over threads, each computed on one. What f keeps goes
+/// into memory made in one piece beforehand: pieces kept between the tiles' temporaries would tear the heap.
+template <class F>
+void for_tiles(const at::Tensor& w0, F&& f) {
   const SerialTorch serial;
-  kernels::for_each_tile(w0.is_cpu(), tiles, [&](std::int64_t tile) {
+  kernels::for_each_tile(w0.is_cpu(), tiles_of(w0.size(0)), [&](std::int64_t tile) {
     const std::int64_t first = tile * neurons_per_tile;
-    results[tile] = f(first, std::min(neurons_per_tile, m - first));
+    f(tile, first, std::min(neurons_per_tile, w0.size(0) - first));
   });
-  return results;
 }
 
 /// Carries σ through an autograd node.
@@ -68,10 +67,12 @@ struct NetworkOutput : Function<NetworkOutput> {
                             const at::Tensor& scale, const at::Tensor& w, const ActivationFunctions& sigma) {
     ctx->save_for_backward({x, w0, scale, w});
     keep(ctx, sigma);
-    return kernels::tree_sum(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
+    auto parts = at::empty({tiles_of(w0.size(0)), x.size(0)}, x.options()).unbind();
+    for_tiles(w0, [&](std::int64_t tile, std::int64_t first, std::int64_t count) {
       const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
-      return sigma.derivative(x.mm(rows.t()), 0).mv(scale.narrow(0, first, count));
-    }));
+      parts[tile].copy_(sigma.derivative(x.mm(rows.t()), 0).mv(scale.narrow(0, first, count)));
+    });
+    return kernels::tree_sum(std::move(parts)).clone();
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto saved = ctx->get_saved_variables();
@@ -82,11 +83,12 @@ struct NetworkOutput : Function<NetworkOutput> {
       const auto slopes = g.unsqueeze(1) * scale * Elementwise::apply(x.mm(rows.t()), sigma, 1);  // n×m
       return {slopes.mm(rows), at::Tensor(), at::Tensor(), slopes.t().mm(x), at::Tensor()};
     }
-    const auto gradient = at::cat(map_tiles(w0, [&](std::int64_t first, std::int64_t count) {
+    auto gradient = at::empty(w0.sizes(), x.options());
+    for_tiles(w0, [&](std::int64_t, std::int64_t first, std::int64_t count) {
       const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
       const auto slopes = sigma.derivative(x.mm(rows.t()), 1) * scale.narrow(0, first, count);
-      return (slopes * g.unsqueeze(1)).t().mm(x);
-    }));
+      gradient.narrow(0, first, count).copy_((slopes * g.unsqueeze(1)).t().mm(x));
+    });
     return {at::Tensor(), at::Tensor(), at::Tensor(), gradient, at::Tensor()};
   }
 };
@@ -95,6 +97,11 @@ struct NetworkOutput : Function<NetworkOutput> {
 
 at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z) {
   return Elementwise::apply(z, function, 0);
+}
+
+std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
+  // Sums of tiles; z, σ(z) and one on the way, for each worker.
+  return samples * element_size * (tiles_of(width) + workers * 3 * neurons_per_tile);
 }
 
 at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,

@@ -28,15 +28,17 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
   at::Tensor terms(const at::Tensor& w) const override {
     kernels::check_weights("w", w, *this);
     const SerialTorch serial;
-    std::vector<at::Tensor> parts(tiles());
+    // Made in one piece beforehand: kept between the tiles' temporaries, they would tear the heap into pieces.
+    auto parts = at::empty({tiles(), 2, samples()}, x_.options()).unbind();
     for_tiles([&](std::int64_t tile, std::int64_t from, std::int64_t count) {
       const auto z0 = x_.mm(w0_.narrow(0, from, count).t()), z = x_.mm(w.narrow(0, from, count).t());
       const auto scale = scale_.narrow(0, from, count);
       const auto linear = activation_.derivative(z0, 1) * z;
       const auto rest = activation_.derivative(z0 + z, 0) - activation_.derivative(z0, 0) - linear;
-      parts[tile] = at::stack({linear.mv(scale), rest.mv(scale)});
+      parts[tile][0].copy_(linear.mv(scale));
+      parts[tile][1].copy_(rest.mv(scale));
     });
-    return kernels::tree_sum(std::move(parts));
+    return kernels::tree_sum(std::move(parts)).clone();
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
@@ -81,6 +83,12 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
 };
 
 }  // namespace
+
+std::int64_t network_primitive_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
+  // Sums of tiles; z0, z, z0 + z, G, and the eight that σ' of a sigmoid takes on the way, for each worker.
+  const std::int64_t tiles = (width + neurons_per_tile - 1) / neurons_per_tile;
+  return samples * element_size * (2 * tiles + workers * 12 * neurons_per_tile);
+}
 
 std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& x, const at::Tensor& w0,
                                                               const at::Tensor& a,

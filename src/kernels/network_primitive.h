@@ -19,4 +19,7 @@ std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& 
                                                               const ActivationFunctions& activation,
                                                               const PrimitiveOptions& options = {});
 
+/// Bytes that it takes for a moment beyond its arguments and results.
+std::int64_t network_primitive_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers);
+
 }  // namespace entk

@@ -8,6 +8,7 @@
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/spectrum/projector_bytes.h"
 
 namespace entk {
 
@@ -95,6 +96,15 @@ at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Ten
 }
 
 }  // namespace
+
+double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s) {
+  const double m = static_cast<double>(s.width), d = static_cast<double>(s.dimension);
+  const double neurons = std::min(static_cast<double>(neurons_at_once), s.twins ? m / 2 : m);
+  const double points = rows == columns ? rows : rows + columns;
+  // K; W0 and the points in float64; slopes and their scaled copy; the eight blocks that σ' of a sigmoid
+  // takes on the way, for each worker.
+  return 8 * (rows * columns + m * d + points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
+}
 
 at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& x2) {
   return kernel(network, x, x2, false);

@@ -11,6 +11,7 @@
 #include "entk/kernels/primitive_parts.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/legendre.h"
+#include "entk/spectrum/projector_bytes.h"
 #include "entk/spectrum/traceless_packing.h"
 
 namespace entk {
@@ -341,6 +342,23 @@ at::Tensor HarmonicProjector::population_product(const at::Tensor& v) const {
   const auto first = entk::population_product(s.form, s.a.cpu(), s.w0.cpu(), s.distinct(v).cpu(),
                                               s.twins ? Rows::first_half : Rows::all);
   return s.all_rows(first).to(v.device());
+}
+
+ProjectorBytes harmonic_projector_bytes(const ProjectorSizes& s) {
+  const auto n = static_cast<double>(s.points), r = static_cast<double>(s.rank), d = static_cast<double>(s.dimension);
+  const double weights = static_cast<double>(s.width) * d, w0 = s.twins ? weights / 2 : weights;
+  ProjectorBytes bytes;
+  // Cholesky's factor, W0 in float64, and the table.
+  bytes.kept = 8 * (r * r + w0) + n * r * s.element_size;
+  // G, its factor and a copy on the way, monomials of a tile; or the table twice in float64, and a factor each worker
+  // (ATen's cholesky_solve copies it) with its monomials.
+  const double gram = 8 * (3 * r * r + static_cast<double>(block) * 3 * r + w0);
+  const double a_worker = r * r + 3 * static_cast<double>(neurons_at_once) * r;
+  const double table = 8 * (r * r + w0 + 2 * n * r + s.workers * a_worker);
+  bytes.making = std::max(gram, n > 0 ? table : 0);
+  // W, Δ, 𝓕g, all rows of it and the product with Σ, in float64; the copied factor.
+  bytes.at_work = 8 * (r * r + 5 * weights);
+  return bytes;
 }
 
 }  // namespace entk

@@ -8,6 +8,7 @@
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/feature_kernel.h"
+#include "entk/spectrum/projector_bytes.h"
 #include "entk/spectrum/top_eigenpairs.h"
 
 namespace entk {
@@ -132,6 +133,13 @@ at::Tensor SigmaProjector::transfer(const NetworkImpl& network, const at::Tensor
     out.narrow(0, from, part.size(0)).copy_(tiled_product(feature_kernel(network, part, points()), scaled));
   }
   return out;
+}
+
+ProjectorBytes sigma_projector_bytes(const ProjectorSizes& s) {
+  const auto n = static_cast<double>(s.points), r = static_cast<double>(s.rank);
+  const bool whole = n * n * 8 <= static_cast<double>(ProjectorOptions{}.kernel_limit);
+  const double kernel = feature_kernel_bytes(whole ? n : std::min(n, 2048.0), n, s);
+  return {std::max(kernel, top_eigenpairs_bytes(n, r + 1) + (whole ? 0 : kernel)), n * r * s.element_size, 0};
 }
 
 }  // namespace entk

@@ -89,4 +89,10 @@ Eigenpairs top_eigenpairs(const std::function<at::Tensor(const at::Tensor&)>& pr
   return best;
 }
 
+double top_eigenpairs_bytes(double n, double count) {
+  // The matrix, LAPACK's copy of it and two of its size to work in; or the matrix and the iteration's blocks.
+  if (n <= dense_limit || 3 * count > n) return 4 * n * n * 8;
+  return n * n * 8 + 8 * n * (count + std::max(12.0, count / 8)) * 8;
+}
+
 }  // namespace entk

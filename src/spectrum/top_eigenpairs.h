@@ -22,4 +22,7 @@ Eigenpairs top_eigenpairs(const at::Tensor& matrix, std::int64_t count);
 Eigenpairs top_eigenpairs(const std::function<at::Tensor(const at::Tensor&)>& product, std::int64_t n,
                           std::int64_t count, const at::TensorOptions& options);
 
+/// Bytes at the peak of top_eigenpairs, the matrix among them.
+double top_eigenpairs_bytes(double n, double count);
+
 }  // namespace entk
