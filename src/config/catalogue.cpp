@@ -66,6 +66,12 @@ Catalogue& Catalogue::loss(std::string name, std::string meaning, std::vector<Pa
   return *this;
 }
 
+Catalogue& Catalogue::schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                               std::function<Schedule(const Parameters&)> make) {
+  schedules_.add("schedule", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  return *this;
+}
+
 Catalogue& Catalogue::target(std::string name, std::string meaning, std::vector<Parameter> parameters,
                              std::function<Target(const Parameters&, const TargetSetting&)> make) {
   targets_.add("target", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
@@ -85,8 +91,8 @@ Catalogue& Catalogue::observable(std::string name, std::string meaning, std::vec
 }
 
 std::vector<KindInfo> Catalogue::list() const {
-  return {info("activations", activations_), info("losses", losses_), info("targets", targets_),
-          info("regularizers", regularizers_), info("observables", observables_)};
+  return {info("activations", activations_), info("losses", losses_), info("schedules", schedules_),
+          info("targets", targets_), info("regularizers", regularizers_), info("observables", observables_)};
 }
 
 Catalogue Catalogue::tolerant() const {
@@ -100,6 +106,7 @@ Catalogue built_in_catalogue() {
     Catalogue c;
     c.activations_ = Shelf<ActivationEntry>(built_in_activations());
     c.losses_ = Shelf<LossEntry>(built_in_losses());
+    c.schedules_ = Shelf<ScheduleEntry>(built_in_schedules());
     c.targets_ = Shelf<TargetEntry>(built_in_targets());
     c.regularizers_ = Shelf<RegularizerEntry>(built_in_regularizers());
     c.observables_ = Shelf<ObservableEntry>(built_in_observables());
@@ -112,6 +119,7 @@ Catalogue with_built_ins(const Catalogue& own) {
   auto all = built_in_catalogue();
   add_all("activation", all.activations_, own.activations_);
   add_all("loss", all.losses_, own.losses_);
+  add_all("schedule", all.schedules_, own.schedules_);
   add_all("target", all.targets_, own.targets_);
   add_all("regularizer", all.regularizers_, own.regularizers_);
   add_all("observable", all.observables_, own.observables_);

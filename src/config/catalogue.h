@@ -70,6 +70,8 @@ class Catalogue {
                         std::function<Activation(const Parameters&)> make);
   Catalogue& loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
                   std::function<Loss(const Parameters&)> make);
+  Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                      std::function<Schedule(const Parameters&)> make);
   Catalogue& target(std::string name, std::string meaning, std::vector<Parameter> parameters,
                     std::function<Target(const Parameters&, const TargetSetting&)> make);
   Catalogue& regularizer(std::string name, std::string meaning, std::vector<Parameter> parameters,
@@ -79,6 +81,7 @@ class Catalogue {
 
   const Shelf<ActivationEntry>& activations() const { return activations_; }
   const Shelf<LossEntry>& losses() const { return losses_; }
+  const Shelf<ScheduleEntry>& schedules() const { return schedules_; }
   const Shelf<TargetEntry>& targets() const { return targets_; }
   const Shelf<RegularizerEntry>& regularizers() const { return regularizers_; }
   const Shelf<ObservableEntry>& observables() const { return observables_; }
@@ -95,6 +98,7 @@ class Catalogue {
 
   Shelf<ActivationEntry> activations_;
   Shelf<LossEntry> losses_;
+  Shelf<ScheduleEntry> schedules_;
   Shelf<TargetEntry> targets_;
   Shelf<RegularizerEntry> regularizers_;
   Shelf<ObservableEntry> observables_;

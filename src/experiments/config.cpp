@@ -29,6 +29,20 @@ void check_named(const Shelf<E>& shelf, const JsonReader& reader, const Catalogu
   reader.finish();
 }
 
+/// Checks the schedule and puts in what it leaves to defaults.
+void read_schedule(RunConfig& c, const std::string& source) {
+  auto& schedule = c.train.schedule;
+  if (schedule.is_object() && !schedule.contains("name")) schedule["name"] = "constant";
+  const auto& shelf = c.catalogue.schedules();
+  const JsonReader reader(schedule, source, "train.schedule");
+  check_named(shelf, reader, c.catalogue, [&] { shelf.make(reader); });
+  const auto* entry = shelf.find(schedule["name"].get<std::string>());
+  if (!entry) return;
+  for (const auto& p : entry->parameters) {
+    if (!schedule.contains(p.name) && !p.standard.is_null()) schedule[p.name] = p.standard;
+  }
+}
+
 std::string there_are(const std::vector<std::string>& names) {
   return names.empty() ? "there is none" : fmt::format("there are {}", fmt::join(names, ", "));
 }
@@ -237,6 +251,7 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source,
   }
   const JsonReader loss(as_named(config.loss), source, "loss");
   check_named(catalogue.losses(), loss, catalogue, [&] { catalogue.losses().make(loss); });
+  read_schedule(config, source);
   check_regularizers(config, source);
   check_observables(config, source);
   if (config.projector.rank == 0 && config.projector.source != "none" && config.data.source != "file") {
@@ -258,10 +273,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   o.noise_variance = c.train.noise_variance;
   o.perturbation = {c.train.perturbation.radius, c.train.perturbation.threshold, c.train.perturbation.interval};
   o.random_signs = c.train.random_signs;
-  o.schedule.kind = c.train.schedule.name == "cosine"  ? ScheduleKind::cosine
-                    : c.train.schedule.name == "decay" ? ScheduleKind::decay
-                                                       : ScheduleKind::constant;
-  o.schedule.horizon = c.train.schedule.horizon;
+  o.schedule = c.catalogue.schedules().make(JsonReader(c.train.schedule, "config", "train.schedule"));
   o.seed = c.seed;
   o.kernel = read_kernel_mode(c.train.kernel);
   o.tf32 = c.train.tf32;

@@ -43,11 +43,6 @@ struct R1Config {
   std::int64_t samples = 100;
 };
 
-struct ScheduleConfig {
-  std::string name = "constant";
-  std::int64_t horizon = 20000;
-};
-
 struct PerturbationConfig {
   double radius = 0.0, threshold = 1e-3;
   std::int64_t interval = 100;
@@ -59,7 +54,7 @@ struct TrainConfig {
   double noise_variance = 0.0;
   PerturbationConfig perturbation;
   bool random_signs = false;
-  ScheduleConfig schedule;
+  nlohmann::json schedule = {{"name", "constant"}, {"horizon", 20000}};
   std::string kernel = "automatic";
   bool tf32 = false;
   double memory_limit_gb = 4.0;
@@ -124,12 +119,6 @@ void describe(V& v, R1Config& c) {
 }
 
 template <class V>
-void describe(V& v, ScheduleConfig& c) {
-  v.value("name", c.name, {.one_of = {"constant", "cosine", "decay"}}, "constant, cosine or decay");
-  v.value("horizon", c.horizon, {.at_least = 1, .at_most = 4294967295.0}, "steps of the schedule, whatever the run's length");
-}
-
-template <class V>
 void describe(V& v, PerturbationConfig& c) {
   v.value("radius", c.radius, {.at_least = 0, .at_most = 1e12}, "of the ball W jumps in where the gradient is small; 0: never");
   v.value("threshold", c.threshold, {.at_least = 0, .at_most = 1e12}, "a gradient of at most this norm is small");
@@ -143,7 +132,7 @@ void describe(V& v, TrainConfig& c) {
   v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
   v.object("perturbation", c.perturbation);
   v.value("random_signs", c.random_signs, {}, "true: fresh random signs of the neurons each step (Bai and Lee)");
-  v.object("schedule", c.schedule);
+  v.raw("schedule", c.schedule, "of eta: {\"name\": NAME, parameters}");
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");
   v.value("tf32", c.tf32, {}, "on CUDA: products of numbers rounded to TF32, faster; the run says what it costs");

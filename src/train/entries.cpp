@@ -171,6 +171,19 @@ const std::vector<LossEntry>& built_in_losses() {
   return all;
 }
 
+const std::vector<ScheduleEntry>& built_in_schedules() {
+  static const std::vector<Parameter> horizon = {
+      {"horizon", 20000, {.at_least = 1, .at_most = 4294967295.0}, "steps of the schedule, whatever the run's length"}};
+  const auto of = [](ScheduleKind kind) {
+    return [kind](const Parameters& p) { return Schedule{kind, p.get<std::int64_t>("horizon")}; };
+  };
+  static const std::vector<ScheduleEntry> all = {
+      {"constant", "eta", horizon, of(ScheduleKind::constant)},
+      {"cosine", "eta (1 + cos(pi min(t, horizon)/horizon))/2", horizon, of(ScheduleKind::cosine)},
+      {"decay", "eta/(1 + t/horizon)", horizon, of(ScheduleKind::decay)}};
+  return all;
+}
+
 const std::vector<ObservableEntry>& built_in_observables() {
   static const std::vector<ObservableEntry> all = {
       {"movement", "|w_r| sqrt(m) of the neurons: median, 99th percentile, largest", {}, movement},

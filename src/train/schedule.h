@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace entk {
 
@@ -15,7 +16,14 @@ enum class ScheduleKind {
 struct Schedule {
   ScheduleKind kind = ScheduleKind::constant;
   std::int64_t horizon = 20000;
+  /// A user's own η_t/η, in place of the kind's.
+  std::function<double(std::int64_t step)> factor{};
 };
+
+/// η_t = η · factor(t).
+inline Schedule schedule(std::function<double(std::int64_t step)> factor) {
+  return {ScheduleKind::constant, 1, std::move(factor)};
+}
 
 /// η_t for step t ≥ 0.
 double learning_rate_at(const Schedule& schedule, double learning_rate, std::int64_t step);

@@ -102,9 +102,21 @@ TEST(Catalogue, NamesAreEachThereOnceAndFitIntoPaths) {
   EXPECT_EQ(error_of([] { Catalogue().loss("a", "", {}, {}); }), "loss 'a': its maker is empty");
 }
 
+TEST(Catalogue, ASchedulesFactorIsOfTheStep) {
+  Catalogue own;
+  own.schedule("warmup", "min(1, (t + 1)/steps)", {{"steps", 10}}, [](const Parameters& p) {
+    return schedule([steps = p["steps"]](std::int64_t t) { return std::min(1.0, static_cast<double>(t + 1) / steps); });
+  });
+  const auto made = with_built_ins(own).schedules().make(JsonReader({{"name", "warmup"}, {"steps", 4}}, "c"));
+  EXPECT_EQ(learning_rate_at(made, 2.0, 0), 0.5);
+  EXPECT_EQ(learning_rate_at(made, 2.0, 3), 2.0);
+  EXPECT_EQ(learning_rate_at(made, 2.0, 90), 2.0);
+}
+
 TEST(Catalogue, EveryBuiltInIsMadeFromItsDefaults) {
   const auto names = built_in_catalogue();
   const auto thing = [](const std::string& name) { return JsonReader({{"name", name}}, "c"); };
+  for (const auto& e : names.schedules().entries()) EXPECT_EQ(names.schedules().make(thing(e.name)).horizon, 20000) << e.name;
   for (const auto& e : names.activations().entries()) {
     if (e.name == "polynomial") continue;  // its coefficients must be given
     EXPECT_FALSE(names.activations().make(thing(e.name)).name().empty()) << e.name;

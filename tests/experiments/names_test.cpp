@@ -139,6 +139,24 @@ TEST(Names, WhatIsWrongIsSaidBeforeAnyWork) {
   EXPECT_NE(error_of([] { metrics_columns({"R3"}); }).find("R3: two quantities of this name"), std::string::npos);
 }
 
+TEST(Names, ASchedulesKeysAreThoseOfBeforeWithTheirDefaults) {
+  const auto schedule = [](const json& value, const Catalogue& names = built_in_catalogue()) {
+    return to_json(read_run_config(small({{"train", {{"schedule", value}}}}), "c", names))["train"]["schedule"];
+  };
+  EXPECT_EQ(to_json(RunConfig{})["train"]["schedule"], json({{"name", "constant"}, {"horizon", 20000}}));
+  EXPECT_EQ(schedule({{"name", "cosine"}}), json({{"name", "cosine"}, {"horizon", 20000}}));
+  EXPECT_EQ(schedule({{"horizon", 7}}), json({{"name", "constant"}, {"horizon", 7}}));
+  EXPECT_NE(error_of([&] { schedule({{"name", "cosin"}}); }).find("c: train.schedule.name: expected one of constant, cosine, decay, "
+                                                                  "got \"cosin\" (did you mean cosine?)"), std::string::npos);
+  EXPECT_NE(error_of([&] { schedule({{"name", "cosine"}, {"horizon", 0}}); }).find("c: train.schedule.horizon: expected an integer"),
+            std::string::npos);
+  Catalogue own;
+  own.schedule("halves", "2^(-t)", {{"base", 2.0}}, [](const Parameters& p) {
+    return entk::schedule([base = p["base"]](std::int64_t t) { return std::pow(base, -static_cast<double>(t)); });
+  });
+  EXPECT_EQ(schedule({{"name", "halves"}}, with_built_ins(own)), json({{"name", "halves"}, {"base", 2.0}}));
+}
+
 TEST(Names, ATolerantCatalogueReadsWhatAnotherProgramMade) {
   const json others = small({{"model", {{"activation", {{"name", "sine"}, {"frequency", 2}}}}},
                              {"data", {{"target", {{"name", "bump"}}}}},
