@@ -27,9 +27,11 @@ RunConfig config_of(const CompareOptions& o) {
   common.config = o.config;
   common.set = o.set;
   const Presets presets = {{"compare-devices", "compare-devices"}};
-  common.catalogue = o.catalogue;
-  const auto resolved = resolve(common, presets);
-  return read_run_config(resolved.study.base, resolved.source, o.catalogue);
+  const auto [json, source] = resolve_json(common, presets, to_json(RunConfig{}));
+  const auto config = read_run_config(json, source, o.catalogue);
+  pick_device(config.device);
+  set_threads(static_cast<int>(config.threads));
+  return config;
 }
 
 at::Tensor as_bytes(const std::string& text) {

@@ -5,7 +5,8 @@
 #include "commands.h"
 #include "console.h"
 #include "entk/experiments/results.h"
-#include "entk/io/strict_json.h"
+#include "entk/experiments/studies.h"
+#include "entk/experiments/study_page.h"
 
 namespace entk::app {
 
@@ -18,12 +19,13 @@ ExitCode report(const std::string& folder, const Catalogue& catalogue) {
   }
   const auto hold = RunFolder::open(path);  // nobody writes there meanwhile
   Results results;
-  if (std::filesystem::exists(path / "runs")) {
-    const auto source = (path / "config.json").string();
-    const auto study = read_study_config(without_resolved(load_json(source)), source, catalogue.tolerant());
-    results = write_study_results(path, study, plan_runs(study, source));
-  } else {
+  if (std::filesystem::exists(path / "metrics.csv")) {
     results = write_run_results(path);
+  } else if (std::filesystem::exists(path / "landscape.json")) {
+    throw InputError(fmt::format("{}: what entk landscape leaves is drawn once; begin again with: entk landscape RUN", folder));
+  } else {
+    const auto [study, task] = study_of(path, catalogue.tolerant());
+    results = write_study_page(path, study->name, study->title, task->findings(path));
   }
   for (const auto& notice : results.notices) say("note: " + notice);
   fmt::print("{}\nIn {}:\n", to_text(results.table), folder);

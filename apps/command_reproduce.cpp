@@ -40,7 +40,7 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
   }
   const auto program = std::filesystem::read_symlink("/proc/self/exe");
   check_stages(config, o.resume, program);
-  const auto folder = open_study(o, "reproduce", to_json(config), command_line);
+  const auto folder = open_study(o, "reproduce", to_json(config), {}, pick_device(config.device), command_line);
   ReproduceHooks hooks;
   hooks.interrupted = caught_signal;
   if (!o.quiet) {

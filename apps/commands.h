@@ -20,17 +20,10 @@ struct Program {
   std::string command_line;
 };
 
-void add_figure1(CLI::App& app, Program& program);
-void add_figure2(CLI::App& app, Program& program);
-void add_appendix_g(CLI::App& app, Program& program);
-void add_compare(CLI::App& app, Program& program);
-void add_complexity(CLI::App& app, Program& program);
+void add_studies(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
-void add_spectrum(CLI::App& app, Program& program);
-void add_expressivity(CLI::App& app, Program& program);
 void add_landscape(CLI::App& app, Program& program);
-void add_r1_noise(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
 void add_list(CLI::App& app, Program& program);

@@ -48,7 +48,32 @@ std::string keys_footer(const std::vector<KeyInfo>& keys, const Catalogue& catal
   return text;
 }
 
-/// lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
+/// @throws InputError unless the file holds an object
+nlohmann::json load_config(const std::string& file) {
+  auto json = load_json(file);
+  const JsonReader object(json, file);
+  return json;
+}
+
+/// @throws InputError for a key given on the command line that means nothing beside a data file.
+void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
+  for (const std::string run : {"", "run."}) {
+    if (value_at(json, run + "data.source") != "file") continue;
+    for (const auto& [option, texts] : {std::pair{"--set", &o.set}, {"--sweep", &o.sweep}}) {
+      for (const auto& text : *texts) {
+        const auto path = text.substr(0, text.find('='));
+        for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
+          const auto inert = run + "data." + key;
+          if (path != inert && !path.starts_with(inert + ".")) continue;
+          throw InputError(fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std::string& source) {
   if (!(*o.theory_weights > 0) || !std::isfinite(*o.theory_weights)) {
     throw InputError(fmt::format("--theory-weights: expected a finite number above 0, got {}", *o.theory_weights));
@@ -77,32 +102,6 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
     say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank, config.projector.rank));
   }
 }
-
-/// @throws InputError unless the file holds an object
-nlohmann::json load_config(const std::string& file) {
-  auto json = load_json(file);
-  const JsonReader object(json, file);
-  return json;
-}
-
-/// @throws InputError for a key given on the command line that means nothing beside a data file.
-void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
-  for (const std::string run : {"", "run."}) {
-    if (value_at(json, run + "data.source") != "file") continue;
-    for (const auto& [option, texts] : {std::pair{"--set", &o.set}, {"--sweep", &o.sweep}}) {
-      for (const auto& text : *texts) {
-        const auto path = text.substr(0, text.find('='));
-        for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
-          const auto inert = run + "data." + key;
-          if (path != inert && !path.starts_with(inert + ".")) continue;
-          throw InputError(fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
-        }
-      }
-    }
-  }
-}
-
-}  // namespace
 
 void add_study_options(CLI::App& command, CommonOptions& o, const Presets& presets, const std::vector<KeyInfo>& keys,
                        const Program& program) {
@@ -147,6 +146,10 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
   add_study_options(command, o, presets, keys, program);
   add_force(command, o);
+  add_sweep_options(command, o);
+}
+
+void add_sweep_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable, for more keys or values")
       ->type_name("KEY=V,V")->allow_extra_args(false);
   command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")->type_name("EPS");
@@ -214,17 +217,6 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
   return resolved;
 }
 
-Resolved resolve(const CommonOptions& o, const Presets& presets) {
-  auto [json, source] = resolve_json(o, presets, to_json(RunConfig{}));
-  if (o.theory_weights) set_theory_weights(o, json, source);
-  const Resolved resolved{read_study_config(json, source, o.catalogue), source};
-  // Checked as a whole, and the number of threads taken from it, before any work.
-  const auto config = read_run_config(resolved.study.base, resolved.source, o.catalogue);
-  pick_device(config.device);
-  set_threads(static_cast<int>(config.threads));
-  return resolved;
-}
-
 std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::json& before, const nlohmann::json& now) {
   auto paths = differing_paths(with_absolute_file(before), with_absolute_file(now));
   std::erase_if(paths, [&](const std::string& path) {
@@ -250,23 +242,30 @@ RunFolder open_folder(const CommonOptions& o, const std::string& command) {
 }
 
 RunFolder open_study(const CommonOptions& o, const std::string& command, const nlohmann::json& config,
-                     const std::string& command_line) {
+                     std::vector<std::string> may_change, c10::Device device, const std::string& command_line) {
   auto folder = open_folder(o, command);
   if (!o.resume.empty()) {
-    const auto before = folder.file("config.json");
-    auto paths = changed_paths(o, load_json(before), config);
-    // Results have the same bits for every number of threads.
-    std::erase_if(paths, [](const std::string& path) { return path == "threads" || path.ends_with(".threads"); });
-    if (!paths.empty()) {
-      throw InputError(fmt::format("{}: a resumed study may change threads alone; this one changes {}", before.string(),
-                                   fmt::join(paths, ", ")));
+    const auto path = folder.file("config.json");
+    if (std::filesystem::exists(folder.file("metrics.csv"))) {
+      throw InputError(fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
     }
+    // Results have the same bits for every number of threads.
+    may_change.insert(may_change.begin(), "threads");
+    auto paths = changed_paths(o, without_resolved(load_json(path)), config);
+    std::erase_if(paths, [&](const std::string& changed) {
+      return changed.ends_with(".threads") || std::any_of(may_change.begin(), may_change.end(), [&](const std::string& key) {
+               return changed == key || changed.starts_with(key + ".");
+             });
+    });
+    if (!paths.empty()) {
+      throw InputError(fmt::format("{}: a resumed study may change {}{}; this one changes {}", path.string(), fmt::join(may_change, ", "),
+                                   may_change.size() == 1 ? " alone" : "", fmt::join(paths, ", ")));
+    }
+    if (may_change.size() > 1) folder.write_json("config.json", config);
   } else {
     folder.write_json("config.json", config);
     folder.write_text("command.txt", command_line + "\n");
-    auto device = value_at(config, "device");
-    if (device.is_null()) device = value_at(config, "run.device");
-    folder.write_json("environment.json", environment(pick_device(device.is_string() ? device.get<std::string>() : "auto")));
+    folder.write_json("environment.json", environment(device));
   }
   folder.set_status(RunState::running, 0);
   return folder;

@@ -28,8 +28,9 @@ struct CommonOptions {
   std::string program = "entk";  ///< for hints
 };
 
-/// Of a command that trains configurations of RunConfig.
+/// Of a command that trains configurations of RunConfig, with what goes with seeds and sweeps.
 void add_common_options(CLI::App& command, CommonOptions& options, const Presets& presets, const Program& program);
+void add_sweep_options(CLI::App& command, CommonOptions& options);
 /// Of a study with a configuration of its own; `keys` are what --help lists.
 void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
                        const std::vector<KeyInfo>& keys, const Program& program);
@@ -45,12 +46,10 @@ struct ResolvedJson {
 };
 ResolvedJson resolve_json(const CommonOptions& options, const Presets& presets, const nlohmann::json& standard);
 
-/// The same as a study of training runs.
-struct Resolved {
-  StudyConfig study;
-  std::string source;  ///< for messages
-};
-Resolved resolve(const CommonOptions& options, const Presets& presets);
+/// --theory-weights: lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
+void set_theory_weights(const CommonOptions& options, nlohmann::json& json, const std::string& source);
+/// A study of the command `name`, from options that are parsed already.
+ExitCode take_study_command(const std::string& name, const CommonOptions& options, const std::string& command_line);
 
 /// Paths at which a folder's configuration and that of resuming it differ. A key that came after the folder was made is
 /// at its default and no difference, unless --set names it.
@@ -64,9 +63,9 @@ void say_how_to_resume(const CommonOptions& options, const std::string& command,
 
 /// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
-/// The folder of a study with a configuration of its own: a new one gets config.json, command.txt and
-/// environment.json, and status `running`. @throws InputError if a resumed one has another configuration, `threads` apart.
+/// The folder of a study: a new one gets config.json, command.txt and environment.json; status `running`.
+/// @throws InputError if a resumed one has another configuration, the keys of `may_change` and threads apart.
 RunFolder open_study(const CommonOptions& options, const std::string& command, const nlohmann::json& config,
-                     const std::string& command_line);
+                     std::vector<std::string> may_change, c10::Device device, const std::string& command_line);
 
 }  // namespace entk::app

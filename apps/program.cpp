@@ -86,17 +86,10 @@ int run(int argc, char** argv, const Catalogue& own) {
   CLI::App app("Wide two-layer networks, their Taylor terms and their good directions", program.name);
   app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
-  add_figure1(app, program);
-  add_figure2(app, program);
-  add_appendix_g(app, program);
-  add_compare(app, program);
-  add_complexity(app, program);
+  add_studies(app, program);
   add_train(app, program);
   add_evaluate(app, program);
-  add_spectrum(app, program);
-  add_expressivity(app, program);
   add_landscape(app, program);
-  add_r1_noise(app, program);
   add_compare_devices(app, program);
   add_bench(app, program);
   add_report(app, program);

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "entk/experiments/curves.h"
-#include "entk/experiments/study_page.h"
 #include "entk/report/statistics.h"
 
 namespace entk {
@@ -215,22 +214,70 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
   return plan;
 }
 
-Results write_compare_results(const std::filesystem::path& folder, const CompareConfig& config,
-                              const std::vector<PlannedRun>& plan) {
+Findings compare_findings(const std::filesystem::path& folder, const CompareConfig& config,
+                          const std::vector<PlannedRun>& plan) {
   const auto curves = read_curves(plan, folder);
   const auto models = runs_by_model(config, curves);
   const auto zero = zero_losses(curves, plan);
   const auto seeds = most_seeds(curves);
-  StudyPage page(folder, "entk comparison " + folder.filename().string());
-  page.results(table_of(models, zero, seeds));
   Figure figure;
   figure.caption = "Models trained on one data set: " + band_text(seeds);
   figure.panels = {panel("Training loss", "train_loss", models), panel("Test loss", "test_loss", models)};
-  if (!figure.panels[0].series.empty()) {
-    page.figure("compare", figure, fmt::format("Training and test loss: {}.", band_text(seeds)));
-  }
-  page.claims(claims_of(config, models, zero));
-  return page.finish();
+  if (figure.panels[0].series.empty()) figure.panels.clear();
+  return {.table = table_of(models, zero, seeds),
+          .figures = {{"compare", figure, fmt::format("Training and test loss: {}.", band_text(seeds))}},
+          .claims = claims_of(config, models, zero)};
+}
+
+namespace {
+
+class CompareTask : public RunsTask {
+ public:
+  CompareTask(CompareConfig config, const std::string& source) : RunsTask(plan_compare(config, source)), config_(std::move(config)) {}
+  nlohmann::json config() const override { return to_json(config_); }
+  Findings findings(const std::filesystem::path& folder) const override { return compare_findings(folder, config_, plan()); }
+
+ private:
+  CompareConfig config_;
+};
+
+}  // namespace
+
+Study compare_study() {
+  auto standard = to_json(RunConfig{});
+  standard["models"] = nlohmann::json::array();
+  return {.name = "compare",
+          .summary = "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set",
+          .title = "Models compared",
+          .presets = {{"quick", "compare-quick"}, {"full", "compare"}, {"cubic", "compare-cubic"}, {"orders-quick", "orders-quick"},
+                      {"orders", "orders"}},
+          .standard = standard,
+          .keys = compare_config_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<CompareTask>(read_compare_config(json, source, catalogue), source);
+          },
+          .stages = {{.name = "compare",
+                      .title = "Which model learns dense linear + sparse quadratic",
+                      .source = "Section 3, Theorem 1",
+                      .claim = "Neither the NTK nor the quadratic NTK alone learns a low degree + sparse target; the regularized joint "
+                               "model does.",
+                      .command = {"compare"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "full"}},
+                     {.name = "compare-cubic",
+                      .title = "A target of degree 2 + sparse cubic",
+                      .source = "Theorem 1",
+                      .claim = "The same with k = 2.",
+                      .command = {"compare"},
+                      .quick = {"--preset", "cubic", "--set", "seeds=[1]", "--set", "train.steps=200"},
+                      .published = {"--preset", "cubic"}},
+                     {.name = "orders",
+                      .title = "Orders above two",
+                      .source = "Section 6",
+                      .claim = "Whether higher orders of the expansion can be leveraged is left open.",
+                      .command = {"compare"},
+                      .quick = {"--preset", "orders-quick"},
+                      .published = {"--preset", "orders"}}}};
 }
 
 }  // namespace entk

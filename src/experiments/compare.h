@@ -2,8 +2,7 @@
 // one data set, trained and drawn together.
 #pragma once
 
-#include "entk/experiments/results.h"
-#include "entk/experiments/study.h"
+#include "entk/experiments/runs_task.h"
 
 namespace entk {
 
@@ -37,11 +36,10 @@ std::vector<KeyInfo> compare_config_keys();
 /// Every model, then every seed; `swept` holds the model's name. @throws InputError where one is refused.
 std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::string& source);
 
-/// compare.{svg,…}: training and test loss over steps; results.csv, results.md, claims.json and
-/// report.html, into the study's folder.
-/// Claims are made where their models are there, by ratios over seeds: ntk, quadntk, quadntk_signs, joint, joint_regularized;
-/// order2, order3.
-Results write_compare_results(const std::filesystem::path& folder, const CompareConfig& config,
-                              const std::vector<PlannedRun>& plan);
+/// Training and test loss over steps. Claims are made where their models are there, by ratios over seeds: ntk, quadntk,
+/// quadntk_signs, joint, joint_regularized; order2, order3.
+Findings compare_findings(const std::filesystem::path& folder, const CompareConfig& config, const std::vector<PlannedRun>& plan);
+
+Study compare_study();
 
 }  // namespace entk

@@ -10,7 +10,7 @@
 #include "entk/base/threads.h"
 #include "entk/experiments/curves.h"
 #include "entk/experiments/problem.h"
-#include "entk/experiments/study_page.h"
+#include "entk/experiments/memory.h"
 #include "entk/report/statistics.h"
 
 namespace entk {
@@ -44,9 +44,9 @@ struct ModelSamples {
   bool complete;  ///< in every dimension
 };
 
-std::vector<ModelSamples> samples_of(const ComplexityConfig& config, const ComplexityResult& result) {
+std::vector<ModelSamples> samples_of(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models) {
   std::vector<ModelSamples> all;
-  for (const auto& model : result.models) {
+  for (const auto& model : models) {
     auto needed = needed_samples(model, true);
     const auto complete = complete_dimensions(needed, config.seeds.size());
     all.push_back({std::move(needed), sample_exponent(complete), complete.size() == config.dimensions.size()});
@@ -219,38 +219,95 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
                          config.catalogue);
 }
 
-ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,
-                                    const ComplexityHooks& hooks) {
-  const auto device = pick_device(config.base.value("device", RunConfig{}.device));
-  ComplexityResult all;
-  for (const auto& model : config.models) {
-    SampleSearch search;
-    search.dimensions = config.dimensions;
-    search.seeds = config.seeds;
-    search.threshold = config.threshold;
-    search.sizes = [&](std::int64_t d) { return candidates(config, d); };
-    search.run = [&](std::int64_t d, std::int64_t n, std::uint64_t seed) {
-      return final_losses(complexity_run(config, model, d, n, seed, "complexity"), hooks.interrupted);
-    };
-    search.jobs = device.is_cpu() ? 0 : 1;
-    if (hooks.on_trial) search.on_trial = [&](const Trial& t, double seconds) { hooks.on_trial(model, t, seconds); };
-    const bool interrupted = hooks.interrupted && hooks.interrupted() != 0;
-    all.models.push_back(interrupted ? SampleSearchResult{} : search_samples(search, folder / ("trials-" + model.name + ".csv")));
-    all.interrupted = all.interrupted || interrupted || all.models.back().interrupted;
-  }
-  return all;
+namespace {
+
+SampleSearch search_of(const ComplexityConfig& config) {
+  SampleSearch search;
+  search.dimensions = config.dimensions;
+  search.seeds = config.seeds;
+  search.threshold = config.threshold;
+  search.sizes = [config](std::int64_t d) { return candidates(config, d); };
+  return search;
 }
 
-Results write_complexity_results(const std::filesystem::path& folder, const ComplexityConfig& config,
-                                 const ComplexityResult& result) {
-  StudyPage page(folder, "entk complexity " + folder.filename().string());
-  const auto models = samples_of(config, result);
-  page.results(table_of(config, models));
-  page.figure("complexity", plot_of(config, models),
-              fmt::format("Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' fits.",
-                          config.threshold));
-  page.claims(claims_of(config, models, !result.interrupted));
-  return page.finish();
+std::filesystem::path trials_of(const std::filesystem::path& folder, const CompareModel& model) {
+  return folder / ("trials-" + model.name + ".csv");
+}
+
+class ComplexityTask : public Task {
+ public:
+  ComplexityTask(ComplexityConfig config, std::string source) : config_(std::move(config)), source_(std::move(source)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::string device() const override { return config_.base.value("device", RunConfig{}.device); }
+  std::int64_t threads() const override { return config_.base.value("threads", RunConfig{}.threads); }
+  /// The largest runs that the searches may come to.
+  void check_memory() const override {
+    const auto d = *std::max_element(config_.dimensions.begin(), config_.dimensions.end());
+    for (const auto& model : config_.models) {
+      entk::check_memory(complexity_run(config_, model, d, candidates(config_, d).back(), config_.seeds[0], source_), pick_device(device()));
+    }
+  }
+  std::vector<Unit> units(const TakeContext& context) override {
+    std::vector<Unit> all;
+    for (const auto& model : config_.models) {
+      auto search = search_of(config_);
+      search.run = [this, &model, &context](std::int64_t d, std::int64_t n, std::uint64_t seed) {
+        return final_losses(complexity_run(config_, model, d, n, seed, source_), context.hooks.interrupted);
+      };
+      if (context.line) {
+        search.on_trial = [&model, &context](const Trial& t, double seconds) { context.line(model.name + ": " + trial_text(t, seconds)); };
+      }
+      for (auto& unit : search_units(search, trials_of(context.folder.path(), model))) {
+        unit.name = model.name + "," + unit.name;
+        all.push_back(std::move(unit));
+      }
+    }
+    return all;
+  }
+  TakeOptions take_options() override { return {.jobs = pick_device(device()).is_cpu() ? 0 : 1}; }
+  Findings findings(const std::filesystem::path& folder) const override {
+    std::vector<SampleSearchResult> models;
+    for (const auto& model : config_.models) models.push_back(read_searches(search_of(config_), trials_of(folder, model)));
+    return complexity_findings(config_, models);
+  }
+
+ private:
+  ComplexityConfig config_;
+  std::string source_;
+};
+
+}  // namespace
+
+Findings complexity_findings(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models) {
+  const auto samples = samples_of(config, models);
+  const bool finished = std::all_of(models.begin(), models.end(), [](const SampleSearchResult& m) { return m.finished; });
+  return {.table = table_of(config, samples),
+          .figures = {{"complexity", plot_of(config, samples),
+                       fmt::format("Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' "
+                                   "fits.", config.threshold)}},
+          .claims = claims_of(config, samples, finished)};
+}
+
+Study complexity_study() {
+  auto standard = to_json(RunConfig{});
+  standard["models"] = standard["dimensions"] = nlohmann::json::array();
+  return {.name = "complexity",
+          .summary = "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents",
+          .title = "Samples needed as d grows",
+          .presets = {{"quick", "complexity-quick"}, {"full", "complexity"}},
+          .standard = standard,
+          .keys = complexity_config_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<ComplexityTask>(read_complexity_config(json, source, catalogue), source);
+          },
+          .stages = {{.name = "complexity",
+                      .title = "Samples needed as d grows",
+                      .source = "Theorem 1, Remark 1",
+                      .claim = "The joint model with regularizers needs of the order of d^k samples where the NTK needs d^(k+1).",
+                      .command = {"complexity"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "full"}}}};
 }
 
 }  // namespace entk

@@ -30,23 +30,10 @@ std::vector<KeyInfo> complexity_config_keys();
 RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& model, std::int64_t dimension,
                          std::int64_t samples, std::uint64_t seed, const std::string& source);
 
-struct ComplexityHooks {
-  std::function<int()> interrupted{};  ///< a signal's number, or 0
-  std::function<void(const CompareModel&, const Trial&, double seconds)> on_trial{};
-};
+/// What each model's searches found, in the configuration's order.
+Findings complexity_findings(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models);
 
-/// What each model needed; interrupted searches hold what was finished.
-struct ComplexityResult {
-  std::vector<SampleSearchResult> models;  ///< in the configuration's order
-  bool interrupted = false;
-};
-
-/// Searches model by model; finished runs are kept in trials-<model>.csv in the folder and not run again.
-ComplexityResult measure_complexity(const ComplexityConfig& config, const std::filesystem::path& folder,
-                                    const ComplexityHooks& hooks);
-
-/// complexity.{svg,…}, results.csv, results.md, claims.json and report.html, into the study's folder.
-Results write_complexity_results(const std::filesystem::path& folder, const ComplexityConfig& config,
-                                 const ComplexityResult& result);
+/// A unit is a model's search at a dimension and seed; finished runs are kept in trials-<model>.csv.
+Study complexity_study();
 
 }  // namespace entk

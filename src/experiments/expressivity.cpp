@@ -124,23 +124,67 @@ ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t 
   return part;
 }
 
-bool take_expressivity(const ExpressivityConfig& c, const std::filesystem::path& folder,
-                       const std::function<bool()>& interrupted,
-                       const std::function<void(const std::string&)>& progress) {
-  make_folder(folder / "parts");
-  for (const auto seed : c.seeds) {
-    for (const auto k : c.degrees) {
-      for (const auto width : c.widths) {
-        const auto name = part_name(k, width, seed);
-        const auto file = folder / "parts" / (name + ".json");
-        if (std::filesystem::exists(file)) continue;
-        if (interrupted()) return false;
-        progress(name);
-        write_file_atomically(file, dump_json(measure_expressivity(c, k, width, seed).values));
+namespace {
+
+class ExpressivityTask : public Task {
+ public:
+  explicit ExpressivityTask(ExpressivityConfig config) : config_(std::move(config)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::int64_t threads() const override { return config_.threads; }
+  std::vector<Unit> units(const TakeContext& context) override {
+    make_folder(context.folder.path() / "parts");
+    std::vector<Unit> all;
+    for (const auto seed : config_.seeds) {
+      for (const auto k : config_.degrees) {
+        for (const auto width : config_.widths) {
+          const auto name = part_name(k, width, seed);
+          const auto file = context.folder.path() / "parts" / (name + ".json");
+          Unit unit{.name = name, .take = [=, this, &context] {
+            RunOutcome outcome;
+            if (context.hooks.interrupted && context.hooks.interrupted() != 0) {
+              outcome.state = RunState::interrupted;
+            } else {
+              if (context.line) context.line(name);
+              write_file_atomically(file, dump_json(measure_expressivity(config_, k, width, seed).values));
+            }
+            return outcome;
+          }};
+          if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
+          all.push_back(std::move(unit));
+        }
       }
     }
+    return all;
   }
-  return true;
+  TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
+  Findings findings(const std::filesystem::path& folder) const override { return expressivity_findings(folder, config_); }
+
+ private:
+  ExpressivityConfig config_;
+};
+
+}  // namespace
+
+Study expressivity_study() {
+  return {.name = "expressivity",
+          .summary = "The solution W* of Theorem 2, built and measured over the width",
+          .title = "The solution of Theorem 2",
+          .presets = {{"quick", "expressivity-quick"}, {"full", "expressivity"}},
+          .standard = to_json(ExpressivityConfig{}),
+          .keys = expressivity_config_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<ExpressivityTask>(read_expressivity_config(json, source, catalogue));
+          },
+          .estimates_memory = false,
+          .stages = {{.name = "expressivity",
+                      .title = "The solution of Theorem 2",
+                      .source = "Theorem 2",
+                      .claim = "Some W* = W_L + S W_Q fits low degree + sparse with f_L + f_Q, its R1 to R4 small and W_Q's size flat in m.",
+                      .command = {"expressivity"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "full"},
+                      .takes_device = false}}};
 }
 
 }  // namespace entk

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 
-#include "entk/experiments/claims.h"
 #include "entk/experiments/config.h"
-#include "entk/experiments/results.h"
+#include "entk/experiments/task.h"
 
 namespace entk {
 
@@ -53,12 +51,10 @@ struct ExpressivityPart {
 /// fl_signed: rms over the population of f_L(W_Q) and f_L(SW_Q). Square loss.
 ExpressivityPart measure_expressivity(const ExpressivityConfig& config, std::int64_t k, std::int64_t width, std::int64_t seed);
 
-/// Measures all parts into folder/parts, those there already excepted. False if `interrupted` said so.
-bool take_expressivity(const ExpressivityConfig& config, const std::filesystem::path& folder,
-                       const std::function<bool()>& interrupted,
-                       const std::function<void(const std::string&)>& progress);
+/// What the parts measured so far, in folder/parts, say.
+Findings expressivity_findings(const std::filesystem::path& folder, const ExpressivityConfig& config);
 
-/// expressivity.{svg,…}, regularizers.{svg,…}, results.csv, results.md, claims.json, report.html.
-Results write_expressivity_results(const std::filesystem::path& folder, const ExpressivityConfig& config);
+/// A unit is one (k, m, seed), kept as folder/parts/k=…,m=…,seed=….json.
+Study expressivity_study();
 
 }  // namespace entk

@@ -204,29 +204,12 @@ std::vector<Claim> claims_of(const std::vector<Curve>& curves, const Expressivit
 
 }  // namespace
 
-Results write_expressivity_results(const std::filesystem::path& folder, const ExpressivityConfig& config) {
-  Results results;
+Findings expressivity_findings(const std::filesystem::path& folder, const ExpressivityConfig& config) {
   const auto curves = read_parts(folder, config);
-  results.table = results_table(curves, config);
-  write_file_atomically(folder / "results.csv", to_csv(results.table));
-  write_file_atomically(folder / "results.md", to_markdown(results.table));
-  write_claims(folder, claims_of(curves, config));
-  HtmlPage page("entk expressivity " + folder.filename().string());
-  if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
-  page.table(results.table);
-  const auto add = [&](const char* name, const Figure& figure) {
-    const auto plot = write_figure(folder, name, figure);
-    for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
-      if (!file.empty()) results.files.push_back(file);
-    }
-    if (!plot.notice.empty()) results.notices.push_back(plot.notice);
-    page.figure(plot, figure.caption);
-  };
-  add("expressivity", solution_figure(curves));
-  add("regularizers", regularizer_figure(curves));
-  write_file_atomically(folder / "report.html", page.str());
-  results.files.push_back(folder / "report.html");
-  return results;
+  const auto solution = solution_figure(curves), regularizers = regularizer_figure(curves);
+  return {.table = results_table(curves, config),
+          .figures = {{"expressivity", solution, solution.caption}, {"regularizers", regularizers, regularizers.caption}},
+          .claims = claims_of(curves, config)};
 }
 
 }  // namespace entk

@@ -108,19 +108,17 @@ std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t 
   return FinalLosses{loss(data.train), loss(data.test)};
 }
 
-SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks) {
+SampleSearch figure2_search(const Figure2Config& config, const std::function<int()>& interrupted) {
   SampleSearch search;
   search.dimensions = config.dimensions;
   search.seeds = config.seeds;
-  search.sizes = [&](std::int64_t dimension) { return figure2_sizes(config.search, dimension); };
+  search.sizes = [search = config.search](std::int64_t dimension) { return figure2_sizes(search, dimension); };
   search.threshold = config.search.threshold;
   search.method = config.search.method == "scan" ? SearchMethod::scan : SearchMethod::bisection;
-  search.run = [&](std::int64_t dimension, std::int64_t samples, std::uint64_t seed) {
-    return train_relu(config, dimension, samples, seed, hooks.interrupted);
+  search.run = [config, interrupted](std::int64_t dimension, std::int64_t samples, std::uint64_t seed) {
+    return train_relu(config, dimension, samples, seed, interrupted);
   };
-  search.jobs = pick_device(config.device).is_cpu() ? 0 : 1;
-  search.on_trial = hooks.on_trial;
-  return search_samples(search, folder.file("trials.csv"));
+  return search;
 }
 
 Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches) {
@@ -198,6 +196,65 @@ std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Resu
                   .figure = "figure2",
                   .evidence = {{"n grows as d to the power", result.fit.exponent, -INFINITY, 3}}},
                  true, too_small(config, result))};
+}
+
+namespace {
+
+class Figure2Task : public Task {
+ public:
+  explicit Figure2Task(Figure2Config config) : config_(std::move(config)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::string device() const override { return config_.device; }
+  std::int64_t threads() const override { return config_.threads; }
+  void check_memory() const override { check_figure2_memory(config_); }
+  std::vector<Unit> units(const TakeContext& context) override {
+    auto search = figure2_search(config_, context.hooks.interrupted);
+    if (context.line) search.on_trial = [&context](const Trial& t, double seconds) { context.line(trial_text(t, seconds)); };
+    return search_units(search, context.folder.file("trials.csv"));
+  }
+  TakeOptions take_options() override { return {.jobs = pick_device(config_.device).is_cpu() ? 0 : 1}; }
+  Findings findings(const std::filesystem::path& folder) const override {
+    const auto searches = read_searches(figure2_search(config_, {}), folder / "trials.csv");
+    const auto result = figure2_result(config_, searches);
+    const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
+    const auto& exponent = result.fit.exponent;
+    nlohmann::json numbers = {{"trials", searches.trials.size()}, {"exponent", number(exponent.value)},
+                              {"exponent_low", number(exponent.low)}, {"exponent_high", number(exponent.high)},
+                              {"exponent_from", exponent.from}};
+    for (const auto& [d, at] : result.needed) {
+      for (const auto& [seed, n] : at.samples) numbers["samples"][std::to_string(d)].push_back(n);
+    }
+    return {.table = figure2_table(config_, result),
+            .figures = {{"figure2", figure2_plot(config_, result),
+                         "The smallest n whose final test loss is below the threshold, beside 6d² and d³."}},
+            .claims = figure2_claims(config_, result),
+            .numbers = numbers};
+  }
+
+ private:
+  Figure2Config config_;
+};
+
+}  // namespace
+
+Study figure2_study() {
+  return {.name = "figure2",
+          .summary = "The paper's Figure 2: samples that a standard ReLU network needs, against d",
+          .title = "Figure 2: samples that a standard ReLU network needs",
+          .presets = {{"quick", "figure2-quick"}, {"published", "figure2"}},
+          .standard = to_json(Figure2Config{}),
+          .keys = figure2_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
+            return std::make_unique<Figure2Task>(read_figure2_config(json, source));
+          },
+          .stages = {{.name = "figure2",
+                      .title = "Figure 2: samples that a standard ReLU network needs",
+                      .source = "Figure 2",
+                      .claim = "A standard network learns a dense quadratic plus a sparse cubic from about d² samples, not d³.",
+                      .command = {"figure2"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "published"}}}};
 }
 
 }  // namespace entk

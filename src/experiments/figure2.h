@@ -5,12 +5,8 @@
 
 #include <map>
 
-#include "entk/experiments/claims.h"
 #include "entk/experiments/sample_search.h"
-#include "entk/experiments/schema.h"
-#include "entk/io/run_folder.h"
-#include "entk/report/plot.h"
-#include "entk/report/table.h"
+#include "entk/experiments/task.h"
 
 namespace entk {
 
@@ -83,23 +79,20 @@ void check_figure2_memory(const Figure2Config& config);
 std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t dimension, std::int64_t samples,
                                       std::uint64_t seed, const std::function<int()>& interrupted);
 
-struct Figure2Hooks {
-  std::function<int()> interrupted{};  ///< a signal's number, or 0
-  std::function<void(const Trial&, double seconds)> on_trial{};
-};
-/// Takes all searches, those side by side that there are threads for (on a GPU one after another);
-/// finished runs are kept in trials.csv in the folder and not run again.
-SampleSearchResult take_figure2(const Figure2Config& config, const RunFolder& folder, const Figure2Hooks& hooks);
-
 /// What the searches found.
 struct Figure2Result {
   std::map<std::int64_t, NeededSamples> needed;  ///< by dimension
   ExponentFit fit;                               ///< of n against d, over the dimensions that every seed has its n of
   bool complete = false;                         ///< those are all
 };
+/// The searches of all dimensions and seeds; `interrupted` goes to the runs.
+SampleSearch figure2_search(const Figure2Config& config, const std::function<int()>& interrupted);
 Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResult& searches);
 Table figure2_table(const Figure2Config& config, const Figure2Result& result);
 Figure figure2_plot(const Figure2Config& config, const Figure2Result& result);
 std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Result& result);
+
+/// A unit is the search at a dimension and seed; finished runs are kept in trials.csv.
+Study figure2_study();
 
 }  // namespace entk

@@ -9,6 +9,7 @@
 #include "entk/base/error.h"
 #include "entk/experiments/config_layers.h"
 #include "entk/experiments/problem.h"
+#include "entk/experiments/study_page.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
@@ -215,15 +216,21 @@ LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudy
 
 void write_landscape(const std::filesystem::path& folder, const LandscapeStudy& s) {
   write_pt(folder / "direction.pt", {{"direction", s.landscape.lanczos.vector}});
-  write_file_atomically(folder / "landscape.json", dump_json(s.json));
-  write_file_atomically(folder / "results.csv", to_csv(s.table));
-  write_file_atomically(folder / "results.md", to_markdown(s.table));
-  write_claims(folder, s.claims);
-  HtmlPage page("entk landscape " + folder.filename().string());
-  page.paragraph(s.landscape.statement);
-  page.table(s.table);
-  for (const auto& notice : s.notices) page.paragraph("Note: " + notice);
-  write_file_atomically(folder / "report.html", page.str());
+  write_study_page(folder, "landscape", "The landscape at a trained W",
+                   {.table = s.table, .claims = s.claims, .notes = {s.landscape.statement}, .warnings = s.notices, .numbers = s.json});
+}
+
+Stage landscape_stage() {
+  const std::string minimum = "{figure1}/runs/lambda.3=10,seed=1";
+  return {.name = "landscape",
+          .title = "The landscape at a trained W",
+          .source = "Theorem 3, Lemma 3",
+          .claim = "Second-order stationary points of the regularized loss are good; gradient descent with noise reaches one.",
+          .command = {"landscape"},
+          .quick = {minimum},
+          .published = {minimum},
+          .takes_device = false,
+          .resumes = false};
 }
 
 }  // namespace entk

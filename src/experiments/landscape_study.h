@@ -8,6 +8,7 @@
 
 #include "entk/experiments/claims.h"
 #include "entk/experiments/problem.h"
+#include "entk/experiments/task.h"
 #include "entk/report/table.h"
 #include "entk/theory/landscape.h"
 
@@ -49,5 +50,8 @@ LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudy
 /// landscape.json, direction.pt (`direction`: the unit Ritz vector, m×d), results.csv,
 /// results.md, claims.json and report.html. @throws SaveError
 void write_landscape(const std::filesystem::path& folder, const LandscapeStudy& study);
+
+/// Figure 1's least regularized run is what `entk reproduce` looks at.
+Stage landscape_stage();
 
 }  // namespace entk

@@ -8,10 +8,7 @@
 #include <tuple>
 
 #include "entk/experiments/curves.h"
-#include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
-#include "entk/report/html.h"
-#include "entk/report/plot.h"
 #include "entk/report/statistics.h"
 #include "entk/spectrum/activation_spectrum.h"
 
@@ -211,28 +208,47 @@ double noise_alone_r1(const RunConfig& c) {
   return c.train.learning_rate * c.train.learning_rate * c.train.noise_variance * static_cast<double>(c.train.steps) * rest / parameters;
 }
 
-Results write_noise_results(const std::filesystem::path& folder, const NoiseStudyConfig& config, const NoisePlans& plans) {
-  Results results;
+Findings noise_findings(const std::filesystem::path& folder, const NoisePlans& plans) {
   const auto noise = read_curves(plans.noise, folder);
   const auto ranks = plans.ranks.empty() ? std::vector<SweepCurves>{} : read_curves(plans.ranks, folder);
-  results.table = table_of(plans, noise, ranks);
-  write_file_atomically(folder / "results.csv", to_csv(results.table));
-  write_file_atomically(folder / "results.md", to_markdown(results.table));
-  write_claims(folder, claims_of(noise, ranks));
-  HtmlPage page("entk r1-noise " + folder.filename().string());
-  if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
-  page.table(results.table);
-  if (const auto figure = figure_of(noise, ranks); !figure.panels.empty()) {
-    const auto plot = write_figure(folder, "r1-noise", figure);
-    for (const auto& file : {plot.svg, plot.png, plot.pdf}) {
-      if (!file.empty()) results.files.push_back(file);
-    }
-    if (!plot.notice.empty()) results.notices.push_back(plot.notice);
-    page.figure(plot, figure.caption);
-  }
-  write_file_atomically(folder / "report.html", page.str());
-  results.files.push_back(folder / "report.html");
-  return results;
+  const auto figure = figure_of(noise, ranks);
+  return {.table = table_of(plans, noise, ranks), .figures = {{"r1-noise", figure, figure.caption}}, .claims = claims_of(noise, ranks)};
+}
+
+namespace {
+
+class NoiseTask : public RunsTask {
+ public:
+  NoiseTask(const NoiseStudyConfig& config, const std::string& source) : NoiseTask(config, plan_noise_study(config, source)) {}
+  nlohmann::json config() const override { return to_json(config_); }
+  Findings findings(const std::filesystem::path& folder) const override { return noise_findings(folder, plans_); }
+
+ private:
+  NoiseTask(const NoiseStudyConfig& config, NoisePlans plans) : RunsTask(plans.all()), config_(config), plans_(std::move(plans)) {}
+
+  NoiseStudyConfig config_;
+  NoisePlans plans_;
+};
+
+}  // namespace
+
+Study noise_study() {
+  return {.name = "r1-noise",
+          .summary = "Does the noise of the descent keep R1 small? and R3's rank d against d + 1",
+          .title = "Noise and R1",
+          .presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}},
+          .standard = to_json(NoiseStudyConfig{}),
+          .keys = noise_study_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<NoiseTask>(read_noise_study_config(json, source, catalogue), source);
+          },
+          .stages = {{.name = "r1-noise",
+                      .title = "Noise and R1",
+                      .source = "Section 5",
+                      .claim = "The noise of the descent may itself keep R1 small, so that experiments do without it.",
+                      .command = {"r1-noise"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "full"}}}};
 }
 
 }  // namespace entk

@@ -2,9 +2,7 @@
 // rank d, as in the authors' runs, worse than n_1 = d + 1?
 #pragma once
 
-#include "entk/experiments/claims.h"
-#include "entk/experiments/results.h"
-#include "entk/experiments/study.h"
+#include "entk/experiments/runs_task.h"
 
 namespace entk {
 
@@ -34,7 +32,8 @@ NoisePlans plan_noise_study(const NoiseStudyConfig& config, const std::string& s
 /// E R1 of −η ΣΞ_t after T steps, the displacement that noise alone makes: η²σ²T (tr Σ − Σ_{l≤1} B(d,l)λ_l)/(md).
 double noise_alone_r1(const RunConfig& config);
 
-/// r1-noise.{svg,…}, results.csv, results.md, claims.json, report.html.
-Results write_noise_results(const std::filesystem::path& folder, const NoiseStudyConfig& config, const NoisePlans& plans);
+Findings noise_findings(const std::filesystem::path& folder, const NoisePlans& plans);
+
+Study noise_study();
 
 }  // namespace entk

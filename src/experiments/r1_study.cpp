@@ -7,7 +7,6 @@
 #include <set>
 
 #include "entk/experiments/curves.h"
-#include "entk/experiments/study_page.h"
 #include "entk/report/statistics.h"
 
 namespace entk {
@@ -161,21 +160,51 @@ std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::st
   return plan;
 }
 
-Results write_r1_results(const std::filesystem::path& folder, const R1StudyConfig& config,
-                         const std::vector<PlannedRun>& plan) {
+Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config, const std::vector<PlannedRun>& plan) {
   const auto curves = read_curves(plan, folder);
-  StudyPage page(folder, "entk appendix-g, R1 beside R3: " + folder.filename().string());
-  page.results(table_of(curves));
   Figure figure;
   figure.caption = "Final values over R1's weight; dashed: weight 0";
   figure.panels = {panel("Test loss", "test_loss", config, curves),
                    panel("{/:Italic R}_1 in population", "population_R1", config, curves)};
-  if (!figure.panels[0].series.empty()) {
-    page.figure("r1", figure, fmt::format("Final test loss and R1 in population over R1's weight: {}; dashed: weight 0.",
-                                          band_text(most_seeds(curves))));
-  }
-  page.claims({claim_of(config, curves)});
-  return page.finish();
+  if (figure.panels[0].series.empty()) figure.panels.clear();
+  return {.table = table_of(curves),
+          .figures = {{"r1", figure, fmt::format("Final test loss and R1 in population over R1's weight: {}; dashed: weight 0.",
+                                                 band_text(most_seeds(curves)))}},
+          .claims = {claim_of(config, curves)}};
+}
+
+namespace {
+
+class R1Task : public RunsTask {
+ public:
+  R1Task(R1StudyConfig config, const std::string& source) : RunsTask(plan_r1_study(config, source)), config_(std::move(config)) {}
+  nlohmann::json config() const override { return to_json(config_); }
+  Findings findings(const std::filesystem::path& folder) const override { return r1_findings(folder, config_, plan()); }
+
+ private:
+  R1StudyConfig config_;
+};
+
+}  // namespace
+
+Study r1_study() {
+  return {.name = "appendix-g",
+          .variant = "r1",
+          .summary = "R1 beside R3, R1's weight swept",
+          .title = "Appendix G: R1 beside R3",
+          .presets = {{"quick", "r1-quick"}, {"published", "r1"}},
+          .standard = to_json(RunConfig{}),
+          .keys = r1_study_config_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<R1Task>(read_r1_study_config(json, source, catalogue), source);
+          },
+          .stages = {{.name = "appendix-g-r1",
+                      .title = "Appendix G: R1 beside R3",
+                      .source = "Appendix G",
+                      .claim = "R1 need not be regularized explicitly for a low test error.",
+                      .command = {"appendix-g", "--study", "r1"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "published"}}}};
 }
 
 }  // namespace entk

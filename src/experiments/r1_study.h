@@ -1,8 +1,7 @@
 // Appendix G, R1 beside R3: R3's weight fixed, R1's swept, R1 estimated in several ways.
 #pragma once
 
-#include "entk/experiments/results.h"
-#include "entk/experiments/study.h"
+#include "entk/experiments/runs_task.h"
 
 namespace entk {
 
@@ -26,9 +25,9 @@ std::vector<KeyInfo> r1_study_config_keys();
 /// Every estimate, weight and seed; `swept` holds estimate and weight. @throws InputError
 std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source);
 
-/// r1.{svg,…}: final test loss and population R1 over λ1; results.csv, results.md, claims.json and
-/// report.html, into the study's folder.
-Results write_r1_results(const std::filesystem::path& folder, const R1StudyConfig& config,
-                         const std::vector<PlannedRun>& plan);
+/// Final test loss and population R1 over λ1.
+Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config, const std::vector<PlannedRun>& plan);
+
+Study r1_study();
 
 }  // namespace entk

@@ -12,25 +12,9 @@
 #include <nlohmann/json.hpp>
 
 #include "entk/base/error.h"
-#include "entk/experiments/schema.h"
-#include "entk/io/run_folder.h"
+#include "entk/experiments/studies.h"
 
 namespace entk {
-
-/// A study, and how the program is asked for it.
-struct Stage {
-  std::string name;    ///< its folder's, and the key of its overrides
-  std::string title;   ///< heading in the report
-  std::string source;  ///< where in the paper
-  std::string claim;   ///< what the paper says there, in a sentence or two
-  std::vector<std::string> command;  ///< words that say which study it is: {"appendix-g", "--study", "r1"}
-  /// What a new start is given besides; "{figure1}" in a word stands for that stage's folder.
-  std::vector<std::string> quick, published;
-  bool takes_device = true;  ///< whether the command has --device
-  bool resumes = true;       ///< whether it has --resume; one that has not starts anew
-};
-/// In the order in which they are taken.
-const std::vector<Stage>& reproduce_stages();
 
 struct ReproduceConfig {
   std::string preset = "quick";     ///< quick or published

@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "entk/experiments/curves.h"
-#include "entk/experiments/figure1.h"
+#include "entk/experiments/run.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
@@ -111,63 +110,6 @@ Results write_run_results(const std::filesystem::path& folder) {
   page.key_values(json_pairs(folder / "config.json"));
   page.heading(2, "Environment");
   page.key_values(json_pairs(folder / "environment.json"));
-  write_page(folder, page, results);
-  return results;
-}
-
-bool is_published_figure1(const StudyConfig& study) {
-  const auto published = read_study_config(preset("figure1"), "preset figure1");
-  const auto resolved = [](const StudyConfig& s) {
-    auto json = to_json(read_run_config(s.base, "configuration", s.catalogue));
-    for (const char* key : {"seed", "device", "threads", "lambda"}) json.erase(key);
-    for (const char* key : {"checkpoint_seconds", "memory_limit_gb", "kernel"}) json["train"].erase(key);
-    return json;
-  };
-  return resolved(study) == resolved(published);
-}
-
-Results write_study_results(const std::filesystem::path& folder, const StudyConfig& study,
-                            const std::vector<PlannedRun>& plan) {
-  Results results;
-  const auto curves = read_curves(plan, folder);
-  results.table = figure1_table(study, curves, is_published_figure1(study));
-  write_file_atomically(folder / "results.csv", to_csv(results.table));
-  write_file_atomically(folder / "results.md", to_markdown(results.table));
-  if (asks_figure1(study) && !plan.empty()) {
-    write_claims(folder, figure1_claims(plan[0].config, curves, is_published_figure1(study)));
-    results.files.push_back(folder / "claims.json");
-  }
-  HtmlPage page("entk study " + folder.filename().string());
-  if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
-  page.heading(2, "Results");
-  page.table(results.table);
-  bool any = false;
-  for (const auto& c : curves) any = any || c.steps.size() > 1;
-  if (any) {
-    const auto plot = write_figure(folder, "figure1", figure1_plot(study, curves, plan[0].config.data.dimension));
-    add_files(plot, results);
-    page.figure(plot, fmt::format("R3, training loss, test loss{} over log_d(step): {}.",
-                                  own_columns(curves).empty() ? "" : " and what the runs record beside",
-                                  band_text(most_seeds(curves))));
-  }
-  page.heading(2, "Runs");
-  Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};
-  for (const auto& run : plan) {
-    const auto path = run_path(folder, run);
-    if (!std::filesystem::exists(path / "status.json")) {
-      runs.rows.push_back({run.name, "not started", ""});
-      continue;
-    }
-    const auto status = read_status(path);
-    runs.rows.push_back({run.name, to_string(status.state), status.message});
-  }
-  page.table(runs);
-  page.heading(2, "Configuration");
-  page.key_values(json_pairs(folder / "config.json"));
-  if (!plan.empty()) {
-    page.heading(2, "Environment");
-    page.key_values(json_pairs(run_path(folder, plan[0]) / "environment.json"));
-  }
   write_page(folder, page, results);
   return results;
 }

@@ -1,7 +1,8 @@
-// What a finished run or study leaves for its reader: plots, tables, report.html.
+// What a finished run leaves for its reader: plots, tables, report.html.
 #pragma once
 
-#include "entk/experiments/study.h"
+#include <filesystem>
+
 #include "entk/report/plot.h"
 #include "entk/report/table.h"
 
@@ -21,13 +22,5 @@ void add_files(const FigureFiles& plot, Results& results);
 
 /// Plots of a run's metrics.csv (losses, R1 to R4, norms) and report.html, into its folder.
 Results write_run_results(const std::filesystem::path& folder);
-
-/// figure1.{svg,png,pdf,dat,gp}, results.csv, results.md and report.html, into the study's folder; for a
-/// study that asks Figure 1's question claims.json as well.
-Results write_study_results(const std::filesystem::path& folder, const StudyConfig& study,
-                            const std::vector<PlannedRun>& plan);
-
-/// Whether a configuration is Figure 1 as published, whatever its seeds.
-bool is_published_figure1(const StudyConfig& study);
 
 }  // namespace entk

@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
-#include <exception>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <thread>
 #include <tuple>
 
 #include "entk/base/error.h"
-#include "entk/base/threads.h"
 #include "entk/io/csv.h"
 
 namespace entk {
@@ -23,8 +21,9 @@ namespace {
 /// Finished trials, in memory and in the file.
 class TrialLog {
  public:
-  explicit TrialLog(const std::filesystem::path& path)
-      : file_(path, {"dimension", "samples", "seed", "train_loss", "test_loss"}) {
+  explicit TrialLog(const std::filesystem::path& path, bool writes = true) {
+    if (writes) file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "train_loss", "test_loss"});
+    if (!std::filesystem::exists(path)) return;
     for (const auto& row : read_csv(path).rows) {
       keep({static_cast<std::int64_t>(row[0]), static_cast<std::int64_t>(row[1]), static_cast<std::uint64_t>(row[2]),
             {row[3], row[4]}});
@@ -37,9 +36,9 @@ class TrialLog {
   }
   void add(const Trial& t, double seconds, const std::function<void(const Trial&, double)>& told) {
     const std::lock_guard lock(mutex_);
-    file_.row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.losses.train,
+    file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.losses.train,
                t.losses.test});
-    file_.sync();
+    file_->sync();
     keep(t);
     if (told) told(t, seconds);
   }
@@ -54,7 +53,7 @@ class TrialLog {
   }
 
   std::mutex mutex_;
-  CsvWriter file_;
+  std::optional<CsvWriter> file_;
   std::map<Key, FinalLosses> losses_;
   std::vector<Trial> trials_;
 };
@@ -114,60 +113,53 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   return found;
 }
 
+std::vector<std::int64_t> checked_sizes(const SampleSearch& search, std::int64_t dimension) {
+  const auto sizes = search.sizes(dimension);
+  if (sizes.empty() || sizes[0] < 1 || std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>()) != sizes.end()) {
+    throw InputError(fmt::format("samples at dimension {}: expected ascending candidates of at least 1", dimension));
+  }
+  return sizes;
+}
+
 }  // namespace
 
-SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials) {
-  struct Task {
-    std::int64_t dimension;
-    std::uint64_t seed;
-    std::vector<std::int64_t> sizes;
-    std::optional<SmallestSamples> found;
-    std::exception_ptr error;
-  };
-  std::vector<Task> tasks;
-  for (const auto dimension : search.dimensions) {
-    const auto sizes = search.sizes(dimension);
-    if (sizes.empty() || sizes[0] < 1 || std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>()) != sizes.end()) {
-      throw InputError(fmt::format("samples at dimension {}: expected ascending candidates of at least 1", dimension));
+std::string trial_text(const Trial& t, double seconds) {
+  return fmt::format("d = {}, n = {}, seed {}: training loss {:.4g}, test loss {:.4g} ({:.2g} s)", t.dimension, t.samples, t.seed,
+                     t.losses.train, t.losses.test, seconds);
+}
+
+std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials) {
+  const auto shared = std::make_shared<const SampleSearch>(search);
+  const auto log = std::make_shared<TrialLog>(trials);
+  auto dimensions = search.dimensions;
+  std::stable_sort(dimensions.begin(), dimensions.end(), std::greater<>());
+  std::vector<Unit> units;
+  for (const auto dimension : dimensions) {
+    const auto sizes = checked_sizes(search, dimension);
+    for (const auto seed : search.seeds) {
+      units.push_back({.name = fmt::format("d={},seed={}", dimension, seed), .take = [=] {
+        RunOutcome outcome;
+        if (!search_one(*shared, dimension, seed, sizes, *log)) outcome.state = RunState::interrupted;
+        return outcome;
+      }});
     }
-    for (const auto seed : search.seeds) tasks.push_back({dimension, seed, sizes, {}, {}});
   }
-  TrialLog log(trials);
-  // The largest dimensions first: they take longest.
-  std::vector<Task*> order;
-  for (auto& task : tasks) order.push_back(&task);
-  std::stable_sort(order.begin(), order.end(), [](const Task* a, const Task* b) { return a->dimension > b->dimension; });
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stop{false};
-  const auto work = [&] {
-    for (std::size_t i; !stop && (i = next++) < order.size();) {
-      auto& task = *order[i];
-      try {
-        task.found = search_one(search, task.dimension, task.seed, task.sizes, log);
-        if (!task.found) stop = true;
-      } catch (...) {
-        task.error = std::current_exception();
-        stop = true;
-      }
-    }
-  };
-  const int available = threads();
-  const int jobs = std::clamp<int>(search.jobs > 0 ? search.jobs : available, 1, std::max<int>(1, static_cast<int>(tasks.size())));
-  std::vector<std::thread> helpers;
-  for (int job = 0; job < jobs; ++job) {
-    helpers.emplace_back([&, job] {
-      const ThreadBudget budget(std::max(1, available / jobs + (job < available % jobs ? 1 : 0)));
-      work();
-    });
-  }
-  for (auto& helper : helpers) helper.join();
+  return units;
+}
+
+SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& trials) {
+  auto reading = search;
+  reading.run = [](std::int64_t, std::int64_t, std::uint64_t) { return std::nullopt; };
+  TrialLog log(trials, false);
   SampleSearchResult result;
-  for (const auto& task : tasks) {
-    if (task.error) std::rethrow_exception(task.error);
-    if (task.found) result.found.push_back(*task.found);
+  for (const auto dimension : search.dimensions) {
+    const auto sizes = checked_sizes(search, dimension);
+    for (const auto seed : search.seeds) {
+      if (const auto found = search_one(reading, dimension, seed, sizes, log)) result.found.push_back(*found);
+    }
   }
-  result.interrupted = result.found.size() < tasks.size();
   result.trials = log.trials();
+  result.finished = result.found.size() == search.dimensions.size() * search.seeds.size();
   return result;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "entk/experiments/units.h"
 #include "entk/report/statistics.h"
 #include "entk/report/table.h"
 
@@ -26,6 +27,9 @@ struct Trial {
   FinalLosses losses{};
 };
 
+/// "d = 10, n = 40, seed 1: training loss 0.01, test loss 0.4 (3.2 s)"
+std::string trial_text(const Trial& trial, double seconds);
+
 enum class SearchMethod {
   scan,       ///< every candidate upwards, until one learns
   bisection,  ///< upwards, each time to at most twice the last n, until one learns, then between the last two
@@ -40,7 +44,6 @@ struct SampleSearch {
   SearchMethod method = SearchMethod::bisection;  ///< bisection takes the loss to fall with n
   /// One run's final losses; no value where it was interrupted. Called from several threads.
   std::function<std::optional<FinalLosses>(std::int64_t dimension, std::int64_t samples, std::uint64_t seed)> run;
-  int jobs = 0;  ///< searches side by side; 0: one a thread
   std::function<void(const Trial&, double seconds)> on_trial{};  ///< after each new run; one call at a time
 };
 
@@ -58,13 +61,16 @@ struct SmallestSamples {
 struct SampleSearchResult {
   std::vector<SmallestSamples> found;  ///< every dimension, then every seed; unfinished ones are left out
   std::vector<Trial> trials;           ///< all that were run, also before a resume
-  bool interrupted = false;
+  bool finished = false;               ///< every search is
 };
 
-/// Runs the search. `trials` is a CSV file (dimension, samples, seed, train_loss, test_loss) that keeps
-/// each finished run: a search that finds it there goes on behind it. No run is larger than about twice
-/// what is needed. @throws InputError for empty or unordered candidates; what `run` throws.
-SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials);
+/// A unit for each dimension and seed, the largest dimensions first: they take longest. `trials` is a CSV file
+/// (dimension, samples, seed, train_loss, test_loss) that keeps each finished run: a search that finds it there continues
+/// after it. No run is larger than about twice what is needed. The units share the file; they keep `search`.
+/// @throws InputError for empty or unordered candidates.
+std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials);
+/// What the runs in the file say; `search` needs no `run`.
+SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& trials);
 
 /// What the searches of one dimension found, a seed each.
 struct NeededSamples {

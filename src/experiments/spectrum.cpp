@@ -12,6 +12,8 @@
 #include "entk/base/threads.h"
 #include "entk/data/inputs.h"
 #include "entk/experiments/config.h"
+#include "entk/io/atomic_file.h"
+#include "entk/io/strict_json.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/legendre.h"
@@ -32,33 +34,20 @@ std::int64_t leading(const SpectrumConfig& c, std::int64_t most) {
   return n_k < static_cast<double>(most) ? static_cast<std::int64_t>(n_k) : most;
 }
 
-/// No value where it was interrupted.
-std::optional<EmpiricalSpectrum> measure(const SpectrumConfig& c, const SigmaSpectrum& theory, const Activation& activation,
-                                         std::int64_t samples, Purpose purpose, const std::function<bool()>& interrupted) {
-  if (interrupted && interrupted()) return std::nullopt;
-  const SerialTorch serial;
-  const Network network(NetworkOptions{.dimension = c.dimension, .width = width_of(c), .activation = activation,
-                                       .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
-                                       .seed = c.seed, .dtype = at::kDouble});
-  const auto x = draw_inputs(InputLaw::sphere, samples, c.dimension, purpose, c.seed);
-  auto kernel = feature_kernel(*network, x).div_(static_cast<double>(samples));
-  if (interrupted && interrupted()) return std::nullopt;
-  EmpiricalSpectrum e{samples, width_of(c), {}, {}, kernel.diagonal().sum().item<double>()};
-  const auto values = samples <= all_up_to
-                          ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
-                          : top_eigenpairs(kernel, leading(c, samples)).values.cpu().contiguous();
-  e.values.assign(values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel());
+/// The eigenvalues by theory's degrees.
+std::vector<DegreeGroup> groups_of(const std::vector<double>& values, const SigmaSpectrum& theory) {
+  std::vector<DegreeGroup> groups;
   std::size_t first = 0;
   for (const int l : theory.order) {
-    const double count = theory.multiplicity[l], left = static_cast<double>(e.values.size() - first);
+    const double count = theory.multiplicity[l], left = static_cast<double>(values.size() - first);
     if (left < 1 || !(theory.lambda[l] > 0)) break;
     const auto seen = static_cast<std::size_t>(std::min(count, left));
-    const auto from = e.values.begin() + static_cast<std::ptrdiff_t>(first), to = from + static_cast<std::ptrdiff_t>(seen);
-    e.groups.push_back({l, count, static_cast<std::int64_t>(seen), *(to - 1),
+    const auto from = values.begin() + static_cast<std::ptrdiff_t>(first), to = from + static_cast<std::ptrdiff_t>(seen);
+    groups.push_back({l, count, static_cast<std::int64_t>(seen), *(to - 1),
                         std::accumulate(from, to, 0.0) / static_cast<double>(seen), *from});
     first += seen;
   }
-  return e;
+  return groups;
 }
 
 std::vector<int> up_to(std::vector<int> degrees, std::int64_t last) {
@@ -122,13 +111,41 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
-SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool(const SpectrumResult&)>& interrupted) {
+std::vector<std::string> spectrum_samples(const SpectrumConfig& c) {
+  std::vector<std::string> names;
+  if (c.samples > 0) names.push_back("sample");
+  if (c.training_samples > 0) names.push_back("training");
+  return names;
+}
+
+std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& c, const std::string& sample,
+                                                  const std::function<bool()>& interrupted) {
+  if (interrupted && interrupted()) return std::nullopt;
+  const auto samples = sample == "training" ? c.training_samples : c.samples;
+  const auto purpose = sample == "training" ? Purpose::train_inputs : Purpose::unlabeled_inputs;
+  const SerialTorch serial;
+  const Network network(NetworkOptions{.dimension = c.dimension, .width = width_of(c),
+                                       .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
+                                       .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
+                                       .seed = c.seed, .dtype = at::kDouble});
+  const auto x = draw_inputs(InputLaw::sphere, samples, c.dimension, purpose, c.seed);
+  auto kernel = feature_kernel(*network, x).div_(static_cast<double>(samples));
+  if (interrupted && interrupted()) return std::nullopt;
+  EmpiricalSpectrum e{.samples = samples, .width = width_of(c), .values = {}, .trace = kernel.diagonal().sum().item<double>()};
+  const auto values = samples <= all_up_to
+                          ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
+                          : top_eigenpairs(kernel, leading(c, samples)).values.cpu().contiguous();
+  e.values.assign(values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel());
+  return e;
+}
+
+SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<std::string, EmpiricalSpectrum>& samples) {
   const auto activation = *read_activation(c.activation, "config", "activation", c.catalogue);
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);
   auto check = check_degrees(theory, k);
-  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}, false};
+  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}};
   if (k >= 1 && 2 * k <= L) r.partition = partition(r.theory, k, width_of(c));
   const auto eta = vanishing(r.theory.eta), mu = vanishing(r.theory.mu);
   r.eta_zero = up_to(eta.zero, L), r.eta_nearly = up_to(eta.nearly, L);
@@ -139,10 +156,11 @@ SpectrumResult spectrum_study(const SpectrumConfig& c, const std::function<bool(
   r.warnings.insert(r.warnings.end(), r.check.warnings.begin(), r.check.warnings.end());
   if (!r.eta_zero.empty() || !r.mu_zero.empty()) r.warnings.push_back("Assumption 3: " + r.assumption_three);
   if (r.partition && !r.partition->exists) r.warnings.push_back(r.partition->statement);
-  const auto stop = [&] { return interrupted && interrupted(r); };
-  if (c.samples > 0) r.empirical = measure(c, r.theory, activation, c.samples, Purpose::unlabeled_inputs, stop);
-  if (c.training_samples > 0) r.training = measure(c, r.theory, activation, c.training_samples, Purpose::train_inputs, stop);
-  r.interrupted = (c.samples > 0 && !r.empirical) || (c.training_samples > 0 && !r.training);
+  for (const auto& [name, measured] : samples) {
+    auto& place = name == "training" ? r.training : r.empirical;
+    place = measured;
+    place->groups = groups_of(measured.values, r.theory);
+  }
   return r;
 }
 
@@ -342,6 +360,90 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
         "all three at most 1, and no coefficient of σ' or σ'' vanishes up to the last degree of the expansion");
   }
   return claims;
+}
+
+namespace {
+
+class SpectrumTask : public Task {
+ public:
+  explicit SpectrumTask(SpectrumConfig config) : config_(std::move(config)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::int64_t threads() const override { return config_.threads; }
+  std::vector<Unit> units(const TakeContext& context) override {
+    make_folder(context.folder.path() / "parts");
+    std::vector<Unit> all;
+    for (const auto& sample : spectrum_samples(config_)) {
+      const auto file = file_of(context.folder.path(), sample);
+      Unit unit{.name = sample, .take = [=, this, &context] {
+        RunOutcome outcome;
+        const auto e = measure_spectrum(config_, sample, [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });
+        if (e) {
+          write_file_atomically(file, dump_json({{"samples", e->samples}, {"width", e->width}, {"values", e->values}, {"trace", e->trace}}));
+        } else {
+          outcome.state = RunState::interrupted;
+        }
+        return outcome;
+      }};
+      if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
+      all.push_back(std::move(unit));
+    }
+    return all;
+  }
+  TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
+  Findings findings(const std::filesystem::path& folder) const override {
+    std::map<std::string, EmpiricalSpectrum> samples;
+    for (const auto& sample : spectrum_samples(config_)) {
+      const auto file = file_of(folder, sample);
+      if (!std::filesystem::exists(file)) continue;
+      const JsonReader r(load_json(file), file.string());
+      samples[sample] = {.samples = r.get<std::int64_t>("samples"), .width = r.get<std::int64_t>("width"),
+                         .values = r.get<std::vector<double>>("values"), .trace = r.get<double>("trace")};
+    }
+    const auto result = spectrum_result(config_, samples);
+    Findings findings{.table = spectrum_table(result),
+                      .figures = {{"spectrum", spectrum_figure(result),
+                                   "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose "
+                                   "legend is below."}},
+                      .claims = spectrum_claims(result),
+                      .notes = {"Assumption 3: " + result.assumption_three + "."},
+                      .numbers = to_json(result)};
+    if (result.partition) findings.notes.push_back(result.partition->statement + ".");
+    for (const auto& warning : result.warnings) findings.warnings.push_back(warning);
+    return findings;
+  }
+
+ private:
+  static std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& sample) {
+    return folder / "parts" / (sample + ".json");
+  }
+
+  SpectrumConfig config_;
+};
+
+}  // namespace
+
+Study spectrum_study() {
+  return {.name = "spectrum",
+          .summary = "Eigenvalues of Σ by the harmonic expansion of σ', beside those of a sample",
+          .title = "The spectrum of Σ",
+          .presets = {{"quick", "spectrum-quick"}, {"paper", "spectrum"}},
+          .standard = to_json(SpectrumConfig{}),
+          .keys = spectrum_config_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<SpectrumTask>(read_spectrum_config(json, source, catalogue));
+          },
+          .estimates_memory = false,
+          .numbers_alone = true,
+          .stages = {{.name = "spectrum",
+                      .title = "The spectrum of Σ",
+                      .source = "section 1.1, Theorem 2",
+                      .claim = "Σ's eigenvalues fall into three sets with gaps between them: large ones for degrees up to k, medium ones "
+                               "of order d^(1−i), Θ(d^i) of them, for degrees i = k+1 … 2k, and the rest of order 1/m.",
+                      .command = {"spectrum"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "paper"},
+                      .takes_device = false}}};
 }
 
 }  // namespace entk

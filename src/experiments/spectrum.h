@@ -1,19 +1,15 @@
 // The spectrum of Σ by theory, beside what a sample and a finite width show of it.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "entk/config/catalogue.h"
-#include "entk/experiments/claims.h"
-#include "entk/experiments/schema.h"
+#include "entk/experiments/task.h"
 #include "entk/models/activation.h"
-#include "entk/report/plot.h"
-#include "entk/report/table.h"
 #include "entk/spectrum/sigma_spectrum.h"
 
 namespace entk {
@@ -58,8 +54,8 @@ struct DegreeGroup {
 struct EmpiricalSpectrum {
   std::int64_t samples, width;
   std::vector<double> values;         ///< descending: all up to 4000 points, beyond that the top n_k
-  std::vector<DegreeGroup> groups;    ///< in the order of λ
-  double trace;                       ///< tr K/N
+  std::vector<DegreeGroup> groups{};  ///< in the order of λ
+  double trace = 0;                       ///< tr K/N
 };
 
 struct SpectrumResult {
@@ -73,11 +69,15 @@ struct SpectrumResult {
   std::optional<EmpiricalSpectrum> empirical;   ///< of `samples` points
   std::optional<EmpiricalSpectrum> training;    ///< of `training_samples` points: V1, V2
   std::vector<std::string> warnings;
-  bool interrupted = false;                     ///< empirical or training, though asked for, may be missing
 };
 
-/// `interrupted` is asked between the parts: theory, each sample's kernel, its eigenvalues.
-SpectrumResult spectrum_study(const SpectrumConfig& config, const std::function<bool(const SpectrumResult& so_far)>& interrupted = {});
+/// The samples that are asked for: "sample", "training".
+std::vector<std::string> spectrum_samples(const SpectrumConfig& config);
+/// A sample's eigenvalues, measured. No value where `interrupted` said so: it is asked before kernel and eigenvalues.
+std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& config, const std::string& sample,
+                                                  const std::function<bool()>& interrupted = {});
+/// The theory, and beside it the samples that have been measured.
+SpectrumResult spectrum_result(const SpectrumConfig& config, const std::map<std::string, EmpiricalSpectrum>& samples);
 
 /// eta, mu, multiplicity, lambda, gaps, trace, trace_captured, assumptions, partition, empirical, V1, V2,
 /// warnings.
@@ -93,5 +93,8 @@ Figure spectrum_figure(const SpectrumResult& result);
 ///   - V1 stands out: the n_k-th eigenvalue of ΦΦᵀ/n at least twice the next;
 ///   - a sigmoid with generic shift meets Assumption 2 and has no vanishing coefficient, degrees ≤ L.
 std::vector<Claim> spectrum_claims(const SpectrumResult& result);
+
+/// A unit is a sample's eigenvalues, kept as folder/parts/<sample>.json.
+Study spectrum_study();
 
 }  // namespace entk

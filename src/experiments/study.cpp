@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <set>
-#include <thread>
 
-#include "entk/base/threads.h"
 #include "entk/experiments/memory.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
@@ -65,17 +62,6 @@ RunOutcome take_planned(const PlannedRun& run, const std::filesystem::path& path
   } catch (const Error& e) {
     return {e.code(), RunState::failed, e.what(), std::nullopt};
   }
-}
-
-/// How many runs fit side by side: as many as threads, while memory lasts.
-int jobs_that_fit(const std::vector<const PlannedRun*>& pending, c10::Device device) {
-  if (!device.is_cpu() || pending.empty()) return 1;
-  int jobs = static_cast<int>(std::min<std::size_t>(pending.size(), threads()));
-  std::int64_t largest = 0;
-  const std::int64_t base = resident_bytes_now();
-  for (const auto* run : pending) largest = std::max(largest, estimate_peak_bytes(run->config, device) - base);
-  while (jobs > 1 && base + jobs * largest > memory_limit_bytes()) --jobs;
-  return jobs;
 }
 
 }  // namespace
@@ -168,8 +154,8 @@ std::filesystem::path run_path(const std::filesystem::path& study, const Planned
   return study / "runs" / run.name;
 }
 
-StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
-                        const RunHooks& hooks) {
+std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                            ProblemCache& cache, const RunHooks& hooks) {
   std::map<std::string, nlohmann::json> checksums;
   for (const auto& run : plan) {
     if (run.config.data.source != "file") continue;
@@ -178,56 +164,28 @@ StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& fo
     check_same_data(run_path(folder.path(), run), file, checksums[file]);
   }
   make_folder(folder.path() / "runs");
-  StudyOutcome study;
-  study.runs.resize(plan.size());
-  std::vector<const PlannedRun*> pending;
-  std::map<std::string, std::atomic<int>> users;  // of a problem, so that the last one frees it
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const auto path = run_path(folder.path(), plan[i]);
-    if (is_settled(path, plan[i].config)) {
-      study.runs[i] = settled_outcome(path);
+  std::vector<Unit> units;
+  for (const auto& run : plan) {
+    const auto path = run_path(folder.path(), run);
+    Unit unit{.name = run.name,
+              .take = [&, path, command] { return take_planned(run, path, command, cache, hooks); },
+              .shared = ProblemCache::key(run.config)};
+    if (is_settled(path, run.config)) {
+      unit.settled = settled_outcome(path);
     } else {
-      pending.push_back(&plan[i]);
-      ++users[ProblemCache::key(plan[i].config)];
+      unit.bytes = estimate_peak_bytes(run.config, pick_device(run.config.device)) - resident_bytes_now();
     }
+    units.push_back(std::move(unit));
   }
-  // Runs that share a problem stand together, so that its tables are freed early.
-  std::stable_sort(pending.begin(), pending.end(), [](const PlannedRun* a, const PlannedRun* b) {
-    return ProblemCache::key(a->config) < ProblemCache::key(b->config);
-  });
+  return units;
+}
+
+StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                        const RunHooks& hooks) {
   ProblemCache cache;
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stop{false};
-  const auto work = [&] {
-    for (std::size_t i; !stop && (i = next++) < pending.size();) {
-      const auto& run = *pending[i];
-      auto& outcome = study.runs[&run - plan.data()];
-      outcome = take_planned(run, run_path(folder.path(), run), command, cache, hooks);
-      if (outcome.state == RunState::interrupted) stop = true;
-      const auto key = ProblemCache::key(run.config);
-      if (--users.at(key) == 0) cache.forget(key);
-    }
-  };
-  const auto device = pending.empty() ? c10::Device(c10::kCPU) : pick_device(pending[0]->config.device);
-  const int jobs = jobs_that_fit(pending, device), available = threads();
-  std::vector<std::thread> helpers;
-  for (int job = 0; job < jobs; ++job) {
-    helpers.emplace_back([&, job] {
-      // Threads are dealt out evenly, the first runs taking what is left over.
-      const ThreadBudget budget(available / jobs + (job < available % jobs ? 1 : 0));
-      work();
-    });
-  }
-  for (auto& helper : helpers) helper.join();
-  const bool interrupted = stop;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    auto& outcome = study.runs[i];
-    const bool never_ran = !outcome.last && outcome.state == RunState::done &&
-                           !is_settled(run_path(folder.path(), plan[i]), plan[i].config);
-    if (never_ran && interrupted) outcome.state = RunState::interrupted;
-    study.code = std::max(study.code, outcome.code);
-  }
-  return study;
+  const bool cpu = plan.empty() || pick_device(plan[0].config.device).is_cpu();
+  return take_units(run_units(plan, folder, command, cache, hooks),
+                    {.jobs = cpu ? 0 : 1, .release = [&](const std::string& key) { cache.forget(key); }});
 }
 
 std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study) {

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "entk/experiments/config_layers.h"
-#include "entk/experiments/run.h"
+#include "entk/experiments/units.h"
 
 namespace entk {
 
@@ -40,15 +40,11 @@ struct PlannedRun {
 /// Every combination of swept values, then of seeds. @throws InputError where one is refused.
 std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source);
 
-struct StudyOutcome {
-  ExitCode code = ExitCode::ok;                   ///< the worst of its runs'
-  std::vector<RunOutcome> runs;                   ///< in the plan's order
-};
-
-/// Takes all planned runs inside folder/runs/, those that are done already excepted. As many run side by
-/// side as there are threads and memory for; a run's bits do not depend on that. One that diverges or
-/// fails does not stop the others; an interrupt stops all.
-/// @throws InputError before any run where one that is there was made with another data file.
+/// A unit for each planned run, inside folder/runs/. `cache` holds what they share: TakeOptions::release is its forget.
+/// @throws InputError where a run that is there was made with another data file.
+std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                            ProblemCache& cache, const RunHooks& hooks);
+/// Takes all planned runs, those that are done already excepted.
 StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
                         const RunHooks& hooks);
 

@@ -3,55 +3,52 @@
 #include <fmt/format.h>
 
 #include "entk/io/atomic_file.h"
+#include "entk/io/strict_json.h"
 
 namespace entk {
 
-StudyPage::StudyPage(std::filesystem::path folder, const std::string& title) : folder_(std::move(folder)), page_(title) {
-  const auto command = folder_ / "command.txt";
-  if (std::filesystem::exists(command)) page_.code(read_file(command, 1 << 20));
-  page_.heading(2, "Results");
-}
-
-void StudyPage::results(const Table& table) {
-  results_.table = table;
-  write_file_atomically(folder_ / "results.csv", to_csv(table));
-  write_file_atomically(folder_ / "results.md", to_markdown(table));
-  page_.table(table);
-}
-
-void StudyPage::figure(const std::string& name, const Figure& figure, const std::string& caption) {
-  const auto plot = write_figure(folder_, name, figure);
-  add_files(plot, results_);
-  page_.figure(plot, caption);
-}
-
-void StudyPage::claims(const std::vector<Claim>& claims) {
-  write_claims(folder_, claims);
-  results_.files.push_back(folder_ / "claims.json");
-  page_.heading(2, "Claims");
-  for (const auto& c : claims) {
-    page_.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason));
+Results write_study_page(const std::filesystem::path& folder, const std::string& name, const std::string& title,
+                         const Findings& findings) {
+  Results results;
+  results.table = findings.table;
+  HtmlPage page(title);
+  if (const auto command = folder / "command.txt"; std::filesystem::exists(command)) page.code(read_file(command, 1 << 20));
+  page.heading(2, "Results");
+  write_file_atomically(folder / "results.csv", to_csv(findings.table));
+  write_file_atomically(folder / "results.md", to_markdown(findings.table));
+  if (!findings.numbers.empty()) write_file_atomically(folder / (name + ".json"), dump_json(findings.numbers));
+  page.table(findings.table);
+  for (const auto& [file, figure, caption] : findings.figures) {
+    if (figure.panels.empty()) continue;
+    const auto plot = write_figure(folder, file, figure);
+    add_files(plot, results);
+    page.figure(plot, caption);
   }
-}
-
-Results StudyPage::finish() {
-  for (const auto& [heading, name] : {std::pair{"Configuration", "config.json"}, {"Environment", "environment.json"}}) {
-    if (!std::filesystem::exists(folder_ / name)) continue;
-    page_.heading(2, heading);
-    page_.key_values(json_pairs(folder_ / name));
+  for (const auto& note : findings.notes) page.paragraph(note);
+  for (const auto& warning : findings.warnings) {
+    page.paragraph("Note: " + warning);
+    results.notices.push_back(warning);
   }
-  write_file_atomically(folder_ / "report.html", page_.str());
-  results_.files.push_back(folder_ / "report.html");
-  return results_;
-}
-
-Results write_study_page(const std::filesystem::path& folder, const std::string& title, const Table& table,
-                         const std::vector<NamedFigure>& figures, const std::vector<Claim>& claims) {
-  StudyPage page(folder, title);
-  page.results(table);
-  for (const auto& [name, figure, caption] : figures) page.figure(name, figure, caption);
-  page.claims(claims);
-  return page.finish();
+  if (!findings.claims.empty()) {
+    write_claims(folder, findings.claims);
+    results.files.push_back(folder / "claims.json");
+    page.heading(2, "Claims");
+    for (const auto& c : findings.claims) {
+      page.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason));
+    }
+  }
+  for (const auto& [heading, table] : findings.tables) {
+    page.heading(2, heading);
+    page.table(table);
+  }
+  for (const auto& [heading, file] : {std::pair{"Configuration", "config.json"}, {"Environment", "environment.json"}}) {
+    if (!std::filesystem::exists(folder / file)) continue;
+    page.heading(2, heading);
+    page.key_values(json_pairs(folder / file));
+  }
+  write_file_atomically(folder / "report.html", page.str());
+  results.files.push_back(folder / "report.html");
+  return results;
 }
 
 }  // namespace entk

@@ -184,9 +184,9 @@ bool is_done(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / "status.json") && read_status(folder).state == RunState::done;
 }
 
-/// False where it was interrupted.
-bool take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, const RunFolder& folder,
-                 const TaylorStudyHooks& hooks) {
+RunOutcome take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, const RunFolder& folder,
+                       const TakeContext& context) {
+  RunOutcome outcome;
   Run run(config, data, seed);
   std::int64_t epoch = 0;
   const bool resumed = std::filesystem::exists(folder.file("checkpoint.pt"));
@@ -207,22 +207,27 @@ bool take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int6
     metrics.row(row);
     metrics.sync();
     write_checkpoint(folder.path(), run.checkpoint(epoch));
-    if (hooks.recorded) hooks.recorded(seed, epoch, {row.begin() + 1 + models, row.begin() + 1 + models + trained});
+    if (context.line) {
+      const auto* test = row.data() + 1 + models;
+      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed, epoch,
+                               config.train.epochs, test[network], test[order1], test[order2]));
+    }
   };
   if (!resumed) record();
   const UnsavedWork unsaved;
   while (epoch < config.train.epochs) {
-    if (hooks.interrupted && hooks.interrupted() > 0) {
+    if (context.hooks.interrupted && context.hooks.interrupted() > 0) {
       write_checkpoint(folder.path(), run.checkpoint(epoch));
       folder.set_status(RunState::interrupted, epoch);
-      return false;
+      outcome.state = RunState::interrupted;
+      return outcome;
     }
     run.epoch();
     ++epoch;
     if (is_recorded(epoch, config.train.epochs)) record();
   }
   folder.set_status(RunState::done, epoch);
-  return true;
+  return outcome;
 }
 
 std::vector<double> last_of(const std::vector<std::vector<double>>& runs) {
@@ -276,25 +281,6 @@ DataSet load_images(const TaylorStudyConfig& config) {
   if (path.empty()) throw InputError(fmt::format("data.path: expected the folder with {}'s files", d.source));
   const auto images = d.source == "digits" ? load_digits(path) : d.source == "mnist" ? load_mnist(path) : load_cifar10(path);
   return two_classes(images, {d.classes[0], d.classes[1]}, d.samples, d.test_samples).to(pick_device(config.device), read_dtype(config.dtype));
-}
-
-bool take_taylor_study(const TaylorStudyConfig& config, const DataSet& data, const RunFolder& folder, const TaylorStudyHooks& hooks) {
-  make_folder(folder.path() / "runs");
-  std::exception_ptr diverged;
-  for (const auto seed : config.seeds) {
-    const auto path = run_folder_of(folder.path(), seed);
-    if (is_done(path)) continue;
-    const auto run = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
-    try {
-      if (!take_run_of(config, data, seed, run, hooks)) return false;
-    } catch (const NotFiniteError& e) {
-      // The other seeds go on.
-      run.set_status(RunState::diverged, 0, e.what());
-      if (!diverged) diverged = std::current_exception();
-    }
-  }
-  if (diverged) std::rethrow_exception(diverged);
-  return true;
 }
 
 TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder) {
@@ -357,6 +343,91 @@ std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const Ta
   add("Trained by itself, the expansion of order 2 reaches a lower test loss than that of order 1.", "test_loss", order1, order2,
       "final test loss lower for order 2");
   return claims;
+}
+
+std::vector<Unit> taylor_units(const TaylorStudyConfig& config, const DataSet& data, const TakeContext& context) {
+  make_folder(context.folder.path() / "runs");
+  std::vector<Unit> all;
+  for (const auto seed : config.seeds) {
+    const auto path = run_folder_of(context.folder.path(), seed);
+    Unit unit{.name = fmt::format("seed={}", seed), .take = [&, seed, path] {
+      const auto run = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
+      try {
+        return take_run_of(config, data, seed, run, context);
+      } catch (const NotFiniteError& e) {
+        run.set_status(RunState::diverged, 0, e.what());
+        throw;
+      }
+    }};
+    if (is_done(path)) unit.settled = RunOutcome{};
+    all.push_back(std::move(unit));
+  }
+  return all;
+}
+
+namespace {
+
+class TaylorTask : public Task {
+ public:
+  explicit TaylorTask(TaylorStudyConfig config) : config_(std::move(config)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::string device() const override { return config_.device; }
+  std::int64_t threads() const override { return config_.threads; }
+  void prepare() override { data_ = load_images(config_); }
+  std::vector<Unit> units(const TakeContext& context) override {
+    if (context.line) {
+      context.line(fmt::format("{}: {} training and {} test images", data_.target, data_.train.x.size(0), data_.test.x.size(0)));
+    }
+    return taylor_units(config_, data_, context);
+  }
+  TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
+  Findings findings(const std::filesystem::path& folder) const override {
+    const auto curves = read_taylor_curves(config_, folder);
+    if (curves.columns.empty()) return {.table = {"After the last epoch", {Column("model")}, {}}};
+    return {.table = taylor_study_table(curves),
+            .figures = {{"appendix-g-taylor", taylor_study_plot(curves),
+                         "The network and its expansions, trained side by side, over epochs; distances are root mean squares over test "
+                         "images."}},
+            .claims = taylor_study_claims(config_, curves)};
+  }
+
+ private:
+  TaylorStudyConfig config_;
+  DataSet data_;
+};
+
+Shortcut data_shortcut(const std::string& source, const std::string& value_name, const std::string& meaning) {
+  return {"--" + source, value_name, meaning, [source](nlohmann::json& config, const std::string& path) {
+            config["data"]["source"] = source;
+            config["data"]["path"] = path;
+          }};
+}
+
+}  // namespace
+
+Study taylor_study() {
+  return {.name = "appendix-g",
+          .variant = "taylor",
+          .summary = "a convolutional network beside its expansions",
+          .title = "Appendix G: expansions of a convolutional network",
+          .presets = {{"quick", "appendix-g-taylor-quick"}, {"published", "appendix-g-taylor"}},
+          .standard = to_json(TaylorStudyConfig{}),
+          .keys = taylor_study_keys(),
+          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
+            return std::make_unique<TaylorTask>(read_taylor_study_config(json, source));
+          },
+          .estimates_memory = false,
+          .shortcuts = {data_shortcut("digits", "FILE", "digits.csv or digits.csv.gz as scikit-learn ships it [where setup.sh put it]"),
+                        data_shortcut("mnist", "DIR", "folder with MNIST's four idx files, instead of the digits"),
+                        data_shortcut("cifar10", "DIR", "folder with CIFAR-10's binary files, instead of the digits")},
+          .stages = {{.name = "appendix-g-taylor",
+                      .title = "Appendix G: expansions of a convolutional network",
+                      .source = "Appendix G",
+                      .claim = "The second order expansion follows the network more closely than the first.",
+                      .command = {"appendix-g", "--study", "taylor"},
+                      .quick = {"--preset", "quick"},
+                      .published = {"--preset", "published"}}}};
 }
 
 }  // namespace entk

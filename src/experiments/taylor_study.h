@@ -6,11 +6,7 @@
 #include <map>
 
 #include "entk/data/images.h"
-#include "entk/experiments/claims.h"
-#include "entk/experiments/schema.h"
-#include "entk/io/run_folder.h"
-#include "entk/report/plot.h"
-#include "entk/report/table.h"
+#include "entk/experiments/task.h"
 
 namespace entk {
 
@@ -82,17 +78,6 @@ std::vector<KeyInfo> taylor_study_keys();
 /// missing or not what it should be.
 DataSet load_images(const TaylorStudyConfig& config);
 
-struct TaylorStudyHooks {
-  std::function<int()> interrupted{};
-  /// seed, epochs done, and the test losses of the network and its trained expansions.
-  std::function<void(std::int64_t seed, std::int64_t epoch, const std::vector<double>& test_losses)> recorded{};
-};
-/// One run for each seed in folder/runs/seed=…: metrics.csv and a checkpoint each record; finished runs
-/// are skipped and broken ones go on from their checkpoint. False where it was interrupted.
-/// @throws NotFiniteError, after the other seeds, where a network diverged.
-bool take_taylor_study(const TaylorStudyConfig& config, const DataSet& data, const RunFolder& folder,
-                       const TaylorStudyHooks& hooks);
-
 /// The runs' metrics.csv, column by column: one curve a finished seed, over `epochs`.
 struct TaylorCurves {
   std::vector<double> epochs;
@@ -104,5 +89,9 @@ Table taylor_study_table(const TaylorCurves& curves);
 /// Training and test loss, training and test error, and the distance to the network, over epochs.
 Figure taylor_study_plot(const TaylorCurves& curves);
 std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves);
+
+/// A unit is a seed, in folder/runs/seed=…: metrics.csv and a checkpoint each record, from which it is resumed.
+std::vector<Unit> taylor_units(const TaylorStudyConfig& config, const DataSet& data, const TakeContext& context);
+Study taylor_study();
 
 }  // namespace entk

@@ -401,6 +401,7 @@ TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
   const auto begun = [&] { return std::filesystem::exists(folder / "run/status.json"); };
   EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"}, SIGINT, begun), 130);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
+  ASSERT_TRUE(exits_with(entk({"report", "run"}, folder.path()), 0));
   const auto values = load_json(folder / "run/spectrum.json");
   EXPECT_TRUE(values.contains("lambda"));
   EXPECT_FALSE(values.contains("features"));

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include <cmath>
 
 #include "entk/base/philox.h"
 #include "entk/experiments/claims.h"
 #include "entk/experiments/complexity.h"
+#include "entk/experiments/study_page.h"
 #include "entk/io/csv.h"
 #include "tests/support/testing.h"
 
@@ -54,7 +57,7 @@ TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
   const auto plan = plan_compare(config, "test");
   const auto study = RunFolder::create(folder / "study");
   EXPECT_EQ(take_study(plan, study, "test", {}).code, ExitCode::ok);
-  const auto results = write_compare_results(study.path(), config, plan);
+  const auto results = write_study_page(study.path(), "compare", "test", compare_findings(study.path(), config, plan));
   EXPECT_EQ(results.table.rows.size(), config.models.size());
   const auto claims = read_claims(study.path());
   ASSERT_EQ(claims.size(), 2u);
@@ -101,6 +104,7 @@ SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)
       result.found.push_back(f);
     }
   }
+  result.finished = true;
   return result;
 }
 
@@ -143,10 +147,7 @@ TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
       config.dimensions, config.seeds);
   };
   const auto claims = [&](double ntk, double quadntk, double joint, double noise = 0.02) {
-    const TemporaryFolder folder;
-    write_complexity_results(folder.path(), config,
-                             {{of_exponent(ntk, noise), of_exponent(quadntk, noise), of_exponent(joint, noise)}, false});
-    return read_claims(folder.path());
+    return complexity_findings(config, {of_exponent(ntk, noise), of_exponent(quadntk, noise), of_exponent(joint, noise)}).claims;
   };
   const auto verdicts = [&](auto... arguments) {
     std::vector<Verdict> all;
@@ -194,20 +195,22 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   const auto config = read_complexity_config(json, "test");
   EXPECT_EQ(to_json(read_complexity_config(to_json(config), "again")), to_json(config));
   const TemporaryFolder folder;
-  int trials = 0;
-  ComplexityHooks hooks;
-  hooks.on_trial = [&](const CompareModel&, const Trial&, double) { ++trials; };
-  const auto first = measure_complexity(config, folder.path(), hooks);
-  EXPECT_FALSE(first.interrupted);
+  const auto task = complexity_study().read(json, "test");
+  std::atomic<int> trials = 0;
+  const auto study = RunFolder::create(folder / "study");
+  TakeContext context{study, "test", {}, [&](const std::string&) { ++trials; }};
+  EXPECT_FALSE(take_units(task->units(context), {}).interrupted);
   EXPECT_GT(trials, 0);
   trials = 0;
-  const auto again = measure_complexity(config, folder.path(), hooks);
+  EXPECT_FALSE(take_units(task->units(context), {}).interrupted);
   EXPECT_EQ(trials, 0) << "finished runs are not run again";
-  const auto results = write_complexity_results(folder.path(), config, again);
-  EXPECT_EQ(results.table.rows.size(), 3u);
-  for (const auto& claim : read_claims(folder.path())) EXPECT_EQ(claim.verdict, Verdict::too_small_to_tell);
-  hooks.interrupted = [] { return 2; };
-  EXPECT_TRUE(measure_complexity(config, folder.path(), hooks).interrupted);
+  const auto findings = task->findings(study.path());
+  EXPECT_EQ(findings.table.rows.size(), 3u);
+  for (const auto& claim : findings.claims) EXPECT_EQ(claim.verdict, Verdict::too_small_to_tell);
+  const auto other = RunFolder::create(folder / "other");
+  TakeContext stopping{other, "test", {.interrupted = [] { return 2; }}, {}};
+  EXPECT_TRUE(take_units(task->units(stopping), {}).interrupted);
+  EXPECT_EQ(task->findings(other.path()).claims[0].verdict, Verdict::not_run);
 }
 
 TEST(Complexity, ImpossibleSettingsAreNamed) {

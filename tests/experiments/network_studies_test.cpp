@@ -3,17 +3,20 @@
 #include "entk/experiments/taylor_study.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <tuple>
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
+#include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
 namespace entk {
 namespace {
 
 using testing::read_text;
+using testing::search_samples;
 using testing::TemporaryFolder;
 
 Figure2Config tiny_figure2() {
@@ -72,11 +75,15 @@ TEST(Figure2, ARunThatIsThereIsNotTakenAgainAndThreadsDoNotMatter) {
   for (const char* method : {"scan", "bisection"}) {
     config.search.method = method;
     const TemporaryFolder folder;
-    int taken = 0;
-    const Figure2Hooks counting{.on_trial = [&](const Trial&, double seconds) {
-      EXPECT_GE(seconds, 0);
-      ++taken;
-    }};
+    std::atomic<int> taken = 0;
+    const auto take = [&](const char* name, const std::function<int()>& interrupted, int jobs) {
+      auto search = figure2_search(config, interrupted);
+      search.on_trial = [&](const Trial&, double seconds) {
+        EXPECT_GE(seconds, 0);
+        ++taken;
+      };
+      return search_samples(search, folder / (std::string(name) + ".csv"), jobs);
+    };
     const auto losses_of = [](const SampleSearchResult& result) {
       std::map<std::tuple<std::int64_t, std::uint64_t, std::int64_t>, std::pair<double, double>> losses;
       for (const auto& t : result.trials) losses[{t.dimension, t.seed, t.samples}] = {t.losses.train, t.losses.test};
@@ -85,26 +92,24 @@ TEST(Figure2, ARunThatIsThereIsNotTakenAgainAndThreadsDoNotMatter) {
     SampleSearchResult whole;
     {
       const testing::ThreadCount threads(1);
-      whole = take_figure2(config, RunFolder::create(folder / "whole"), counting);
+      whole = take("whole", {}, 1);
     }
     EXPECT_EQ(taken, static_cast<int>(whole.trials.size()));
     // Stopped in the middle, then gone on with three threads.
     int asked = 0;
     taken = 0;
-    Figure2Hooks stopping = counting;
-    stopping.interrupted = [&] { return ++asked > 5 ? 2 : 0; };
     {
       const testing::ThreadCount threads(1);
-      const auto part = take_figure2(config, RunFolder::create(folder / "split"), stopping);
-      EXPECT_TRUE(part.interrupted);
+      const auto part = take("split", [&] { return ++asked > 5 ? 2 : 0; }, 1);
+      EXPECT_FALSE(part.finished);
       EXPECT_LT(part.trials.size(), whole.trials.size());
     }
     const testing::ThreadCount threads(3);
-    const auto rest = take_figure2(config, RunFolder::open(folder / "split"), counting);
+    const auto rest = take("split", {}, 0);
     EXPECT_EQ(taken, static_cast<int>(whole.trials.size()));
     EXPECT_EQ(losses_of(rest), losses_of(whole));
     EXPECT_EQ(rest.trials.size(), whole.trials.size());
-    EXPECT_FALSE(rest.interrupted);
+    EXPECT_TRUE(rest.finished);
   }
 }
 
@@ -118,7 +123,7 @@ TEST(Figure2, ADivergedRunIsNotEnough) {
   ASSERT_TRUE(losses);
   EXPECT_TRUE(std::isnan(losses->test));
   const TemporaryFolder folder;
-  EXPECT_FALSE(take_figure2(config, RunFolder::create(folder / "study"), {}).found.at(0).samples);
+  EXPECT_FALSE(search_samples(figure2_search(config, {}), folder / "trials.csv").found.at(0).samples);
 }
 
 /// Searches that found n = factor d^exponent, some 2% about it.
@@ -204,21 +209,31 @@ DataSet tiny_images() {
   return data;
 }
 
+/// Whether it was taken to its end.
+bool take_taylor(const TaylorStudyConfig& config, const DataSet& data, const std::filesystem::path& place,
+                 const std::function<int()>& interrupted = {}) {
+  const auto folder = std::filesystem::exists(place) ? RunFolder::open(place) : RunFolder::create(place);
+  const TakeContext context{folder, "test", {.interrupted = interrupted}, {}};
+  const auto outcome = take_units(taylor_units(config, data, context), {.jobs = 1});
+  EXPECT_EQ(outcome.code, ExitCode::ok);
+  return !outcome.interrupted;
+}
+
 TEST(TaylorStudy, GoesOnToTheSameBytesForAnyNumberOfThreads) {
   const TemporaryFolder folder;
   const auto config = tiny_taylor();
   const auto data = tiny_images();
   {
     const testing::ThreadCount threads(1);
-    ASSERT_TRUE(take_taylor_study(config, data, RunFolder::create(folder / "whole"), {}));
+    ASSERT_TRUE(take_taylor(config, data, folder / "whole"));
   }
   int asked = 0;
   {
     const testing::ThreadCount threads(1);
-    ASSERT_FALSE(take_taylor_study(config, data, RunFolder::create(folder / "split"), {.interrupted = [&] { return ++asked > 2 ? 15 : 0; }}));
+    ASSERT_FALSE(take_taylor(config, data, folder / "split", [&] { return ++asked > 2 ? 15 : 0; }));
   }
   const testing::ThreadCount threads(3);
-  ASSERT_TRUE(take_taylor_study(config, data, RunFolder::open(folder / "split"), {}));
+  ASSERT_TRUE(take_taylor(config, data, folder / "split"));
   for (const char* file : {"runs/seed=1/metrics.csv", "runs/seed=2/metrics.csv", "runs/seed=1/checkpoint.pt"}) {
     EXPECT_EQ(read_text(folder / "split" / file), read_text(folder / "whole" / file)) << file;
   }
@@ -228,7 +243,7 @@ TEST(TaylorStudy, GoesOnToTheSameBytesForAnyNumberOfThreads) {
 TEST(TaylorStudy, BeginsAtOneFunctionAndRecordsWhatTheTableSays) {
   const TemporaryFolder folder;
   const auto config = tiny_taylor();
-  ASSERT_TRUE(take_taylor_study(config, tiny_images(), RunFolder::create(folder / "study"), {}));
+  ASSERT_TRUE(take_taylor(config, tiny_images(), folder / "study"));
   const auto curves = read_taylor_curves(config, folder / "study");
   ASSERT_EQ(curves.epochs, (std::vector<double>{0, 1, 2, 3}));
   for (const char* of : {"order1", "order2", "order1_at_network", "order2_at_network"}) {
@@ -269,7 +284,10 @@ TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
   const TemporaryFolder folder;
   auto config = tiny_taylor();
   config.train.learning_rate = 1e40;
-  EXPECT_THROW(take_taylor_study(config, tiny_images(), RunFolder::create(folder / "study"), {}), NotFiniteError);
+  const auto study = RunFolder::create(folder / "study");
+  const auto data = tiny_images();
+  const TakeContext context{study, "test", {}, {}};
+  EXPECT_EQ(take_units(taylor_units(config, data, context), {.jobs = 1}).code, ExitCode::diverged);
   for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"}) EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "entk/base/error.h"
+#include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
 namespace entk {
@@ -33,7 +34,7 @@ SampleSearch search(std::atomic<int>& runs, int most = 1 << 30) {
 
 void expect_first_that_learns(const SampleSearch& s, const SampleSearchResult& result) {
   ASSERT_EQ(result.found.size(), 6u);
-  EXPECT_FALSE(result.interrupted);
+  EXPECT_TRUE(result.finished);
   for (const auto& found : result.found) {
     std::int64_t first = 0, before = 0;
     for (const auto n : s.sizes(found.dimension)) {
@@ -66,8 +67,7 @@ TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
   const TemporaryFolder folder;
   auto s = search(runs);
   s.method = SearchMethod::scan;
-  s.jobs = 1;
-  const auto result = search_samples(s, folder / "trials.csv");
+  const auto result = search_samples(s, folder / "trials.csv", 1);
   expect_first_that_learns(s, result);
   for (const auto& found : result.found) {
     std::vector<std::int64_t> tried, want;
@@ -110,12 +110,10 @@ TEST(SampleSearch, AnInterruptedSearchGoesOnWithoutRunningAnythingTwice) {
   std::atomic<int> whole{0}, first{0}, second{0};
   const TemporaryFolder folder;
   const auto want = search_samples(search(whole), folder / "whole.csv");
-  auto cut = search(first, 7);
-  cut.jobs = 1;
-  const auto part = search_samples(cut, folder / "trials.csv");
-  EXPECT_TRUE(part.interrupted);
+  const auto part = search_samples(search(first, 7), folder / "trials.csv", 1);
+  EXPECT_FALSE(part.finished);
   const auto rest = search_samples(search(second), folder / "trials.csv");
-  EXPECT_FALSE(rest.interrupted);
+  EXPECT_TRUE(rest.finished);
   EXPECT_EQ(second, whole - 7);
   ASSERT_EQ(rest.found.size(), want.found.size());
   for (std::size_t i = 0; i < want.found.size(); ++i) EXPECT_EQ(rest.found[i].samples, want.found[i].samples);

@@ -17,8 +17,14 @@ namespace entk {
 namespace {
 
 using nlohmann::json;
+using testing::TemporaryFolder;
 
-SpectrumResult study(const json& config) { return spectrum_study(read_spectrum_config(config, "test")); }
+SpectrumResult study(const json& json) {
+  const auto config = read_spectrum_config(json, "test");
+  std::map<std::string, EmpiricalSpectrum> samples;
+  for (const auto& name : spectrum_samples(config)) samples[name] = *measure_spectrum(config, name);
+  return spectrum_result(config, samples);
+}
 
 // Of 2,000 points. W0's and the points' fluctuations are some 1/√m and 1/√N times a few.
 TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
@@ -41,20 +47,32 @@ TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
   }
 }
 
-TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedParts) {
-  const auto config = read_spectrum_config({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test");
-  const auto whole = spectrum_study(config);
-  EXPECT_FALSE(whole.interrupted);
-  // Asked before each sample's kernel and before its eigenvalues.
-  for (int parts = 0; parts < 4; ++parts) {
+TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedPartsAndResumesToTheSameNumbers) {
+  const auto read = [] {
+    return spectrum_study().read({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test");
+  };
+  const TemporaryFolder folder;
+  const auto take = [&](const char* name, int most) {
+    const auto place = folder / name;
+    const auto study = std::filesystem::exists(place) ? RunFolder::open(place) : RunFolder::create(place);
     int asked = 0;
-    const auto cut = spectrum_study(config, [&](const SpectrumResult&) { return ++asked > parts; });
-    EXPECT_TRUE(cut.interrupted);
-    EXPECT_EQ(cut.theory.lambda, whole.theory.lambda);
-    EXPECT_EQ(cut.empirical.has_value(), parts >= 2);
-    EXPECT_FALSE(cut.training.has_value());
-    EXPECT_EQ(spectrum_figure(cut).panels.size(), 4u);
-    EXPECT_NO_THROW(spectrum_claims(cut));
+    const auto task = read();
+    const TakeContext context{study, "test", {.interrupted = [&] { return ++asked > most ? 2 : 0; }}, {}};
+    const bool interrupted = take_units(task->units(context), task->take_options()).interrupted;
+    return std::pair{interrupted, task->findings(place)};
+  };
+  const auto [stopped, whole] = take("whole", 1000);
+  EXPECT_FALSE(stopped);
+  // Asked before each sample's kernel and before its eigenvalues.
+  for (int most = 0; most < 4; ++most) {
+    const auto name = std::to_string(most);
+    const auto [interrupted, part] = take(name.c_str(), most);
+    EXPECT_TRUE(interrupted);
+    EXPECT_EQ(part.numbers["lambda"], whole.numbers["lambda"]);
+    EXPECT_EQ(part.numbers.contains("empirical"), most >= 2);
+    EXPECT_FALSE(part.numbers.contains("features"));
+    EXPECT_EQ(part.figures.at(0).figure.panels.size(), 4u);
+    EXPECT_EQ(take(name.c_str(), 1000).second.numbers, whole.numbers);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "entk/experiments/noise_study.h"
 #include "entk/experiments/r1_study.h"
 #include "entk/experiments/spectrum.h"
+#include "entk/experiments/sweep_study.h"
 #include "entk/experiments/taylor_study.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
@@ -62,22 +63,23 @@ TEST(Tables, OfTheStudiesOfRunsHaveNoTwoRowsOfOneKey) {
     const auto study = read_study_config(preset("figure1-quick"), "test");
     const auto plan = plan_runs(study, "test");
     make_up(plan, folder.path());
-    expect_distinct(write_study_results(folder.path(), study, plan).table, plan.size() / study.seeds.size());
+    expect_distinct(figure1_study().read(preset("figure1-quick"), "test")->findings(folder.path()).table, plan.size() / study.seeds.size());
   }
   for (const char* name : {"compare-quick", "compare-cubic", "orders-quick"}) {
     const TemporaryFolder folder;
     const auto config = read_compare_config(preset(name), "test");
     const auto plan = plan_compare(config, "test");
     make_up(plan, folder.path());
-    expect_distinct(write_compare_results(folder.path(), config, plan).table, config.models.size());
-    for (const auto& claim : read_claims(folder.path())) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
+    const auto findings = compare_findings(folder.path(), config, plan);
+    expect_distinct(findings.table, config.models.size());
+    for (const auto& claim : findings.claims) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
   }
   {
     const TemporaryFolder folder;
     const auto config = read_r1_study_config(preset("r1-quick"), "test");
     const auto plan = plan_r1_study(config, "test");
     make_up(plan, folder.path());
-    expect_distinct(write_r1_results(folder.path(), config, plan).table, config.estimates.size() * config.weights.size());
+    expect_distinct(r1_findings(folder.path(), config, plan).table, config.estimates.size() * config.weights.size());
   }
 }
 
@@ -87,9 +89,9 @@ TEST(Tables, OfNoiseTellProjectorsOfOneRankApart) {
   const auto config = read_noise_study_config(preset("r1-noise-quick"), "test");
   const auto plans = plan_noise_study(config, "test");
   make_up(plans.all(), folder.path());
-  const auto table = write_noise_results(folder.path(), config, plans).table;
+  const auto [table, figures, claims, notes, warnings, tables, numbers] = noise_findings(folder.path(), plans);
   expect_distinct(table, config.noise_variances.size() * config.r1_weights.size() + config.ranks.size());
-  for (const auto& claim : read_claims(folder.path())) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
+  for (const auto& claim : claims) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
 }
 
 TEST(Tables, OfNoiseHoldARunThatBothSweepsTakeOnce) {
@@ -99,7 +101,7 @@ TEST(Tables, OfNoiseHoldARunThatBothSweepsTakeOnce) {
   const auto config = read_noise_study_config(json, "test");
   const auto plans = plan_noise_study(config, "test");
   make_up(plans.all(), folder.path());
-  expect_distinct(write_noise_results(folder.path(), config, plans).table,
+  expect_distinct(noise_findings(folder.path(), plans).table,
                   config.noise_variances.size() * config.r1_weights.size() + 1);
 }
 
@@ -115,10 +117,9 @@ TEST(Tables, OfSearchesHaveNoTwoRowsOfOneKey) {
     return result;
   };
   {
-    const TemporaryFolder folder;
     const auto config = read_complexity_config(preset("complexity-quick"), "test");
-    const ComplexityResult result{std::vector(config.models.size(), searches(config.dimensions, config.seeds)), false};
-    expect_distinct(write_complexity_results(folder.path(), config, result).table, config.models.size());
+    const std::vector<SampleSearchResult> result(config.models.size(), searches(config.dimensions, config.seeds));
+    expect_distinct(complexity_findings(config, result).table, config.models.size());
   }
   const auto config = read_figure2_config(preset("figure2-quick"), "test");
   expect_distinct(figure2_table(config, figure2_result(config, searches(config.dimensions, config.seeds))), config.dimensions.size());
@@ -141,9 +142,10 @@ TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
         }
       }
     }
-    expect_distinct(write_expressivity_results(folder.path(), config).table, config.degrees.size() * config.widths.size());
+    const auto findings = expressivity_findings(folder.path(), config);
+    expect_distinct(findings.table, config.degrees.size() * config.widths.size());
     // Exponents of one seed, if the preset has one, decide nothing.
-    for (const auto& claim : read_claims(folder.path())) {
+    for (const auto& claim : findings.claims) {
       EXPECT_EQ(claim.verdict == Verdict::too_small_to_tell, config.seeds.size() == 1) << claim.statement;
     }
   }
@@ -158,7 +160,7 @@ TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
   auto json = preset("spectrum-quick");
   json["samples"] = json["training_samples"] = 0;
   const auto spectrum = read_spectrum_config(json, "test");
-  expect_distinct(spectrum_table(spectrum_study(spectrum)), static_cast<std::size_t>(spectrum.max_degree) + 1);
+  expect_distinct(spectrum_table(spectrum_result(spectrum, {})), static_cast<std::size_t>(spectrum.max_degree) + 1);
 }
 
 // What would give two rows of one key is refused where it is read.
