@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/differentiation.h"
 #include "entk/kernels/primitive_parts.h"
 
 namespace entk {
@@ -95,8 +96,8 @@ struct NetworkOutput : Function<NetworkOutput> {
 
 }  // namespace
 
-at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z) {
-  return Elementwise::apply(z, function, 0);
+at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z, int order) {
+  return Elementwise::apply(z, function, order);
 }
 
 std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
@@ -109,8 +110,11 @@ at::Tensor network_output(const ActivationFunctions& activation, const at::Tenso
   kernels::check_start(x, w0, a, activation);
   check_matrix("w", w, w0.size(0), w0.size(1));
   check_like("w", w, "x", x);
+  kernels::check_constant("w0", w0);
+  kernels::check_constant("a", a);
   const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));
-  return NetworkOutput::apply(x, w0, scale, w, activation);
+  // What autograd is to keep it must be able to: not what was made under InferenceMode.
+  return NetworkOutput::apply(at::GradMode::is_enabled() ? recordable(x) : x, w0, scale, w, activation);
 }
 
 }  // namespace entk

@@ -43,6 +43,12 @@ std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> pr
   return std::make_unique<PlainStepper>(std::move(primitive), w);
 }
 
+void check_constant(const std::string& name, const at::Tensor& t) {
+  if (!t.requires_grad() || !at::GradMode::is_enabled()) return;
+  throw InputError(name + ": it requires a gradient, and is held fixed here: pass " + name +
+                   ".detach(); a model's forward(x) can be differentiated in x and W");
+}
+
 void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation) {
   check_matrix("x", x, -1, -1);
   check_matrix("w0", w0, -1, x.size(1));

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "entk/base/threads.h"
@@ -14,7 +16,10 @@ namespace entk::kernels {
 /// f(tile) for every tile, without gradients: on CPU shared out over threads, each with ATen on one.
 template <class F>
 void for_each_tile(bool cpu, std::int64_t count, F&& f) {
+  // A tensor made under InferenceMode is written to under it alone, on whatever thread.
+  const bool inference = c10::InferenceMode::is_enabled();
   const auto one = [&](std::int64_t tile) {
+    const c10::InferenceMode as_the_caller(inference);
     const at::NoGradGuard no_grad;
     f(tile);
   };
@@ -30,6 +35,9 @@ at::Tensor tree_sum(std::vector<at::Tensor> parts);
 
 /// The step of a primitive that keeps nothing between steps: pull-back, update, terms.
 std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w);
+
+/// @throws InputError where t requires a gradient that is being recorded: what takes it would leave it out.
+void check_constant(const std::string& name, const at::Tensor& t);
 
 /// @throws InputError unless x: n×d, w0: m×d and a: m are of one floating type and device, and the
 /// activation has derivatives.

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "entk/kernels/network_function.h"
+
 namespace entk {
 
 at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
@@ -15,7 +17,7 @@ at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::
   double factorial = 1;
   for (int p = 1; p <= orders; ++p) {
     factorial *= p;
-    terms.push_back((scale * activation.derivative(z0, p) * z.pow(p)).sum(1) / factorial);
+    terms.push_back((scale * elementwise(activation, z0, p) * z.pow(p)).sum(1) / factorial);
   }
   return at::stack(terms);
 }

@@ -1,4 +1,4 @@
-// The naive form: the oracle that every fast kernel is compared with. Slow on purpose.
+// The naive form: the oracle that every fast kernel is compared with, and what differentiates in x. Slow on purpose.
 #pragma once
 
 #include "entk/kernels/taylor_primitive.h"
@@ -6,7 +6,7 @@
 namespace entk {
 
 /// (t_1 … t_P) as a few ATen lines on whole n×m arrays; ordinary autograd differentiates it to any
-/// order. x: n×d, w0 and w: m×d, a: m. Returns P×n.
+/// order, in x, w0, a and w. x: n×d, w0 and w: m×d, a: m. Returns P×n.
 at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
                            const ActivationFunctions& activation, const at::Tensor& w, int orders);
 

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/custom_class.h>
 
+#include "entk/base/differentiation.h"
 #include "entk/kernels/reference.h"
 
 namespace entk {
@@ -83,7 +84,7 @@ variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cota
     return {PullBack::apply(v, second_row_alone(g), primitive), TermsAlong::apply(w, v, primitive),
             at::Tensor()};
   }
-  const at::AutoGradMode enable(true);
+  const Differentiating recording;
   // g may depend on w: views of both keep the two partial derivatives apart.
   const auto w_alone = w.view_as(w), g_alone = g.view_as(g);
   const auto value = (primitive->reference_pull_back(w_alone, g_alone) * v).sum();

@@ -55,6 +55,9 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
                                                       const ActivationFunctions& activation,
                                                       const PrimitiveOptions& options) {
   kernels::check_start(x, w0, a, activation);
+  kernels::check_constant("x", x);
+  kernels::check_constant("w0", w0);
+  kernels::check_constant("a", a);
   if (options.orders < 1 || options.orders > kernels::max_orders) {
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
   }

@@ -99,7 +99,8 @@ class TaylorPrimitive {
 };
 
 /// x: n×d, w0: m×d, a: m, one floating type (float32 or float64) and one device.
-/// @throws InputError naming the argument whose shape, type, device or value is wrong.
+/// Held fixed: what is made of them is differentiable in w alone.
+/// @throws InputError naming the argument whose shape, type, device or value is wrong, or that requires a gradient.
 std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0,
                                                       const at::Tensor& a,
                                                       const ActivationFunctions& activation,

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/differentiation.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -225,8 +226,8 @@ Activation activation(std::string name, Activation::Function sigma,
   const auto derivative = [known](const at::Tensor& z, int order) {
     const int given = std::min<int>(order, static_cast<int>(known.size()) - 1);
     if (given == order) return known[order](z);
-    const at::AutoGradMode enable(true);
-    const auto argument = z.detach().requires_grad_(true);
+    const Differentiating recording;
+    const auto argument = recordable(z.detach()).requires_grad_(true);
     auto value = known[given](argument);
     for (int k = given; k < order; ++k) {
       // A derivative that no longer depends on z is constant in it: the next one is zero.

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "entk/base/check.h"
 
@@ -13,6 +14,8 @@ namespace {
 // Training and test points, and one more.
 constexpr std::size_t remembered = 3;
 constexpr std::int64_t table_limit = std::int64_t{1} << 30;
+// A tensor made under c10::InferenceMode does not tell when it is written to: it is equal to none.
+constexpr auto unknown = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
@@ -22,12 +25,13 @@ ExpansionAt expansion_at(const NetworkImpl& network, const at::Tensor& x, const 
   return {std::move(primitive), std::move(initial)};
 }
 
-ExpansionCache::Identity::Identity(const at::Tensor& t) : values(t.detach()), version(t._version()) {}
+ExpansionCache::Identity::Identity(const at::Tensor& t)
+    : values(t.detach()), version(t.is_inference() ? unknown : t._version()) {}
 
 bool ExpansionCache::Identity::operator==(const Identity& other) const {
   return values.data_ptr() == other.values.data_ptr() && values.sizes() == other.values.sizes() &&
          values.strides() == other.values.strides() && values.scalar_type() == other.values.scalar_type() &&
-         version == other.version;
+         version == other.version && version != unknown;
 }
 
 const ExpansionAt& ExpansionCache::at(const NetworkImpl& network, const at::Tensor& x, int orders) {

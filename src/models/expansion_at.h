@@ -10,6 +10,7 @@ struct ExpansionAt {
   std::shared_ptr<const TaylorPrimitive> primitive;
   at::Tensor initial;  ///< f(x;0): length n
 };
+/// x is held fixed: what is made of it is differentiable in W alone. @throws InputError where x requires a gradient.
 ExpansionAt expansion_at(const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options = {});
 
 /// Remembers the expansions at the points last seen, so that forward(x) in a loop builds its tables

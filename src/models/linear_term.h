@@ -9,7 +9,7 @@ namespace entk {
 class LinearTermImpl : public torch::nn::Cloneable<LinearTermImpl> {
  public:
   explicit LinearTermImpl(Network of);
-  /// x: n×d; length n.
+  /// x: n×d; length n. Differentiable in W and x as TaylorModel::forward is.
   at::Tensor forward(const at::Tensor& x);
   void reset() override;
 

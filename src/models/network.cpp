@@ -67,7 +67,6 @@ at::Tensor NetworkImpl::initial_output(const at::Tensor& x) const {
   check_matrix("x", x, -1, dimension());
   check_like("x", x, "W0", w0);
   if (symmetric()) return at::zeros({x.size(0)}, w0.options());
-  const at::NoGradGuard no_grad;
   return network_output(activation_.functions(), x, w0, a, at::zeros_like(w0));
 }
 

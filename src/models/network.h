@@ -35,7 +35,8 @@ class NetworkImpl : public torch::nn::Cloneable<NetworkImpl> {
   /// A start of one's own: w0: m×d, a: m. @throws InputError
   NetworkImpl(const at::Tensor& w0, const at::Tensor& a, Activation activation);
 
-  /// f(x;W) for x: n×d; length n.
+  /// f(x;W) for x: n×d; length n. Differentiable in W and x to any order.
+  /// @throws InputError for an x that does not fit, and where W0 or a requires a gradient.
   at::Tensor forward(const at::Tensor& x);
   /// f(x;0): length n; zeros, without work, for a symmetric start.
   at::Tensor initial_output(const at::Tensor& x) const;

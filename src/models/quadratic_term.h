@@ -10,7 +10,7 @@ namespace entk {
 class QuadraticTermImpl : public torch::nn::Cloneable<QuadraticTermImpl> {
  public:
   explicit QuadraticTermImpl(Network of);
-  /// x: n×d; length n.
+  /// x: n×d; length n. Differentiable in W and x as TaylorModel::forward is.
   at::Tensor forward(const at::Tensor& x);
   void reset() override;
 

@@ -3,8 +3,9 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/kernels/network_primitive.h"
+#include "entk/kernels/reference.h"
 #include "entk/kernels/taylor_function.h"
 
 namespace entk {
@@ -16,6 +17,28 @@ Network same_start(const Network& network) {
   return Network(network->w0, network->a, network->activation());
 }
 
+/// What the models are made of at x.
+struct AtPoints {
+  at::Tensor terms;    ///< (t_1 … t_orders), and perhaps more
+  at::Tensor initial;  ///< f(x;0)
+};
+AtPoints at_points(ExpansionCache& cache, const NetworkImpl& network, const at::Tensor& x, int orders) {
+  if (x.requires_grad() && at::GradMode::is_enabled()) {  // the kernels hold x fixed
+    check_matrix("x", x, -1, network.dimension());
+    check_like("x", x, "W", network.w);
+    return {reference_terms(x, network.w0, network.a, network.activation().functions(), network.w, orders),
+            network.initial_output(x)};
+  }
+  const auto& expansion = cache.at(network, x, orders);
+  return {taylor_terms(expansion.primitive, network.w), expansion.initial};
+}
+
+/// f(x;0), f_L and f − f(x;0) − f_L.
+AtPoints whole_network_at(ExpansionCache& cache, Network network, const at::Tensor& x) {
+  const auto [terms, initial] = at_points(cache, *network, x, 1);
+  return {at::stack({terms[0], network(x) - initial - terms[0]}), initial};
+}
+
 }  // namespace
 
 LinearTermImpl::LinearTermImpl(Network of) : network(register_module("network", std::move(of))) {}
@@ -24,7 +47,7 @@ void LinearTermImpl::reset() {
   cache_ = {};
 }
 at::Tensor LinearTermImpl::forward(const at::Tensor& x) {
-  return taylor_terms(cache_.at(*network, x, 1).primitive, network->w)[0];
+  return at_points(cache_, *network, x, 1).terms[0];
 }
 
 QuadraticTermImpl::QuadraticTermImpl(Network of) : network(register_module("network", std::move(of))) {}
@@ -33,7 +56,7 @@ void QuadraticTermImpl::reset() {
   cache_ = {};
 }
 at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) {
-  return taylor_terms(cache_.at(*network, x, 2).primitive, network->w)[1];
+  return at_points(cache_, *network, x, 2).terms[1];
 }
 
 TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
@@ -62,11 +85,8 @@ std::shared_ptr<const TaylorPrimitive> TaylorModelImpl::primitive(const at::Tens
 }
 
 at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
-  if (options_.whole_network) {
-    const auto linear = taylor_terms(cache_.at(*network, x, 1).primitive, network->w)[0];
-    return at::stack({linear, network(x) - cache_.at(*network, x, 1).initial - linear});
-  }
-  return taylor_terms(cache_.at(*network, x, options_.order).primitive, network->w).narrow(0, 0, options_.order);
+  if (options_.whole_network) return whole_network_at(cache_, network, x).terms;
+  return at_points(cache_, *network, x, options_.order).terms.narrow(0, 0, options_.order);
 }
 
 at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
@@ -78,12 +98,9 @@ at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& in
 }
 
 at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {
-  if (options_.whole_network) {
-    const auto both = terms(x);
-    return output(both, cache_.at(*network, x, 1).initial);
-  }
-  const auto& expansion = cache_.at(*network, x, options_.order);
-  return output(taylor_terms(expansion.primitive, network->w), expansion.initial);
+  const auto at = options_.whole_network ? whole_network_at(cache_, network, x)
+                                         : at_points(cache_, *network, x, options_.order);
+  return output(at.terms, at.initial);
 }
 
 }  // namespace entk

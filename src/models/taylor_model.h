@@ -21,7 +21,8 @@ class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
   /// whole network.
   explicit TaylorModelImpl(Network of, const TaylorModelOptions& options = {});
 
-  /// x: n×d; length n.
+  /// x: n×d; length n. Differentiable in W and x to any order, together too: where x requires a gradient, by
+  /// ordinary autograd on n×m arrays, slower; otherwise by entk's kernels.
   at::Tensor forward(const at::Tensor& x);
   /// (t_1 … t_order): order×n.
   at::Tensor terms(const at::Tensor& x);

@@ -1,10 +1,30 @@
 #include "entk/regularizers/term.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include "entk/base/differentiation.h"
+
 namespace entk {
 
+namespace {
+
+/// A user's value may differentiate inside, as a gradient penalty does: it finds the same world where its number
+/// alone is asked for as where its gradient is.
+template <class F>
+at::Tensor with_gradients(F&& value) {
+  const bool wanted = at::GradMode::is_enabled();
+  const Differentiating recording;
+  const auto v = value();
+  return wanted || !v.defined() ? v : v.detach();
+}
+
+}  // namespace
+
 Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> value) {
-  return {std::move(name), TermReads::displacement,
-          [value = std::move(value)](const TermInputs& in) { return value(in.w); }};
+  return {std::move(name), TermReads::displacement, [value = std::move(value)](const TermInputs& in) {
+            return with_gradients(
+                [&] { return value(in.w.requires_grad() ? in.w : recordable(in.w.detach()).requires_grad_(true)); });
+          }};
 }
 
 Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInputs&)> value) {
@@ -12,8 +32,9 @@ Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInp
 }
 
 Term model_regularizer(std::string name, std::function<at::Tensor(TaylorModelImpl&)> value) {
-  return {std::move(name), TermReads::model,
-          [value = std::move(value)](const TermInputs& in) { return value(*in.model); }};
+  return {std::move(name), TermReads::model, [value = std::move(value)](const TermInputs& in) {
+            return with_gradients([&] { return value(*in.model); });
+          }};
 }
 
 }  // namespace entk

@@ -57,7 +57,8 @@ inline Term operator*(double weight, Term term) {
   return term;
 }
 
-/// A user's own regularizer of W (m×d): a lambda that returns a scalar.
+/// A user's own regularizer of W (m×d): a lambda that returns a scalar. It may differentiate inside
+/// (torch::autograd::grad with create_graph), as a penalty on a gradient does; so may model_regularizer's.
 Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor& w)> value);
 /// A user's own regularizer of the vectors at the training points.
 Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInputs&)> value);

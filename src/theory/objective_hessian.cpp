@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "entk/base/check.h"
+#include "entk/base/differentiation.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -19,7 +20,8 @@ ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor
     throw InputError(fmt::format("Hessian products: expected a model of order 2, got order {}", primitive_->orders()));
   }
   const SerialTorch serial;
-  const at::AutoGradMode enable(true);
+  const Differentiating recording;
+  w_ = recordable(w_);
   vectors_ = primitive_->terms(w_).detach().requires_grad_(true);
   displacement_ = w_.detach().clone().requires_grad_(true);
   const auto total = bound.expression(vectors_, displacement_);
@@ -36,12 +38,14 @@ at::Tensor ObjectiveHessian::product(const at::Tensor& v) const {
   check_matrix("v", v, w_.size(0), w_.size(1));
   check_like("v", v, "W", w_);
   const SerialTorch serial;
-  const auto direction = v.detach().contiguous();
+  const Differentiating outside_inference;  // whatever the caller's mode: what is differentiated is kept by autograd
+  const at::NoGradGuard no_grad;
+  const auto direction = recordable(v.detach().contiguous());
   auto cotangents = at::zeros({3, vectors_.size(1)}, vectors_.options());
   at::Tensor extra;
   {
     // D'' u' and E'' V are the gradient of ⟨∂D/∂u, u'⟩ + ⟨∂E/∂W, V⟩, u' and V held fixed.
-    const at::AutoGradMode enable(true);
+    const Differentiating recording;
     at::Tensor along;
     const auto add = [&](const at::Tensor& gradient, const at::Tensor& by) {
       if (!gradient.defined() || !gradient.requires_grad()) return;

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "entk/base/check.h"
+#include "entk/base/differentiation.h"
 #include "entk/base/representable.h"
 #include "entk/base/threads.h"
 
@@ -37,6 +38,11 @@ void check_has_gradient(const std::string& name, const at::Tensor& value) {
                                "integer, a comparison?)", name, toString(value.scalar_type())));
 }
 
+void check_can_be_trained(const NetworkImpl& network) {
+  if (!network.w.is_inference()) return;
+  throw InputError("W: the network was made under c10::InferenceMode, and cannot be differentiated: make it outside");
+}
+
 /// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
 at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t count) {
   return first == 0 && count == terms.size(1) ? terms : terms.narrow(1, first, count);
@@ -47,6 +53,9 @@ at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t cou
 BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Samples& train,
                                const PrimitiveOptions& options, const PrimitiveFactory& factory)
     : model_(std::move(model)), objective_(std::move(objective)) {
+  const Differentiating outside_inference;  // what is made here may be kept by autograd
+  const at::NoGradGuard no_grad;
+  check_can_be_trained(*model_->network);
   const auto& network = *model_->network;
   check_matrix("X", train.x, -1, network.dimension());
   check_like("X", train.x, "W", network.w);
@@ -58,7 +67,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   check_finite("a", network.a);
   check_labels("y", objective_.loss, train.y);
   samples_ = train.x.size(0);
-  targets_ = train.y;
+  targets_ = recordable(train.y);
 
   // Point sets in the primitive: the training points, then each different set of own points once.
   std::vector<at::Tensor> sets{train.x};
@@ -138,10 +147,10 @@ Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w
 Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
                                           const std::function<bool(std::size_t part)>& wanted) const {
   const SerialTorch serial;
-  const at::AutoGradMode enable(true);
+  const Differentiating recording;
   Evaluation result;
   // Leaves: the vectors and, where a term reads it, W.
-  const auto vectors = terms.detach().requires_grad_(true);
+  const auto vectors = recordable(terms.detach()).requires_grad_(true);
   at::Tensor displacement, total;
   const auto in = inputs_from(vectors, step);
   const auto add = [&](const at::Tensor& value, double weight) {
@@ -166,7 +175,7 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
       value = value.detach();
     } else {
       if (term.reads == TermReads::displacement && !displacement.defined()) {
-        displacement = w.detach().requires_grad_(true);
+        displacement = recordable(w.detach()).requires_grad_(true);
       }
       value = term_value(i, in, vectors, term.reads == TermReads::displacement ? displacement : w.detach());
       check_has_gradient(term.name, value);

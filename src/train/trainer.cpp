@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "entk/base/check.h"
+#include "entk/base/differentiation.h"
 #include "entk/base/norm.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
@@ -407,8 +408,13 @@ Trainer::Trainer(TaylorModel model, Objective objective, const TrainerOptions& o
 
 TrainResult Trainer::fit(const DataSet& data, c10::Device device) {
   const SerialTorch serial;
+  const Differentiating outside_inference;
   model_->to(device);
-  const auto moved = data.to(device, model_->network->w.scalar_type());
+  auto moved = data.to(device, model_->network->w.scalar_type());
+  // A term may differentiate the model at points that the caller holds; here they are fixed.
+  for (auto* t : {&moved.train.x, &moved.train.y, &moved.test.x, &moved.test.y}) {
+    if (t->defined()) *t = recordable(t->detach());
+  }
   return Run(model_, objective_, options_, moved).run();
 }
 

@@ -44,12 +44,14 @@ TEST(Extending, RegularizersOfEachKind) {
       "E_n f_L^2", [](const entk::TermInputs& in) { return in.f_linear().square().mean(); });
 
   // Of anything else, through the whole model: slower, and the run says so.
-  const auto at_zero = entk::model_regularizer("f(0)", [](entk::TaylorModelImpl& model) {
-    return model.forward(at::zeros({1, model.network->dimension()}, model.network->w.options())).square().sum();
+  const auto steepness = entk::model_regularizer("E_n |grad_x f|^2", [x = data.train.x](entk::TaylorModelImpl& model) {
+    const auto points = x.clone().to(model.network->w.options()).requires_grad_(true);
+    const auto output = model.forward(points);
+    return torch::autograd::grad({output.sum()}, {points}, {}, true, /*create_graph=*/true)[0].square().sum(1).mean();
   });
 
   const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) + 0.1 * l1 + 0.01 * small_linear_term;
-  EXPECT_TRUE(std::isfinite(trained_loss(network, objective + at_zero, data)));
+  EXPECT_TRUE(std::isfinite(trained_loss(network, objective + 0.01 * steepness, data)));
 }
 
 TEST(Extending, ALoss) {

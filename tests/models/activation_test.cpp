@@ -229,5 +229,27 @@ TEST(Activation, BadParametersAreRefused) {
   EXPECT_THROW(activation("nothing", nullptr), InputError);
 }
 
+TEST(Activation, DerivativesByAutogradAreThereWithoutGradAndInInferenceMode) {
+  const auto own = activation("sine", [](const torch::Tensor& z) { return z.sin(); });
+  const auto z = torch::linspace(-2, 2, 9, torch::kFloat64);
+  const std::vector<torch::Tensor> want{z.sin(), z.cos(), -z.sin(), -z.cos()};
+  const auto expect_right = [&](const torch::Tensor& at) {
+    for (int order = 0; order < 4; ++order)
+      EXPECT_TRUE(testing::close(own.derivative(at, order), want[order], 1e-14)) << order;
+  };
+  {
+    const torch::NoGradGuard no_grad;
+    expect_right(z);
+  }
+  torch::Tensor made;
+  {
+    const c10::InferenceMode inference;
+    expect_right(z);
+    made = z + 0;
+    expect_right(made);
+  }
+  expect_right(made);
+}
+
 }  // namespace
 }  // namespace entk

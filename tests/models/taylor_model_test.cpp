@@ -118,6 +118,133 @@ TEST(TaylorModel, OrderTwoIsExactForAQuadraticActivation) {
   EXPECT_TRUE(close(TaylorModel(network)(points(20)), network(points(20)), 1e-13));
 }
 
+/// t_1 … t_order, written down from the network's formula alone: σ(z0 + t z) differentiated in t by autograd.
+std::vector<torch::Tensor> terms_by_autograd(const Network& network, const torch::Tensor& x, int order,
+                                             const std::function<torch::Tensor(const torch::Tensor&)>& sigma) {
+  const auto z0 = x.mm(network->w0.t()), z = x.mm(network->w.t());
+  const auto t = torch::zeros_like(z0).requires_grad_(true);
+  auto value = sigma(z0 + t * z);
+  std::vector<torch::Tensor> terms;
+  double factorial = 1;
+  for (int p = 1; p <= order; ++p) {
+    value = torch::autograd::grad({value.sum()}, {t}, {}, true, true)[0];
+    factorial *= p;
+    terms.push_back((network->a * value).sum(1) / (factorial * std::sqrt(60.0)));
+  }
+  return terms;
+}
+
+/// Gradients in (W, x) of an expression of f, and gradients of an expression of those: every mixed second derivative.
+std::vector<torch::Tensor> derivatives_in_both(const Network& network, int n,
+                                               const std::function<torch::Tensor(const torch::Tensor&)>& f) {
+  const auto x = points(n).requires_grad_(true);
+  const auto first = torch::autograd::grad({f(x).pow(3).sum()}, {network->w, x}, {}, true, true);
+  const auto second =
+      torch::autograd::grad({first[0].pow(2).sum() + first[1].sin().sum()}, {network->w, x}, {}, true, true);
+  return {first[0], first[1], second[0], second[1]};
+}
+
+TEST(TaylorModel, DerivativesInPointsAndWTogetherAreThoseOfTheFormula) {
+  const auto own = activation("logistic", [](const torch::Tensor& z) { return 1 / (1 + (1 - z).exp()); });
+  const auto formula = [](const torch::Tensor& z) { return torch::sigmoid(z - 1.0); };
+  for (const auto& sigma : {sigmoid(1.0), own}) {
+    for (auto start : {Initialisation::symmetric, Initialisation::plain}) {
+      auto network = small_network(start, sigma);
+      set_w(network, 0.4);
+      const auto initial = [&](const torch::Tensor& x) {
+        return formula(x.mm(network->w0.t())).mv(network->a) / std::sqrt(60.0);
+      };
+      const auto expect_equal = [&](const char* what, const std::function<torch::Tensor(const torch::Tensor&)>& got,
+                                    const std::function<torch::Tensor(const torch::Tensor&)>& want) {
+        const auto g = derivatives_in_both(network, 5, got), w = derivatives_in_both(network, 5, want);
+        for (std::size_t i = 0; i < g.size(); ++i)
+          EXPECT_TRUE(close(g[i], w[i], 1e-10)) << what << ", derivative " << i;
+      };
+      // Autograd's own derivatives of an own σ grow with each order: two of them are enough.
+      for (int order = 1; order <= (sigma.functions().kind ? 4 : 1); ++order) {
+        auto model = TaylorModel(network, TaylorModelOptions{.order = order});
+        expect_equal("model", [&](const torch::Tensor& x) { return model(x); }, [&](const torch::Tensor& x) {
+          return initial(x) + torch::stack(terms_by_autograd(network, x, order, formula)).sum(0);
+        });
+      }
+      auto model = TaylorModel(network);
+      expect_equal("f_L", [&](const torch::Tensor& x) { return model->linear(x); },
+                   [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 1, formula)[0]; });
+      expect_equal("f_Q", [&](const torch::Tensor& x) { return model->quadratic(x); },
+                   [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 2, formula)[1]; });
+      auto whole = TaylorModel(network, TaylorModelOptions{.whole_network = true});
+      const auto output = [&](const torch::Tensor& x) {
+        return formula(x.mm((network->w0 + network->w).t())).mv(network->a) / std::sqrt(60.0);
+      };
+      expect_equal("whole network", [&](const torch::Tensor& x) { return whole(x); }, output);
+      expect_equal("network", [&](const torch::Tensor& x) { return network(x); }, output);
+    }
+  }
+}
+
+TEST(TaylorModel, IsTheSameModelWhereItsPointsAreDifferentiated) {
+  for (const auto& options : {TaylorModelOptions{}, TaylorModelOptions{.order = 4, .linear_term = false},
+                              TaylorModelOptions{.initial_output = false}, TaylorModelOptions{.whole_network = true}}) {
+    auto network = small_network(Initialisation::plain);
+    set_w(network, 0.5);
+    auto model = TaylorModel(network, options);
+    const auto x = points(9);
+    const auto leaf = x.clone().requires_grad_(true);
+    EXPECT_TRUE(close(model(leaf), model(x), 1e-13));
+    EXPECT_TRUE(close(model->terms(leaf), model->terms(x), 1e-13));
+    const torch::NoGradGuard no_grad;
+    EXPECT_TRUE(testing::identical(model(leaf), model(x)));  // nothing is to be differentiated: the kernels
+  }
+}
+
+TEST(TaylorModel, WhatIsHeldFixedIsNotAskedForAGradient) {
+  auto network = small_network(Initialisation::plain);
+  const auto x = points(4).requires_grad_(true);
+  EXPECT_THROW(make_primitive(*network, x), InputError);
+  EXPECT_THROW(expansion_at(*network, x), InputError);
+  EXPECT_NO_THROW(expansion_at(*network, x.detach()));
+  network->a.requires_grad_(true);
+  EXPECT_THROW(network(x), InputError);
+}
+
+TEST(TaylorModel, IsTheSameInInferenceMode) {
+  const auto own = activation("logistic", [](const torch::Tensor& z) { return 1 / (1 + (1 - z).exp()); });
+  const testing::ThreadCount threads(3);
+  for (const auto& options :
+       {TaylorModelOptions{}, TaylorModelOptions{.order = 4}, TaylorModelOptions{.whole_network = true}}) {
+    for (const auto& sigma : {sigmoid(1.0), own}) {
+      auto network = Network(NetworkOptions{.dimension = 7, .width = 600, .activation = sigma,
+                                            .initialisation = Initialisation::plain, .dtype = torch::kFloat64});
+      set_w(network, 0.5);
+      const auto x = points(9);
+      const auto model_at = [&](const torch::Tensor& at) { return TaylorModel(network, options)(at); };
+      const auto want = model_at(x).detach();
+      const auto of_primitive = TaylorModel(network, options)->primitive(x, {.mode = KernelMode::reference});
+      const auto cotangents = torch::ones({of_primitive->orders(), 9}, torch::kFloat64);
+      const auto pulled = of_primitive->pull_back(network->w.detach(), cotangents);
+      auto model = TaylorModel(network, options);
+      torch::Tensor made;  // by inference
+      {
+        const c10::InferenceMode inference;
+        EXPECT_TRUE(close(model_at(x), want, 1e-13));
+        EXPECT_TRUE(close(of_primitive->pull_back(network->w, cotangents), pulled, 1e-13));
+        EXPECT_TRUE(close(network(x), model->network->forward(x), 1e-15));
+        made = x + 0;
+        EXPECT_TRUE(close(model(made), want, 1e-13));
+        made.mul_(2.0);  // leaves no trace
+        EXPECT_TRUE(close(model(made), model_at(2 * x), 1e-13));
+      }
+      // Points that inference has made, outside of it.
+      const auto at_made = model(made);
+      EXPECT_TRUE(close(at_made, model_at(2 * x), 1e-13));
+      const auto gradient = torch::autograd::grad({at_made.square().sum()}, {network->w})[0];
+      EXPECT_TRUE(close(gradient, torch::autograd::grad({model_at(2 * x).square().sum()}, {network->w})[0], 1e-12));
+      EXPECT_TRUE(close(torch::autograd::grad({network(made).sum()}, {network->w})[0],
+                        torch::autograd::grad({network(2 * x).sum()}, {network->w})[0], 1e-13));
+    }
+  }
+}
+
 TEST(TaylorModel, ForwardFollowsChangesOfWPointsAndDtype) {
   auto network = small_network(Initialisation::symmetric);
   auto model = TaylorModel(network);

@@ -113,6 +113,22 @@ TEST(Landscape, TooFewIterationsAreUndecidedAndNoCertificate) {
   }
 }
 
+TEST(ObjectiveHessian, IsTheSameInInferenceMode) {
+  const Setting s(Initialisation::plain);
+  const auto objective =
+      pseudo_huber_loss(0.5) + regularizer("quartic", [](const torch::Tensor& w) { return w.pow(4).sum(); });
+  const auto v = random_matrix(m, d, 5);
+  const BoundObjective bound(s.model, objective, {s.x, s.y}, {});
+  const ObjectiveHessian outside(bound, s.w);
+  const auto want = outside.product(v);
+  const c10::InferenceMode inference;
+  EXPECT_TRUE(identical(outside.product(v + 0), want));
+  const BoundObjective made_here(s.model, objective, {s.x + 0, s.y + 0}, {});
+  const ObjectiveHessian inside(made_here, s.w + 0);
+  EXPECT_TRUE(identical(inside.product(v), want));
+  EXPECT_TRUE(identical(inside.gradient(), outside.gradient()));
+}
+
 TEST(ObjectiveHessian, ModelsAndTermsItCannotTreatAreRefused) {
   const Setting s(Initialisation::plain);
   const TaylorModel third(s.network, TaylorModelOptions{.order = 3});

@@ -131,6 +131,88 @@ TEST(Trainer, AQuadraticTermThatVanishesIsTold) {
   EXPECT_EQ(result.notices[0].find("f_Q of relu(z) on these inputs: 0 for every W"), 0U);
 }
 
+TEST(Trainer, AGradientPenaltyThroughTheModelIsTrainedByHand) {
+  // E_n ‖∇_x f‖² with f = f_L + f_Q written out: ∇_x f = m^(-1/2) Σ_r a_r [(σ''z + σ'''z²/2) w0_r + (σ' + σ''z) w_r].
+  auto data = small_data();
+  auto network = small_network(torch::kFloat64, 8, 40);
+  const auto penalty = [&](const torch::Tensor& w, const torch::Tensor& x) {
+    const auto z0 = x.mm(network->w0.t()), z = x.mm(w.t()), scale = network->a / std::sqrt(40.0);
+    const auto s = [&](int order) { return network->activation().derivative(z0, order); };
+    const auto slope = (scale * (s(2) * z + s(3) * z * z / 2)).mm(network->w0) + (scale * (s(1) + s(2) * z)).mm(w);
+    return slope.square().sum(1).mean();
+  };
+  auto w = torch::zeros_like(network->w);
+  torch::Tensor value;
+  for (int step = 0; step <= 10; ++step) {
+    w = w.detach().requires_grad_(true);
+    value = penalty(w, data.train.x);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), w, 2);
+    const auto loss = (t[0] + t[1] - data.train.y).square().mean() + 0.1 * value;
+    if (step < 10) w = w.detach() - 0.3 * torch::autograd::grad({loss}, {w})[0];
+  }
+  data.train.x.requires_grad_(true);  // as a user may well do: the run's own points are fixed all the same
+  const auto term = model_regularizer("steepness", [x = data.train.x](TaylorModelImpl& model) {
+    return torch::autograd::grad({model.forward(x).sum()}, {x}, {}, true, true)[0].square().sum(1).mean();
+  });
+  TaylorModel model(network);
+  const auto result = Trainer(model, square_loss() + 0.1 * term, {.learning_rate = 0.3, .steps = 10}).fit(data);
+  EXPECT_TRUE(close(network->w, w, 1e-11));
+  EXPECT_NEAR(result.last.terms[0], value.item<double>(), 1e-12);
+  // And where its gradient is not asked for.
+  {
+    const torch::NoGradGuard no_grad;
+    network->w.zero_();
+  }
+  const auto unweighted = Trainer(model, square_loss() + 0.0 * term, {.learning_rate = 0.3, .steps = 10}).fit(data);
+  EXPECT_NEAR(unweighted.last.terms[0], penalty(network->w, data.train.x.detach()).item<double>(), 1e-12);
+}
+
+TEST(Trainer, TakesTheSameStepsInInferenceModeAndWithoutGrad) {
+  const auto own = activation("logistic", [](const torch::Tensor& z) { return 1 / (1 + (1 - z).exp()); });
+  const ThreadCount threads(3);
+  for (const bool whole : {false, true}) {
+    const auto trained = [&](const DataSet& data) {
+      std::optional<c10::InferenceMode> outside(std::in_place, false);
+      Network network(NetworkOptions{.dimension = 8, .width = 400, .activation = own, .dtype = torch::kFloat64});
+      outside.reset();
+      const auto penalty = model_regularizer("penalty", [x = data.train.x](TaylorModelImpl& model) {
+        const auto points = x.clone().requires_grad_(true);
+        return torch::autograd::grad({model.forward(points).sum()}, {points}, {}, true, true)[0].square().mean();
+      });
+      const auto l1 = regularizer("l1", [](const torch::Tensor& w) { return w.abs().mean(); });
+      TaylorModel model(network, TaylorModelOptions{.whole_network = whole});
+      const auto result =
+          Trainer(model, square_loss() + 0.1 * l1 + 0.1 * penalty, {.learning_rate = 0.3, .steps = 4}).fit(data);
+      EXPECT_EQ(result.outcome, Outcome::finished);
+      return network->w.detach();
+    };
+    const auto data = small_data();
+    const auto want = trained(data);
+    {
+      const torch::NoGradGuard no_grad;
+      EXPECT_TRUE(identical(trained(data), want));
+    }
+    const c10::InferenceMode inference;
+    EXPECT_TRUE(identical(trained(data), want));
+    const auto made_here = small_data();
+    EXPECT_TRUE(made_here.train.y.is_inference());
+    EXPECT_TRUE(identical(trained(made_here), want));
+  }
+  const c10::InferenceMode inference;
+  EXPECT_THROW(Trainer(TaylorModel(small_network()), square_loss(), {.steps = 1}).fit(small_data()), InputError);
+}
+
+TEST(Trainer, ARegularizerOfWMayDifferentiateInside) {
+  // ‖∇_W mean W⁴‖² = Σ (4W³/md)².
+  auto network = small_network(torch::kFloat64, 8, 40);
+  const auto term = regularizer("own", [](const torch::Tensor& w) {
+    return torch::autograd::grad({w.pow(4).mean()}, {w}, {}, true, true)[0].square().sum();
+  });
+  const auto result =
+      Trainer(TaylorModel(network), square_loss() + 0.1 * term, {.learning_rate = 0.3, .steps = 3}).fit(small_data());
+  EXPECT_NEAR(result.last.terms[0], (4 * network->w.pow(3) / 320).square().sum().item<double>(), 1e-20);
+}
+
 TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
   // Bai and Lee's form: W ← W − η ∇_W L(S_t W) with fresh signs; the run holds S W.
   const auto data = small_data();
