@@ -224,7 +224,7 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   // From another folder, and with the data in another place.
   write_pt(folder / "data.pt", data);
   EXPECT_TRUE(exits_with(resume("../own", {"--quiet", "--set", steps(9)}, "elsewhere"), 0));
-  EXPECT_TRUE(exits_with(entk({"landscape", "../own/runs/seed=1", "--quiet", "--iterations", "5", "--out", "l"}, folder / "elsewhere"), 0));
+  EXPECT_TRUE(exits_with(entk({"landscape", "../own/runs/seed=1", "--quiet", "--out", "l"}, folder / "elsewhere"), 0));
   std::filesystem::rename(folder / "data.pt", folder / "moved.pt");
   EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10)}), 2));
   EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10), "--set", "data.file=moved.pt"}), 0));
