@@ -195,7 +195,7 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   const auto config = read_complexity_config(json, "test");
   EXPECT_EQ(to_json(read_complexity_config(to_json(config), "again")), to_json(config));
   const TemporaryFolder folder;
-  const auto task = complexity_study().read(json, "test");
+  const auto task = complexity_study().read(json, "test", built_in_catalogue());
   std::atomic<int> trials = 0;
   const auto study = RunFolder::create(folder / "study");
   TakeContext context{study, "test", {}, [&](const std::string&) { ++trials; }};

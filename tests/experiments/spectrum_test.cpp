@@ -49,7 +49,7 @@ TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
 
 TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedPartsAndResumesToTheSameNumbers) {
   const auto read = [] {
-    return spectrum_study().read({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test");
+    return spectrum_study().read({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test", built_in_catalogue());
   };
   const TemporaryFolder folder;
   const auto take = [&](const char* name, int most) {

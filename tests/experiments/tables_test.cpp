@@ -63,7 +63,7 @@ TEST(Tables, OfTheStudiesOfRunsHaveNoTwoRowsOfOneKey) {
     const auto study = read_study_config(preset("figure1-quick"), "test");
     const auto plan = plan_runs(study, "test");
     make_up(plan, folder.path());
-    expect_distinct(figure1_study().read(preset("figure1-quick"), "test")->findings(folder.path()).table, plan.size() / study.seeds.size());
+    expect_distinct(figure1_study().read(preset("figure1-quick"), "test", built_in_catalogue())->findings(folder.path()).table, plan.size() / study.seeds.size());
   }
   for (const char* name : {"compare-quick", "compare-cubic", "orders-quick"}) {
     const TemporaryFolder folder;
