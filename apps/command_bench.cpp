@@ -7,9 +7,9 @@
 #include "console.h"
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/bench.h"
-#include "entk/experiments/bench_growth.h"
-#include "entk/experiments/config.h"
+#include "entk/tools/bench.h"
+#include "entk/tools/bench_growth.h"
+#include "entk/config/run_config.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
 

@@ -7,7 +7,7 @@
 #include "common_options.h"
 #include "console.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/compare_devices.h"
+#include "entk/tools/compare_devices.h"
 #include "entk/io/strict_json.h"
 
 namespace entk::app {

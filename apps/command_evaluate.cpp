@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "common_options.h"
 #include "console.h"
-#include "entk/experiments/evaluate.h"
+#include "entk/tools/evaluate.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
 

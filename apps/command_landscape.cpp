@@ -7,8 +7,8 @@
 #include "common_options.h"
 #include "console.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/landscape_study.h"
-#include "entk/experiments/run.h"
+#include "entk/studies/landscape_study.h"
+#include "entk/runs/run.h"
 #include "entk/io/strict_json.h"
 #include "signals.h"
 

@@ -4,9 +4,9 @@
 
 #include "commands.h"
 #include "console.h"
-#include "entk/experiments/results.h"
-#include "entk/experiments/studies.h"
-#include "entk/experiments/study_page.h"
+#include "entk/runs/results.h"
+#include "entk/studies/studies.h"
+#include "entk/runs/study_page.h"
 
 namespace entk::app {
 

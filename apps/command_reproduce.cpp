@@ -6,7 +6,7 @@
 #include "common_options.h"
 #include "console.h"
 #include "entk/base/device.h"
-#include "entk/experiments/reproduce.h"
+#include "entk/studies/reproduce.h"
 #include "entk/io/strict_json.h"
 #include "signals.h"
 

@@ -9,7 +9,7 @@
 
 #include "console.h"
 #include "entk/base/threads.h"
-#include "entk/experiments/config_layers.h"
+#include "entk/config/config_layers.h"
 #include "entk/io/strict_json.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/theory/theorem_weights.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "commands.h"
-#include "entk/experiments/study.h"
+#include "entk/runs/sweep.h"
 #include "entk/io/run_folder.h"
 
 namespace entk::app {

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <string>
 
-#include "entk/experiments/run.h"
+#include "entk/runs/run.h"
 #include "entk/report/table.h"
 
 namespace entk::app {

@@ -3,8 +3,8 @@
 
 #include "common_options.h"
 #include "console.h"
-#include "entk/experiments/claims.h"
-#include "entk/experiments/results.h"
+#include "entk/runs/claims.h"
+#include "entk/runs/results.h"
 
 namespace entk::app {
 

@@ -9,7 +9,7 @@ foreach(file IN LISTS files)
   string(APPEND entries "      {\"${name}\", R\"entk(${text})entk\"},\n")
 endforeach()
 file(CONFIGURE OUTPUT "${OUTPUT}" @ONLY CONTENT
-"#include \"entk/experiments/presets.h\"
+"#include \"entk/config/presets.h\"
 
 namespace entk {
 

@@ -1,7 +1,7 @@
 // What must never happen to a run: killed, interrupted, out of disk, damaged, diverged.
 #include <signal.h>
 
-#include "entk/experiments/run.h"
+#include "entk/runs/run.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "entk/experiments/reproduce.h"
+#include "entk/studies/reproduce.h"
 #include "entk/report/process.h"
 #include "tests/support/testing.h"
 

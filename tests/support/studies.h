@@ -1,7 +1,7 @@
 // Studies' units taken without a program.
 #pragma once
 
-#include "entk/experiments/sample_search.h"
+#include "entk/runs/sample_search.h"
 
 namespace entk::testing {
 

@@ -1,0 +1,181 @@
+#include "entk/runs/memory.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+
+#include "entk/base/check.h"
+#include "entk/base/threads.h"
+#include "entk/kernels/network_function.h"
+#include "entk/kernels/network_primitive.h"
+#include "entk/spectrum/legendre.h"
+#include "entk/spectrum/projector_bytes.h"
+
+namespace entk {
+
+namespace {
+
+std::int64_t read_number(const char* path) {
+  std::ifstream file(path);
+  std::int64_t value = 0;
+  return file >> value ? value : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t available_bytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string key, unit; meminfo >> key;) {
+    std::int64_t kilobytes = 0;
+    meminfo >> kilobytes;
+    std::getline(meminfo, unit);
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return std::numeric_limits<std::int64_t>::max();
+}
+
+/// Bytes of the process: 0: its addresses, 1: what of them is resident.
+std::int64_t pages_now(int which) {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t pages[2] = {0, 0};
+  statm >> pages[0] >> pages[1];
+  return pages[which] * sysconf(_SC_PAGESIZE);
+}
+
+/// What a run has resident beyond what is counted here, as bench/memory.py measures it: the program, LibTorch and MKL;
+/// and for each worker MKL's buffers and pieces of freed memory that the allocator keeps.
+constexpr double used_library_bytes = 130e6, each_worker_bytes = 7e6;
+
+}  // namespace
+
+std::int64_t resident_bytes_now() { return pages_now(1); }
+
+void release_free_memory() { malloc_trim(0); }
+
+std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
+  // What each part holds, in the order of the run; a data file's sizes: with_file_sizes.
+  const int element = c.dtype == "float64" ? 8 : 4;
+  const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
+  const auto bytes = [&](double entries) { return entries * element; };
+  const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
+  const double tests = static_cast<double>(c.data.test_samples);
+  const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
+  const bool twins = c.model.initialisation == "symmetric", unlabeled_projector = c.projector.source == "unlabeled";
+  const bool weighted = c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0;
+  const double weights = bytes(static_cast<double>(c.model.width) * d);  // a matrix like W
+
+  const double data = bytes((n + tests + unlabeled) * (d + 1));
+  const double drawing = (n + tests + unlabeled) * d * 8 + (element == 4 ? data : 0);  // float64 first
+  // W0, its half in float64, W.
+  const double making = weights + static_cast<double>(c.model.width) * d * (twins ? 4 : 8) + weights;
+
+  // Projectors: beside them W0 in the problem, and the networks' W0 and W.
+  const std::int64_t rank = c.projector.rank > 0 ? c.projector.rank : c.data.dimension + 1;
+  const ProjectorSizes sizes{c.data.samples, c.data.dimension, c.model.width, rank, twins, element, workers};
+  ProjectorBytes sigma, harmonic, population;
+  double tables = 0;  // of terms at other points than the projector's, made when training begins
+  double table_making = 0, fresh = 0;
+  if (c.projector.source == "harmonic") {
+    harmonic = harmonic_projector_bytes(sizes);
+  } else if (c.projector.source != "none") {
+    auto own = sizes;
+    if (unlabeled_projector) own.points = c.data.unlabeled_samples;
+    sigma = sigma_projector_bytes(own);
+    const auto transfer = [&](double points, double of) {
+      table_making = std::max(table_making, feature_kernel_bytes(std::min(points, 2048.0), of, sizes));
+      return bytes(points * static_cast<double>(rank));
+    };
+    if (unlabeled_projector) tables += transfer(n, unlabeled);
+    if (c.r1.points == "unlabeled") tables += transfer(unlabeled, n) + bytes(2 * unlabeled * d);
+    if (c.r1.points == "fresh") {
+      const double points = static_cast<double>(c.r1.samples);
+      fresh = feature_kernel_bytes(std::min(points, 2048.0), n, sizes) +
+              bytes(points * (3 * d + static_cast<double>(rank)));
+    }
+  }
+  if (c.projector.population_degree >= 0) {
+    auto own = sizes;
+    own.points = 0;
+    own.rank = static_cast<std::int64_t>(cumulative_multiplicity(static_cast<int>(c.data.dimension),
+                                                                 static_cast<int>(c.projector.population_degree)));
+    if (c.projector.source != "harmonic" || own.rank != sizes.rank) population = harmonic_projector_bytes(own);
+  }
+  const double projecting =
+      4 * weights + std::max({sigma.making, harmonic.making, sigma.kept + harmonic.kept + population.making});
+
+  // The primitives at the training points (with the projector's, where a weight asks for both) and at the test points.
+  const double points = n + (unlabeled_projector && weighted ? unlabeled : 0);
+  double held = 0, step = 0, testing = 0;
+  if (unlabeled_projector) held += weighted ? bytes((n + unlabeled) * d) : bytes(3 * 2 * unlabeled * d);
+  const auto at = [&](double samples) {
+    return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, c.model.width, twins,
+                          static_cast<int>(c.model.order), element};
+  };
+  const auto mode = resolved_mode(at(points), read_kernel_mode(c.train.kernel),
+                                  static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+  if (c.model.whole_network) {
+    const auto moment = [&](double samples) {
+      return static_cast<double>(
+          network_primitive_bytes(static_cast<std::int64_t>(samples), c.model.width, element, workers));
+    };
+    step = moment(points), testing = moment(tests);
+  } else {
+    held += static_cast<double>(primitive_bytes(at(points), mode));
+    if (tests > 0) held += static_cast<double>(primitive_bytes(at(tests), KernelMode::recompute));
+    // Each thread's tiles of 64 neurons by d: W, the gradient, half of its rows, half of W0; and its tables.
+    held += workers * (bytes(4 * 64 * d) + (mode == KernelMode::recompute ? 4e6 : 0));
+  }
+  // f at W0 before the first step, where twins do not cancel.
+  const auto most = std::max(c.data.samples, c.data.test_samples);
+  const auto initial = twins ? 0.0 : static_cast<double>(network_output_bytes(most, c.model.width, element, workers));
+  // Where steps are not fused: the gradient and the noise.
+  if (c.model.whole_network || mode == KernelMode::reference) step += (c.train.noise_variance > 0 ? 2 : 1) * weights;
+  // ∂E/∂W, and R4's powers on the way to it.
+  const bool displacement = c.lambda[3] != 0 || fresh > 0 || (harmonic.kept > 0 && weighted);
+  const double extra = displacement ? weights : 0;
+  step += std::max({displacement ? 2 * weights : 0, fresh, harmonic.at_work});
+  // A record: the gradient; R4's squares; population values.
+  const double record = std::max({testing, weights, std::max(harmonic.at_work, population.at_work), fresh});
+  // W0, W and X serialised, the projector's basis and unlabeled points with them.
+  const double saving = 2 * weights + bytes((n + unlabeled) * d) + sigma.kept;
+  const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra +
+                          std::max(table_making, held + std::max({initial, step, record, saving}));
+  const double peak = std::max({drawing, data + making, data + projecting, data + training});
+  const double libraries = used_library_bytes + workers * each_worker_bytes;
+  const double base = std::max(static_cast<double>(resident_bytes_now()), libraries);
+  const double total = device.is_cpu() ? base + peak : base + drawing;
+  return total < 9e18 ? static_cast<std::int64_t>(total) : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t memory_limit_bytes() {
+  const std::int64_t held = resident_bytes_now();
+  std::int64_t limit = available_bytes();
+  if (limit != std::numeric_limits<std::int64_t>::max()) limit += held;
+  limit = std::min(limit, read_number("/sys/fs/cgroup/memory.max"));
+  rlimit address{};
+  if (getrlimit(RLIMIT_AS, &address) == 0 && address.rlim_cur != RLIM_INFINITY) {
+    // It bounds addresses, of which libraries and threads take far more than memory: what is left may be filled.
+    const std::int64_t left = static_cast<std::int64_t>(address.rlim_cur) - pages_now(0);
+    limit = std::min(limit, held + std::max<std::int64_t>(0, left));
+  }
+  return limit;
+}
+
+void check_fits(double bytes, const std::string& smaller) {
+  const auto limit = static_cast<double>(memory_limit_bytes());
+  if (bytes <= limit) return;
+  throw InputError(fmt::format("memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make {}", bytes / 1e9,
+                               limit / 1e9, smaller));
+}
+
+void check_memory(const RunConfig& config, c10::Device device) {
+  check_fits(static_cast<double>(estimate_peak_bytes(config, device)),
+             fmt::format("data.samples ({}), data.test_samples ({}) or model.width ({}) smaller, or train.memory_limit_gb "
+                         "({}), above which tables are recomputed",
+                         config.data.samples, config.data.test_samples, config.model.width, config.train.memory_limit_gb));
+}
+
+}  // namespace entk

@@ -1,0 +1,25 @@
+// Memory that a run will take, estimated before it is taken.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include "entk/config/run_config.h"
+
+namespace entk {
+
+/// Peak bytes of this process during the run, from its sizes (those of a data file filled in) and what
+/// the process holds now.
+std::int64_t estimate_peak_bytes(const RunConfig& config, c10::Device device);
+/// Bytes that this process holds now.
+std::int64_t resident_bytes_now();
+/// Gives memory that was freed back to the system, which the allocator otherwise keeps in pieces.
+void release_free_memory();
+/// Bytes that this process may hold in all: what it holds and the least that is left of the machine's available memory,
+/// of a control group's limit and of RLIMIT_AS (which counts addresses).
+std::int64_t memory_limit_bytes();
+/// @throws InputError where `bytes` at the peak are above the limit, saying both and what to make `smaller`.
+void check_fits(double bytes, const std::string& smaller);
+/// @throws InputError where the estimate is above the limit, saying both and what to make smaller.
+void check_memory(const RunConfig& config, c10::Device device);
+
+}  // namespace entk

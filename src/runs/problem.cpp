@@ -1,0 +1,270 @@
+#include "entk/runs/problem.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/check.h"
+#include "entk/base/sphere.h"
+#include "entk/runs/memory.h"
+#include "entk/spectrum/legendre.h"
+
+namespace entk {
+
+namespace {
+
+bool wants_labels(const RunConfig& c) { return read_loss(c.loss, "config", c.catalogue).classification; }
+
+/// x → ±1.
+Target signs_of(const Target& target) {
+  Target signs;
+  signs.value = [value = target.value](const at::Tensor& x) {
+    const auto f = value(x);
+    return at::where(f >= 0, at::ones_like(f), -at::ones_like(f));
+  };
+  signs.description = "the sign of " + target.description;
+  signs.second_moment = 1;
+  return signs;
+}
+
+DataSet draw(const RunConfig& c, const Target& target) {
+  const DataOptions options{.dimension = c.data.dimension,
+                            .samples = c.data.samples,
+                            .test_samples = c.data.test_samples,
+                            .unlabeled_samples = c.data.unlabeled_samples,
+                            .seed = c.seed};
+  return draw_data(input_law(c.data), options, wants_labels(c) ? signs_of(target) : target);
+}
+
+/// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
+void fill_sizes(RunConfig& c, const DataSet& data) {
+  c.data.dimension = data.train.x.size(1);
+  c.data.samples = data.train.x.size(0);
+  c.data.test_samples = data.test.x.defined() ? data.test.x.size(0) : 0;
+  c.data.unlabeled_samples = data.unlabeled.defined() ? data.unlabeled.size(0) : 0;
+  if (c.projector.source == "none") return;
+  if (c.projector.rank == 0) c.projector.rank = c.data.dimension + 1;
+  if (c.projector.source == "harmonic") {  // its rank is bounded by no points
+    harmonic_degree(c.data.dimension, c.projector.rank);
+    return;
+  }
+  const bool unlabeled = c.projector.source == "unlabeled";
+  for (const auto& [key, wants] : {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == "unlabeled"}}) {
+    if (wants && !data.unlabeled.defined()) {
+      throw InputError(fmt::format("{}: unlabeled needs X_unlabeled in the data file", key));
+    }
+  }
+  if (const auto points = unlabeled ? c.data.unlabeled_samples : c.data.samples; c.projector.rank > points) {
+    throw InputError(fmt::format("projector.rank: expected at most {}, the number of its points in {}, got {}", points,
+                                 c.data.file, c.projector.rank));
+  }
+}
+
+}  // namespace
+
+DataSet load_data(const std::string& file) {
+  const auto tensors = read_pt(file);
+  const auto take = [&](const char* name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  for (const char* name : {"X", "y"}) {
+    if (!take(name).defined()) {
+      throw InputError(fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)",
+                                   file, name));
+    }
+  }
+  try {
+    return own_data({take("X"), take("y")}, {take("X_test"), take("y_test")}, take("X_unlabeled"));
+  } catch (const InputError& e) {
+    throw InputError(file + ": " + e.what());
+  }
+}
+
+nlohmann::json data_checksums(const DataSet& data) {
+  auto checksums = nlohmann::json::object();
+  for (const auto& [name, tensor] : {std::pair{"X", data.train.x}, {"y", data.train.y}, {"X_test", data.test.x},
+                                     {"y_test", data.test.y}, {"X_unlabeled", data.unlabeled}}) {
+    if (!tensor.defined()) continue;
+    const auto sum = checksum({{name, tensor.contiguous()}});
+    const auto* half = sum.const_data_ptr<std::int64_t>();
+    checksums[name] = fmt::format("{:016x}{:016x}", static_cast<std::uint64_t>(half[1]), static_cast<std::uint64_t>(half[0]));
+  }
+  return checksums;
+}
+
+RunConfig with_file_sizes(const RunConfig& config) {
+  auto filled = config;
+  if (config.data.source == "file") fill_sizes(filled, load_data(config.data.file));
+  return filled;
+}
+
+Problem make_problem(const RunConfig& config, c10::Device device) {
+  Problem p;
+  p.config = config;
+  const auto dtype = read_dtype(config.dtype);
+  if (config.data.source == "file") {
+    p.data = load_data(config.data.file);
+    p.file_checksums = data_checksums(p.data);
+    fill_sizes(p.config, p.data);
+    const auto& c = p.config.data;
+    p.notices.push_back(fmt::format("{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
+                                    "data.test_samples, data.unlabeled_samples and data.target have no effect",
+                                    c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
+  } else {
+    const auto target = make_target(config);
+    p.data = draw(config, target);
+    p.directions = target.directions;
+    if (p.directions.empty() && target.sparse) p.directions = target.sparse->betas;
+    if (wants_labels(config)) {
+      p.notices.push_back(fmt::format("the {} loss needs labels ±1: they are the signs of the target",
+                                      read_loss(config.loss, "config", config.catalogue).name));
+    }
+  }
+  p.data = p.data.to(device, dtype);
+  Network network(network_options(p.config));
+  network->to(device);
+  p.w0 = network->w0;
+  p.a = network->a;
+  p.activation = network->activation();
+  if (config.model.start_deviation > 0) {
+    const double scale = config.model.start_deviation / std::sqrt(static_cast<double>(p.w0.numel()));
+    const RandomStream stream(Purpose::displacement, config.seed);
+    p.start = (scale * gaussian_points(p.w0.size(0), p.w0.size(1), stream)).to(device, dtype);
+  }
+  const auto [lowest, highest] = argument_range(p.data.train.x, p.w0);
+  if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
+    p.notices.push_back(std::move(report.warning));
+  }
+  if (!config.model.whole_network) {
+    if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0); !notice.empty()) {
+      p.notices.push_back(std::move(notice));
+    }
+  }
+  release_free_memory();  // of drawing in float64
+  make_projectors(p);
+  return p;
+}
+
+void make_projectors(Problem& p) {
+  const Network network(p.w0, p.a, *p.activation);
+  const auto tell = [&](const std::vector<std::string>& warnings) {
+    for (const auto& warning : warnings) {
+      if (std::find(p.notices.begin(), p.notices.end(), warning) == p.notices.end()) p.notices.push_back(warning);
+    }
+  };
+  const auto& [source, rank, population_degree] = p.config.projector;
+  if (source == "features") {
+    p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
+  } else if (source == "unlabeled") {
+    p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
+  } else if (source == "harmonic") {
+    p.harmonic = HarmonicProjector::make(network, rank);
+  }
+  if (population_degree >= 0) {
+    const auto d = static_cast<int>(network->dimension());
+    const auto n_k = exact_cumulative_multiplicity(d, static_cast<int>(population_degree));
+    p.population = p.harmonic && p.harmonic->rank() == n_k ? p.harmonic : HarmonicProjector::make(network, n_k.value_or(0));
+  }
+  if (p.sigma) tell(p.sigma->warnings());
+  for (const auto* made : {&p.harmonic, &p.population}) {
+    if (*made) tell((*made)->warnings());
+  }
+  if ((p.harmonic || p.population) && p.config.data.source != "sphere") {
+    tell({off_the_sphere});
+  }
+}
+
+TaylorModel make_model(const Problem& p) {
+  const Network network(p.w0, p.a, *p.activation);
+  if (p.start.defined()) {
+    const at::NoGradGuard no_grad;
+    network->w.copy_(p.start);
+  }
+  return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(p.config.model.order),
+                                                 .linear_term = p.config.model.linear_term,
+                                                 .whole_network = p.config.model.whole_network});
+}
+
+Setting make_setting(const Problem& p, const TaylorModel& model) {
+  Setting s;
+  s.dimension = p.w0.size(1);
+  s.law = p.data.law;
+  s.seed = p.config.seed;
+  s.model = model;
+  s.data = p.data;
+  s.sigma = p.sigma;
+  s.harmonic = p.harmonic;
+  s.directions = p.directions;
+  return s;
+}
+
+Objective make_objective(const Problem& p, const TaylorModel& model) {
+  const Objective objective = read_loss(p.config.loss, "config", p.config.catalogue);
+  const auto weights = read_lambda(p.config.lambda, "config");
+  auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
+               : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
+                            : objective + weights[3] * R4();
+  const auto& r1 = p.config.r1;
+  if (p.sigma && r1.points == "fresh") {
+    whole.terms[0] = weights[0] * R1_fresh(*p.sigma, [law = p.data.law, rows = r1.samples, columns = p.w0.size(1),
+                                                      seed = p.config.seed](std::int64_t step) {
+      return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
+    });
+  } else if (p.sigma && r1.points == "unlabeled") {
+    whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
+  }
+  if (p.population) {
+    for (auto term : {R1(*p.population), R2(*p.population)}) {
+      term.name = "population_" + term.name;
+      whole = whole + 0.0 * term;
+    }
+  }
+  return whole + make_named_terms(p.config, make_setting(p, model));
+}
+
+std::string ProblemCache::key(const RunConfig& config) {
+  auto json = to_json(config);
+  return nlohmann::json{json["model"], json["data"], json["projector"], json["seed"], json["dtype"], wants_labels(config)}.dump();
+}
+
+std::shared_ptr<ProblemCache::Entry> ProblemCache::entry(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  auto& entry = entries_[key];
+  if (!entry) entry = std::make_shared<Entry>();
+  return entry;
+}
+
+std::shared_ptr<const Problem> ProblemCache::problem(const RunConfig& config, c10::Device device) {
+  const auto found = entry(key(config));
+  const std::lock_guard lock(found->mutex);
+  if (!found->problem) found->problem = std::make_shared<const Problem>(make_problem(config, device));
+  // The tensors are shared; what else the run is asked for is its own.
+  auto own = std::make_shared<Problem>(*found->problem);
+  own->config = config;
+  own->config.data = found->problem->config.data;
+  own->config.projector = found->problem->config.projector;
+  return own;
+}
+
+std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string& key, const NetworkImpl& network,
+                                                               const at::Tensor& x, const PrimitiveOptions& options) {
+  const auto found = entry(key);
+  const std::lock_guard lock(found->mutex);
+  for (const auto& made : found->primitives) {
+    const bool same_kind = made.options.orders == options.orders && made.options.mode == options.mode &&
+                           made.options.memory_limit == options.memory_limit && made.options.tf32 == options.tf32;
+    if (same_kind && made.points.sizes() == x.sizes() && at::equal(made.points, x)) return made.primitive;
+  }
+  found->primitives.push_back({x, options, make_primitive(network, x, options)});
+  return found->primitives.back().primitive;
+}
+
+void ProblemCache::forget(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  entries_.erase(key);
+}
+
+}  // namespace entk

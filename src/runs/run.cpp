@@ -1,0 +1,443 @@
+#include "entk/runs/run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Version.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <new>
+
+#include "entk/base/threads.h"
+#include "entk/base/unsaved_work.h"
+#include "entk/config/config_layers.h"
+#include "entk/runs/memory.h"
+#include "entk/io/checkpoint_file.h"
+#include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
+#include "entk/kernels/tile_kernels.h"
+#include "entk/train/schedule.h"
+
+namespace entk {
+
+namespace {
+
+at::Tensor as_bytes(const std::string& text) {
+  auto bytes = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
+  std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<std::uint8_t>());
+  return bytes;
+}
+
+/// The part of a configuration that decides a run's bits.
+nlohmann::json deciding(const RunConfig& config) {
+  auto json = to_json(config);
+  json.erase("threads");
+  for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
+  return json;
+}
+
+/// What of environment.json decides a run's bits on a CPU.
+nlohmann::json arithmetic(const nlohmann::json& environment) {
+  nlohmann::json of;
+  for (const char* key : {"torch", "cpu", "instruction_set", "aten_instruction_set", "library_variables"}) {
+    of[key] = environment.value(key, nlohmann::json());
+  }
+  return of;
+}
+
+/// What a run records beside R1 to R4.
+std::vector<std::string> names_of(const Problem& p, const Objective& objective,
+                                  const std::vector<Observable>& observables) {
+  std::vector<std::string> names;
+  for (std::size_t i = p.has_projector() ? 4 : 1; i < objective.terms.size(); ++i)
+    names.push_back(objective.terms[i].name);
+  for (const auto& o : observables) names.insert(names.end(), o.columns.begin(), o.columns.end());
+  return names;
+}
+
+/// A record by the names of its quantities.
+std::map<std::string, double> by_name(const Record& r, const Objective& objective,
+                                      const std::vector<Observable>& observables) {
+  std::map<std::string, double> values = {{"step", static_cast<double>(r.step)}, {"train_loss", r.train_loss},
+                                          {"test_loss", r.test_loss}, {"regularized_loss", r.regularized_loss},
+                                          {"norm_W", r.norm_w}, {"norm_gradient", r.norm_gradient}};
+  // A diverged run's last record has no terms and no observables.
+  for (std::size_t i = 0; i < r.terms.size(); ++i) values[objective.terms[i].name] = r.terms[i];
+  std::size_t next = 0;
+  for (const auto& o : observables) {
+    for (const auto& column : o.columns) {
+      if (next < r.observables.size()) values[column] = r.observables[next++];
+    }
+  }
+  return values;
+}
+
+std::vector<double> metrics_row(const std::vector<std::string>& columns, const std::map<std::string, double>& values) {
+  std::vector<double> row;
+  for (const auto& column : columns) row.push_back(values.count(column) ? values.at(column) : NAN);
+  return row;
+}
+
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); }
+
+nlohmann::json summary_json(const TrainResult& result, const Problem& p, const std::vector<std::string>& columns,
+                            const std::vector<double>& row) {
+  nlohmann::json json = {{"kernel", result.kernel}};
+  // What the population values leave out, of tr Σ.
+  for (const auto* sigma : {&p.harmonic, &p.population}) {
+    if (*sigma) json["population_truncation"] = (*sigma)->form().truncation.trace;
+  }
+  for (std::size_t i = 1; i < columns.size(); ++i) json[columns[i]] = number(row[i]);
+  json["step"] = result.last.step;
+  return json;
+}
+
+bool has_checkpoint(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "checkpoint.pt") || std::filesystem::exists(folder / "checkpoint.previous.pt");
+}
+
+/// The checksums of a data file that a run's config.json holds, or null.
+nlohmann::json recorded_data(const std::filesystem::path& config) {
+  const JsonReader reader(load_json(config), config.string());
+  if (!reader.has("resolved")) return nullptr;
+  const auto resolved = reader.object("resolved");
+  return resolved.has("data") ? resolved.any("data") : nullptr;
+}
+
+/// The record step behind one.
+std::int64_t next_record_step(std::int64_t step) {
+  do ++step;
+  while (!is_record_step(step));
+  return step;
+}
+
+class FolderRun {
+ public:
+  FolderRun(const RunConfig& config, const RunFolder& folder, const std::string& name, ProblemCache& cache,
+            const RunHooks& hooks)
+      : config_(config), folder_(folder), name_(name), cache_(cache), hooks_(hooks), device_(pick_device(config.device)) {}
+
+  RunOutcome take(const std::string& command) {
+    // First of all, so that from here on the folder can be resumed.
+    if (!std::filesystem::exists(folder_.file("config.json"))) folder_.write_json("config.json", to_json(config_));
+    if (!std::filesystem::exists(folder_.file("command.txt"))) folder_.write_text("command.txt", command + "\n");
+    const bool resumed = has_checkpoint(folder_.path());
+    auto where = environment(device_);
+    where["dtype"] = config_.dtype;
+    where["seed"] = config_.seed;
+    if (resumed) compare_arithmetic(where);
+    where["estimated_peak_bytes"] = estimate_peak_bytes(config_, device_);
+    folder_.write_json("environment.json", where);
+    if (!hooks_.ignore_memory) check_memory(config_, device_);
+    folder_.set_status(RunState::running, 0);
+    problem_ = cache_.problem(config_, device_);
+    release_free_memory();  // of drawing and of the projector
+    for (const auto& notice : problem_->notices) tell(notice);
+    auto model = make_model(*problem_);
+    auto options = trainer_options(problem_->config);
+    if (resumed) {
+      options.start_step = restore(model);
+    } else {
+      begin_again("it was stopped before its first checkpoint");
+    }
+    const std::string key = ProblemCache::key(config_);
+    // Runs of a study share tables; the whole network has none.
+    if (!config_.model.whole_network) {
+      options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
+        return cache_.primitive(key, network, x, o);
+      };
+    }
+    // Asked after every step: from the first on there is something to save.
+    options.interrupted = [&] {
+      if (!unsaved_) unsaved_.emplace();
+      return hooks_.interrupted ? hooks_.interrupted() : 0;
+    };
+    const auto objective = make_objective(*problem_, model);
+    options.observables = make_observables(config_, make_setting(*problem_, model));
+    const auto columns = metrics_columns(names_of(*problem_, objective, options.observables));
+    const auto row_of = [&](const Record& r) {
+      return metrics_row(columns, by_name(r, objective, options.observables));
+    };
+    CsvWriter metrics(folder_.file("metrics.csv"), columns);
+    CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
+    options.on_record = [&](const Record& r, const Timing& t) {
+      metrics.row(row_of(r));
+      timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
+      if (hooks_.progress) {
+        const double left = t.seconds_per_step * static_cast<double>(options.steps - r.step);
+        hooks_.progress(name_, r, options.steps, left);
+      }
+      return true;
+    };
+    options.on_checkpoint = [&](const TrainState& state) {
+      metrics.sync();
+      write_checkpoint(folder_.path(), checkpoint(state));
+    };
+    write_config(*model->network);
+    Trainer trainer(model, objective, options);
+    release_free_memory();  // of the terms' tables
+    const auto result = trainer.fit(problem_->data, device_);
+    for (const auto& notice : result.notices) tell(notice);
+    folder_.write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));
+    return conclude(result);
+  }
+
+ private:
+  void tell(const std::string& notice) {
+    if (hooks_.notice) hooks_.notice(name_, notice);
+  }
+
+  /// A run at step 0 makes its first record itself.
+  void begin_again(const std::string& why) {
+    if (std::filesystem::exists(folder_.file("metrics.csv"))) tell(fmt::format("{}: {}; it begins at step 0", name_, why));
+    for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+  }
+
+  /// A run goes on with other arithmetic than before: said, and kept in environment.json.
+  void compare_arithmetic(nlohmann::json& now) {
+    const auto file = folder_.file("environment.json");
+    if (!std::filesystem::exists(file)) return;
+    const auto before = load_json(file);
+    if (!before.is_object()) throw InputError(fmt::format("{}: expected an object", file.string()));
+    now["before"] = before.value("before", nlohmann::json());
+    if (!now["before"].is_array()) now["before"] = nlohmann::json::array();
+    const auto was = arithmetic(before), is = arithmetic(now);
+    std::vector<std::string> differences;
+    for (const auto& [key, value] : was.items()) {
+      if (value.is_null() || value == is[key]) continue;
+      differences.push_back(fmt::format("{} {}, before {}", key, is[key].dump(), value.dump()));
+    }
+    if (differences.empty()) return;
+    now["before"].push_back(was);
+    tell(fmt::format("it goes on with other arithmetic: {}; the bits are not those of a run never stopped",
+                     fmt::join(differences, "; ")));
+  }
+
+  void write_config(const NetworkImpl& network) {
+    auto json = to_json(problem_->config);
+    const auto& c = problem_->config;
+    const PrimitiveSizes sizes{c.data.samples, c.data.dimension, c.model.width, network.symmetric(),
+                               static_cast<int>(c.model.order), c.dtype == "float64" ? 8 : 4};
+    const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
+                                    static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+    json["resolved"] = {{"device", device_.str()},
+                        {"threads", threads()},
+                        {"kernel", mode_name(mode)},
+                        {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
+                        {"symmetric_start", network.symmetric()}};
+    if (!problem_->file_checksums.is_null()) json["resolved"]["data"] = problem_->file_checksums;
+    folder_.write_json("config.json", json);
+  }
+
+  TensorDict checkpoint(const TrainState& state) const {
+    const auto& p = *problem_;
+    TensorDict dict{{"W0", p.w0}, {"a", p.a}, {"W", state.w}, {"X", p.data.train.x}, {"y", p.data.train.y},
+                    {"step", at::scalar_tensor(state.step, at::kLong)},
+                    {"config", as_bytes(deciding(p.config).dump())}};
+    if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
+    if (p.sigma) {
+      dict["projector_basis"] = p.sigma->basis();
+      dict["projector_eigenvalues"] = p.sigma->eigenvalues();
+    }
+    return dict;
+  }
+
+  /// Puts the checkpoint's W into the model; the step it was at.
+  std::int64_t restore(const TaylorModel& model) {
+    auto [tensors, notice] = read_checkpoint(folder_.path());
+    if (!notice.empty()) tell(notice);
+    const auto fail = [&](const std::string& what) {
+      throw InputError(fmt::format("{}: {}", folder_.file("checkpoint.pt").string(), what));
+    };
+    for (const char* name : {"W0", "a", "W", "X", "y", "step", "config"}) {
+      if (!tensors.count(name)) fail(fmt::format("it has no entry '{}'", name));
+    }
+    const auto& bytes = tensors.at("config");
+    if (bytes.scalar_type() != at::kByte) fail("its entry 'config' is no text");
+    if (tensors.at("step").scalar_type() != at::kLong || tensors.at("step").numel() != 1) fail("its entry 'step' is no integer");
+    const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
+    const auto source = folder_.file("checkpoint.pt").string();
+    const auto before = read_run_config(parse_json(text, source), source, config_.catalogue);
+    auto refused = differing_paths(deciding(before), deciding(problem_->config));
+    std::erase_if(refused, [](const std::string& path) { return path == "device" || path == "data.file"; });
+    if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
+    const auto same = [](const at::Tensor& a, const at::Tensor& b) {
+      return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b.cpu());
+    };
+    if (!same(tensors.at("X"), problem_->data.train.x) || !same(tensors.at("y"), problem_->data.train.y)) {
+      fail("its X or y is not what this configuration gives now: has the data file changed?");
+    }
+    if (!same(tensors.at("W0"), problem_->w0) || !same(tensors.at("a"), problem_->a)) {
+      fail("its W0 or a is not what this configuration gives now");
+    }
+    if (tensors.at("W").sizes() != tensors.at("W0").sizes() || tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
+      fail("its W is not like its W0");
+    }
+    const std::int64_t step = tensors.at("step").item<std::int64_t>();
+    if (step > config_.train.steps) {
+      fail(fmt::format("it has taken {} steps, more than train.steps = {}", step, config_.train.steps));
+    }
+    const at::NoGradGuard no_grad;
+    model->network->w.copy_(tensors.at("W"));
+    if (step == 0) {
+      begin_again("its checkpoint is that of the start");
+    } else {
+      for (const char* name : {"metrics.csv", "timing.csv"}) cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
+      check_records(step);
+    }
+    return step;
+  }
+
+  /// @throws InputError where a record before the checkpoint's step has been lost: it cannot be made again.
+  void check_records(std::int64_t last) const {
+    const auto file = folder_.file("metrics.csv");
+    const auto steps = read_csv(file).column("step");
+    std::size_t found = 0;
+    for (std::int64_t step = 0; step <= last; step = next_record_step(step)) {
+      if (found < steps.size() && steps[found] == static_cast<double>(step)) {
+        ++found;
+        continue;
+      }
+      throw InputError(fmt::format("{}: expected the record of step {}, got {}; a run that goes on at step {} cannot make it "
+                                   "again (without its checkpoints it would begin at step 0)", file.string(), step,
+                                   found < steps.size() ? fmt::format("that of step {}", steps[found]) : "none", last));
+    }
+  }
+
+  RunOutcome conclude(const TrainResult& result) {
+    RunOutcome outcome;
+    outcome.last = result.last;
+    switch (result.outcome) {
+      case Outcome::diverged:
+        outcome = {ExitCode::diverged, RunState::diverged, result.message, result.last};
+        break;
+      case Outcome::interrupted:
+        outcome = {static_cast<ExitCode>(128 + result.signal), RunState::interrupted,
+                   fmt::format("interrupted at step {}; resume with --resume", result.step), result.last};
+        break;
+      default: outcome.state = RunState::done;
+    }
+    folder_.set_status(outcome.state, result.step, outcome.message);
+    return outcome;
+  }
+
+  const RunConfig& config_;
+  const RunFolder& folder_;
+  std::string name_;
+  ProblemCache& cache_;
+  const RunHooks& hooks_;
+  c10::Device device_;
+  std::shared_ptr<const Problem> problem_;
+  std::optional<UnsavedWork> unsaved_;
+};
+
+}  // namespace
+
+CsvTable read_records(const std::filesystem::path& folder) {
+  auto table = read_csv(folder / "metrics.csv");
+  if (!std::filesystem::exists(folder / "summary.json")) return table;
+  const auto summary = load_json(folder / "summary.json");
+  const JsonReader reader(summary, (folder / "summary.json").string());
+  if (!table.rows.empty() && reader.get<double>("step") <= table.rows.back()[0]) return table;
+  std::vector<double> row;
+  for (const auto& name : table.columns) {
+    row.push_back(summary.contains(name) && summary[name].is_number() ? summary[name].get<double>() : NAN);
+  }
+  table.rows.push_back(std::move(row));
+  return table;
+}
+
+std::vector<std::string> metrics_columns(const std::vector<std::string>& more) {
+  std::vector<std::string> columns = {"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4",
+                                      "regularized_loss", "norm_W", "norm_gradient"};
+  for (const auto& name : more) {
+    if (std::count(columns.begin(), columns.end(), name)) {
+      throw InputError(fmt::format("{}: two quantities of this name would be columns of metrics.csv", name));
+    }
+    columns.push_back(name);
+  }
+  return columns;
+}
+
+RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
+                    const std::string& command, ProblemCache& cache, const RunHooks& hooks) {
+  RunOutcome outcome;
+  try {
+    return FolderRun(config, folder, name, cache, hooks).take(command);
+  } catch (const Error& e) {
+    outcome = {e.code(), RunState::failed, e.what(), std::nullopt};
+  } catch (const c10::Error& e) {
+    outcome = {ExitCode::failed, RunState::failed, e.what_without_backtrace(), std::nullopt};
+  } catch (const std::bad_alloc&) {
+    outcome = {ExitCode::failed, RunState::failed, "out of memory", std::nullopt};
+  } catch (const std::exception& e) {
+    outcome = {ExitCode::failed, RunState::failed, e.what(), std::nullopt};
+  }
+  try {
+    folder.set_status(RunState::failed, 0, outcome.message);
+  } catch (const SaveError&) {
+    // The disk that the run failed on is full: what is said in the outcome must do.
+  }
+  return outcome;
+}
+
+RunConfig read_written_config(const std::filesystem::path& file, const Catalogue& catalogue) {
+  auto json = load_json(file);
+  const JsonReader reader(json, file.string());
+  for (const char* part : {"model", "data", "train"}) reader.object(part);
+  for (const char* key : {"seeds", "sweep"}) json.erase(key);
+  return read_run_config(json, file.string(), catalogue);
+}
+
+void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device) {
+  const auto path = folder.file("config.json");
+  auto refused = differing_paths(deciding(read_written_config(path, config.catalogue)), deciding(config));
+  if (other_device) std::erase(refused, "device");
+  if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
+  if (!refused.empty()) {
+    throw InputError(fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}",
+                                 path.string(), fmt::join(refused, ", "),
+                                 refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
+  }
+  if (!has_checkpoint(folder.path()) && std::filesystem::exists(folder.file("status.json")) &&
+      read_status(folder.path()).state == RunState::done) {
+    throw InputError(fmt::format("{}: the run is finished and its checkpoint is gone: it cannot go on, and is not taken again; "
+                                 "choose another --out", folder.path().string()));
+  }
+}
+
+void check_same_data(const std::filesystem::path& folder, const std::string& file, const nlohmann::json& checksums) {
+  const auto path = folder / "config.json";
+  if (!std::filesystem::exists(path)) return;
+  const auto before = recorded_data(path);
+  if (before.is_null()) return;
+  if (const auto names = differing_paths(before, checksums); !names.empty()) {
+    throw InputError(fmt::format("{}: it was made with another {} than {} holds now: has the data file changed?",
+                                 folder.string(), fmt::join(names, ", "), file));
+  }
+}
+
+nlohmann::json environment(c10::Device device) {
+  const auto build = build_info();
+  nlohmann::json variables = nlohmann::json::object();
+  for (const char* name : {"ATEN_CPU_CAPABILITY", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA"}) {
+    if (const char* value = std::getenv(name)) variables[name] = value;
+  }
+  return {{"entk", build.version},
+          {"git_revision", build.git_revision},
+          {"git_dirty", build.git_dirty},
+          {"torch", build.torch},
+          {"cuda_kernels", build.cuda_kernels},
+          {"device", device.str()},
+          {"cpu", build.cpu_model},
+          {"instruction_set", kernels::isa_name(kernels::selected_isa())},
+          {"aten_instruction_set", at::get_cpu_capability()},
+          {"library_variables", variables},
+          {"threads", threads()}};
+}
+
+}  // namespace entk

@@ -1,0 +1,219 @@
+#include "entk/runs/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "entk/runs/memory.h"
+#include "entk/io/csv.h"
+#include "entk/io/strict_json.h"
+
+namespace entk {
+
+namespace {
+
+std::string value_name(const nlohmann::json& value, const std::string& path) {
+  if (value.is_structured()) {
+    throw InputError(fmt::format("sweep of {}: expected numbers, words, true or false, got {}", path, value.dump()));
+  }
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+/// Every combination of the axes' values, the first axis slowest.
+std::vector<std::vector<nlohmann::json>> combinations(const std::vector<SweepAxis>& axes) {
+  std::vector<std::vector<nlohmann::json>> all{{}};
+  for (const auto& axis : axes) {
+    std::vector<std::vector<nlohmann::json>> longer;
+    for (const auto& part : all) {
+      for (const auto& value : axis.values) {
+        longer.push_back(part);
+        longer.back().push_back(value);
+      }
+    }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+/// Whether a run has nothing left to do: it diverged, or took all its steps.
+bool is_settled(const std::filesystem::path& folder, const RunConfig& config) {
+  if (!std::filesystem::exists(folder / "status.json")) return false;
+  const auto status = read_status(folder);
+  return status.state == RunState::diverged || (status.state == RunState::done && status.step >= config.train.steps);
+}
+
+RunOutcome settled_outcome(const std::filesystem::path& folder) {
+  const auto status = read_status(folder);
+  RunOutcome outcome;
+  outcome.state = status.state;
+  outcome.message = status.message;
+  outcome.code = status.state == RunState::diverged ? ExitCode::diverged : ExitCode::ok;
+  return outcome;
+}
+
+RunOutcome take_planned(const PlannedRun& run, const std::filesystem::path& path, const std::string& command,
+                        ProblemCache& cache, const RunHooks& hooks) {
+  try {
+    const bool exists = std::filesystem::exists(path);
+    const auto folder = exists ? RunFolder::open(path) : RunFolder::create(path);
+    if (exists && std::filesystem::exists(folder.file("config.json"))) check_resumable(folder, run.config, false);
+    return take_run(run.config, folder, run.name, command, cache, hooks);
+  } catch (const Error& e) {
+    return {e.code(), RunState::failed, e.what(), std::nullopt};
+  }
+}
+
+}  // namespace
+
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
+  const JsonReader whole(json, source);
+  for (const char* part : {"model", "data", "projector", "r1", "train"}) {
+    if (whole.has(part)) whole.object(part);
+  }
+  StudyConfig study;
+  study.base = with_absolute_file(json);
+  study.catalogue = catalogue;
+  if (json.contains("seeds")) {
+    const JsonReader reader(nlohmann::json{{"seeds", json["seeds"]}}, source);
+    for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) {
+      study.seeds.push_back(static_cast<std::uint64_t>(seed));
+    }
+    if (study.seeds.empty()) throw InputError(source + ": seeds: expected at least one");
+    if (std::set(study.seeds.begin(), study.seeds.end()).size() != study.seeds.size()) {
+      throw InputError(fmt::format("{}: seeds: expected each once, got {}", source, json["seeds"].dump()));
+    }
+    study.base.erase("seeds");
+  }
+  if (json.contains("sweep")) {
+    if (!json["sweep"].is_object()) throw InputError(source + ": sweep: expected an object of lists");
+    for (const auto& [path, values] : json["sweep"].items()) {
+      if (!values.is_array() || values.empty()) {
+        throw InputError(fmt::format("{}: sweep of {}: expected a list of values", source, path));
+      }
+      if (path == "seed") throw InputError(source + ": sweep of seed: give seeds, as --seeds 1,11");
+      if (std::set<nlohmann::json>(values.begin(), values.end()).size() != values.size()) {
+        throw InputError(fmt::format("{}: sweep of {}: expected each value once, got {}", source, path, values.dump()));
+      }
+      study.sweep.push_back({path, {values.begin(), values.end()}});
+    }
+    study.base.erase("sweep");
+  }
+  return study;
+}
+
+SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
+                              const std::string& in_place_of_sweep, const std::string& source,
+                              const Catalogue& catalogue) {
+  auto common = json, own = nlohmann::json::object();
+  for (const auto& key : own_keys) {
+    if (!json.contains(key)) continue;
+    own[key] = json[key];
+    common.erase(key);
+  }
+  SplitStudy split{read_study_config(common, source, catalogue), own};
+  if (!split.common.sweep.empty()) throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
+  return split;
+}
+
+nlohmann::json to_json(const StudyConfig& study) {
+  auto json = study.base;
+  if (!study.seeds.empty()) json["seeds"] = study.seeds;
+  for (const auto& axis : study.sweep) json["sweep"][axis.path] = axis.values;
+  return json;
+}
+
+std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source) {
+  const auto standard = to_json(read_run_config(study.base, source, study.catalogue));
+  std::vector<std::uint64_t> seeds = study.seeds;
+  if (seeds.empty()) seeds = {standard["seed"].get<std::uint64_t>()};
+  std::vector<PlannedRun> plan;
+  for (const auto& values : combinations(study.sweep)) {
+    for (const auto seed : seeds) {
+      auto config = study.base;
+      std::string name;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& path = study.sweep[i].path;
+        // A path into a list or a default needs what the defaults put there.
+        auto full = standard;
+        set_at(full, path, values[i]);
+        const auto top = path.substr(0, path.find('.'));
+        if (full[top].is_array() && !config.contains(top)) config[top] = standard[top];
+        set_at(config, path, values[i]);
+        name += fmt::format("{}={},", path, value_name(values[i], path));
+      }
+      config["seed"] = seed;
+      name += fmt::format("seed={}", seed);
+      plan.push_back({checked_name(name), read_run_config(config, source, study.catalogue), values, seed});
+    }
+  }
+  return plan;
+}
+
+std::filesystem::path run_path(const std::filesystem::path& study, const PlannedRun& run) {
+  return study / "runs" / run.name;
+}
+
+std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                            ProblemCache& cache, const RunHooks& hooks) {
+  std::map<std::string, nlohmann::json> checksums;
+  for (const auto& run : plan) {
+    if (run.config.data.source != "file") continue;
+    const auto& file = run.config.data.file;
+    if (!checksums.count(file)) checksums[file] = data_checksums(load_data(file));
+    check_same_data(run_path(folder.path(), run), file, checksums[file]);
+  }
+  make_folder(folder.path() / "runs");
+  std::vector<Unit> units;
+  for (const auto& run : plan) {
+    const auto path = run_path(folder.path(), run);
+    Unit unit{.name = run.name,
+              .take = [&, path, command] { return take_planned(run, path, command, cache, hooks); },
+              .shared = ProblemCache::key(run.config)};
+    if (is_settled(path, run.config)) {
+      unit.settled = settled_outcome(path);
+    } else {
+      unit.bytes = estimate_peak_bytes(run.config, pick_device(run.config.device)) - resident_bytes_now();
+    }
+    units.push_back(std::move(unit));
+  }
+  return units;
+}
+
+StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
+                        const RunHooks& hooks) {
+  ProblemCache cache;
+  const bool cpu = plan.empty() || pick_device(plan[0].config.device).is_cpu();
+  return take_units(run_units(plan, folder, command, cache, hooks),
+                    {.jobs = cpu ? 0 : 1, .release = [&](const std::string& key) { cache.forget(key); }});
+}
+
+std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study) {
+  std::vector<SweepCurves> all;
+  for (const auto& run : plan) {
+    auto found = std::find_if(all.begin(), all.end(), [&](const SweepCurves& c) { return c.swept == run.swept; });
+    if (found == all.end()) {
+      all.push_back({run.swept, {}, {}, 0, {}});
+      found = all.end() - 1;
+    }
+    const auto folder = run_path(study, run);
+    const auto status = folder / "status.json";
+    if (!std::filesystem::exists(status) || read_status(folder).state != RunState::done) {
+      ++found->missing;
+      continue;
+    }
+    const auto table = read_records(folder);
+    auto steps = table.column("step");
+    if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
+    for (const auto& name : table.columns) found->columns[name].push_back(table.column(name));
+    found->seeds.push_back(run.seed);
+  }
+  for (auto& curves : all) {
+    for (auto& [name, runs] : curves.columns) {
+      for (auto& run : runs) run.resize(curves.steps.size());
+    }
+  }
+  return all;
+}
+
+}  // namespace entk

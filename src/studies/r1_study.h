@@ -1,0 +1,33 @@
+// Appendix G, R1 beside R3: R3's weight fixed, R1's swept, R1 estimated in several ways.
+#pragma once
+
+#include "entk/runs/runs_task.h"
+
+namespace entk {
+
+/// A run's keys, with "seeds", "estimates" and "weights" beside them.
+struct R1StudyConfig {
+  nlohmann::json base;
+  std::vector<std::uint64_t> seeds;
+  /// fresh: new inputs every step, as in the paper; unlabeled: one fixed sample; population: in closed
+  /// form, with the harmonic projector for R3 too.
+  std::vector<std::string> estimates = {"fresh", "unlabeled", "population"};
+  std::vector<double> weights = {0, 0.01, 0.1, 1};  ///< λ1; with 0 every estimate but population is the same run
+  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
+};
+
+/// @throws InputError
+R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source,
+                                   const Catalogue& catalogue = built_in_catalogue());
+nlohmann::json to_json(const R1StudyConfig& config);
+std::vector<KeyInfo> r1_study_config_keys();
+
+/// Every estimate, weight and seed; `swept` holds estimate and weight. @throws InputError
+std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source);
+
+/// Final test loss and population R1 over λ1.
+Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config, const std::vector<PlannedRun>& plan);
+
+Study r1_study();
+
+}  // namespace entk

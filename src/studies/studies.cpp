@@ -1,0 +1,53 @@
+#include "entk/studies/studies.h"
+
+#include <fmt/format.h>
+
+#include "entk/studies/compare.h"
+#include "entk/studies/complexity.h"
+#include "entk/config/config_layers.h"
+#include "entk/studies/expressivity.h"
+#include "entk/studies/figure2.h"
+#include "entk/studies/landscape_study.h"
+#include "entk/studies/noise_study.h"
+#include "entk/studies/r1_study.h"
+#include "entk/studies/spectrum.h"
+#include "entk/studies/sweep_study.h"
+#include "entk/studies/taylor_study.h"
+#include "entk/io/strict_json.h"
+
+namespace entk {
+
+const std::vector<Study>& studies() {
+  static const std::vector<Study> all = {figure1_study(),  spectrum_study(),   expressivity_study(), noise_study(),  compare_study(),
+                                         complexity_study(), figure2_study(), taylor_study(),       r1_study(),     train_study()};
+  return all;
+}
+
+const std::vector<Stage>& reproduce_stages() {
+  static const std::vector<Stage> all = [] {
+    std::vector<Stage> stages;
+    for (const auto& study : studies()) {
+      stages.insert(stages.end(), study.stages.begin(), study.stages.end());
+      if (study.name == "expressivity") stages.push_back(landscape_stage());
+    }
+    return stages;
+  }();
+  return all;
+}
+
+FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue) {
+  const auto file = folder / "config.json";
+  const auto json = without_resolved(load_json(file));
+  // Each study's keys are strict: a configuration is readable by the one that wrote it.
+  std::string reason;
+  for (const auto& study : studies()) {
+    try {
+      return {&study, study.read(json, file.string(), catalogue)};
+    } catch (const InputError& e) {
+      if (reason.empty() || std::string(e.what()).find("unknown key") == std::string::npos) reason = e.what();
+    }
+  }
+  throw InputError(fmt::format("{}: expected the folder of a run or a study: {}", folder.string(), reason));
+}
+
+}  // namespace entk

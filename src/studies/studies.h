@@ -1,0 +1,22 @@
+// The list of studies: a new one is a file of its own and a line here.
+#pragma once
+
+#include "entk/runs/study.h"
+
+namespace entk {
+
+/// In the order of the paper.
+const std::vector<Study>& studies();
+
+/// What `entk reproduce` takes: the studies' stages, in their order.
+const std::vector<Stage>& reproduce_stages();
+
+/// The study that a folder is of, and its task. @throws InputError for a folder that no study reads, with the reason of the
+/// one that comes nearest.
+struct FolderStudy {
+  const Study* study;
+  std::unique_ptr<Task> task;
+};
+FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue);
+
+}  // namespace entk

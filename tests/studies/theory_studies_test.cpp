@@ -1,0 +1,182 @@
+// The studies of the theorems: expressivity, landscape, r1-noise, at sizes that take a second.
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include "entk/base/error.h"
+#include "entk/base/sphere.h"
+#include "entk/studies/expressivity.h"
+#include "entk/studies/landscape_study.h"
+#include "entk/studies/noise_study.h"
+#include "entk/runs/run.h"
+#include "entk/io/strict_json.h"
+#include "entk/kernels/reference.h"
+#include "entk/theory/expressive_solution.h"
+#include "tests/support/testing.h"
+
+namespace entk {
+namespace {
+
+using namespace entk::testing;  // NOLINT: tests alone
+
+template <class F>
+std::string message(F&& f) {
+  try {
+    f();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
+  ExpressivityConfig c;
+  c.dimension = 6, c.samples = 80, c.fresh_samples = 20000, c.draws = 2;
+  const auto part = measure_expressivity(c, 2, 400, 3).values;
+  const Network network(NetworkOptions{.dimension = 6, .width = 400, .seed = 3, .dtype = torch::kFloat64});
+  const auto target = low_degree_plus_sparse({.dimension = 6, .degree = 2, .alphas = {1.0, 1.0}, .seed = 3});
+  const auto x = draw_inputs(InputLaw::sphere, 80, 6, Purpose::train_inputs, 3);
+  const auto y = target.value(x), f_sparse = (*target.sparse)(x);
+  const auto projector = HarmonicProjector::make(network, 6 + 21);
+  const auto w_q = quadratic_solution(*network, *target.sparse, projector.spectrum());
+  const auto w_l = linear_solution(projector, x, y - f_sparse);
+  const auto terms_at = [&](const torch::Tensor& points, const torch::Tensor& at) {
+    return reference_terms(points, network->w0, network->a, network->activation().functions(), at, 2);
+  };
+  const auto terms = [&](const torch::Tensor& at) { return terms_at(x, at); };
+  const auto fresh = draw_inputs(InputLaw::sphere, 300, 6, Purpose::fresh_inputs, 3);
+  const auto fresh_square = [&](const torch::Tensor& at) { return terms_at(fresh, at)[0].square().mean().item<double>(); };
+  double loss = 0, r1 = 0, r2 = 0, r3 = 0, r4 = 0, low_at_fresh = 0, high_at_fresh = 0, signed_at_fresh = 0;
+  for (std::uint32_t draw = 0; draw < 2; ++draw) {
+    const auto w = w_l + random_signs(400, 3, draw).unsqueeze(1) * w_q;
+    low_at_fresh += fresh_square(projector.low(w)) / 2;
+    high_at_fresh += fresh_square(projector.high(w)) / 2;
+    signed_at_fresh += fresh_square(w - w_l) / 2;
+    const auto t = terms(w);
+    loss += (t[0] + t[1] - y).square().mean().item<double>() / 2;
+    r3 += terms(projector.high(w))[0].square().mean().item<double>() / 2;
+    r1 += projector.population_r1(w) / 2;
+    r2 += projector.population_r2(w) / 2;
+    r4 += std::pow(w.square().sum(1).square().sum().item<double>(), 2) / 2;
+  }
+  EXPECT_NEAR(part.at("loss"), loss, 1e-9 * loss);
+  EXPECT_NEAR(part.at("R3"), r3, 1e-9 * r3);
+  EXPECT_NEAR(part.at("R4"), r4, 1e-9 * r4);
+  EXPECT_NEAR(part.at("R1"), r1, 0.05 * r1) << "20000 fresh points against the population form";
+  EXPECT_NEAR(part.at("R2"), r2, 0.05 * r2);
+  const auto error = terms(w_q)[1] - f_sparse;
+  const auto agrees = [](const ExpressivityPart& p, const char* name, double want) {
+    EXPECT_NEAR(p.values.at(name), want, 1e-9 * want) << name;
+  };
+  c.fresh_samples = 300;
+  const auto few = measure_expressivity(c, 2, 400, 3);
+  agrees(few, "R1", high_at_fresh);
+  agrees(few, "R2", low_at_fresh);
+  agrees(few, "fl_plain", std::sqrt(fresh_square(w_q)));
+  agrees(few, "fl_signed", std::sqrt(signed_at_fresh));
+  agrees(few, "fq_error", (error.norm() / f_sparse.norm()).item<double>());
+  agrees(few, "fq_max_error", error.abs().max().item<double>());
+  agrees(few, "wq_norm4", w_q.norm(2, 1).pow(4).sum().item<double>());
+  agrees(few, "wl_error", (terms(w_l)[0] - (y - f_sparse)).square().mean().item<double>());
+  agrees(few, "wl_square", w_l.square().sum().item<double>());
+}
+
+TEST(Expressivity, ImpossibleConfigurationsAreNamed) {
+  const auto read = [](const nlohmann::json& json) { return message([&] { read_expressivity_config(json, "c.json"); }); };
+  EXPECT_NE(read({{"widths", {101}}}).find("widths: expected even numbers"), std::string::npos);
+  EXPECT_NE(read({{"degrees", {3}}}).find("degrees"), std::string::npos);
+  EXPECT_NE(read({{"samples", 100}}).find("samples: expected at least n_k = 495 for k = 2, got 100"), std::string::npos);
+  EXPECT_NE(read({{"width", 100}}).find("widths"), std::string::npos) << "the nearest key";
+}
+
+RunConfig small_run(const nlohmann::json& changes) {
+  nlohmann::json json = {{"model", {{"width", 60}}},
+                         {"data", {{"dimension", 6}, {"samples", 40}, {"test_samples", 0}}},
+                         {"projector", {{"rank", 7}}},
+                         {"lambda", {0, 0, 1, 0}},
+                         {"train", {{"steps", 0}}}};
+  json.merge_patch(changes);
+  return read_run_config(json, "test");
+}
+
+TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
+  const TemporaryFolder folder;
+  ProblemCache cache;
+  const auto run = RunFolder::create(folder / "run");
+  const auto outcome = take_run(small_run({{"model", {{"linear_term", false}}}, {"lambda", {0, 0, 0, 0}}}), run, "run", "test", cache, {});
+  ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
+  LandscapeStudyOptions options;
+  options.input = run.path();
+  options.landscape.gamma = 1e-3;
+  const auto take = [&] { return study_landscape(read_landscape_point(options), options); };
+  const auto study = take();
+  EXPECT_EQ(study.landscape.verdict, StationaryVerdict::not_sosp);
+  EXPECT_EQ(study.landscape.gradient_norm, 0);
+  ASSERT_TRUE(study.lemma.has_value());
+  // (31) at W = 0: no gradient part, and L_λ of W* is there.
+  EXPECT_NEAR(study.lemma->left_side, study.lemma->hessian_part + 2 * study.lemma->value - 2 * study.lemma->solution_value, 1e-9);
+  write_landscape(folder.path(), study);
+  const auto direction = read_pt(folder / "direction.pt", {.require_checksum = true}).at("direction");
+  EXPECT_EQ(direction.sizes(), (std::vector<std::int64_t>{60, 6}));
+  EXPECT_EQ(read_claims(folder.path()).size(), 2u);
+
+  options.input = run.path() / "checkpoint.pt";
+  EXPECT_EQ(take().landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
+  options.set = {"seed=2"};
+  EXPECT_NE(message([&] { read_landscape_point(options); }).find("its X is not what its configuration gives"), std::string::npos);
+}
+
+TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
+  const TemporaryFolder folder;
+  ProblemCache cache;
+  std::vector<double> norms;
+  for (const double variance : {0.0, 4.0}) {
+    const auto config = small_run({{"train", {{"steps", 3}, {"noise_variance", variance}}}, {"lambda", {0, 0, 1 + variance, 0}}});
+    const auto run = RunFolder::create(folder / fmt::format("run{}", variance));
+    const auto outcome = take_run(config, run, "run", "test", cache, {});
+    ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
+    norms.push_back(outcome.last->norm_w);
+    const auto written = load_json(run.file("config.json"));
+    EXPECT_EQ(written["train"]["noise_variance"], variance);
+    EXPECT_EQ(written["lambda"][2], 1 + variance);
+  }
+  // Three steps of noise alone: √3·2 in Frobenius norm.
+  EXPECT_NEAR(norms[1], 2 * std::sqrt(3.0), 0.5);
+  EXPECT_LT(norms[0], norms[1] / 2);
+}
+
+TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
+  const nlohmann::json json = {{"run", {{"data", {{"dimension", 6}, {"samples", 40}, {"unlabeled_samples", 50}}},
+                                        {"model", {{"width", 60}}},
+                                        {"projector", {{"source", "unlabeled"}, {"rank", 7}}}}},
+                               {"seeds", {1, 2}},
+                               {"noise_variances", {0, 0.5}},
+                               {"r1_weights", {0, 1, 10}},
+                               {"ranks", {6, 7}}};
+  const auto config = read_noise_study_config(json, "c.json");
+  const auto plans = plan_noise_study(config, "c.json");
+  EXPECT_EQ(plans.noise.size(), 12u);
+  EXPECT_EQ(plans.ranks.size(), 4u);
+  for (const auto& run : plans.all()) EXPECT_EQ(run.config.projector.population_degree, 1);
+  EXPECT_EQ(plans.ranks[0].config.projector.source, "features");
+  EXPECT_EQ(plans.noise.back().config.lambda[0], 10);
+  auto wrong = json;
+  wrong["noise_variance"] = {1};
+  EXPECT_NE(message([&] { read_noise_study_config(wrong, "c.json"); }).find("noise_variances"), std::string::npos);
+}
+
+TEST(NoiseStudy, NoiseAloneHasTheR1OfTheFormula) {
+  auto config = small_run({{"train", {{"steps", 50}, {"learning_rate", 2.0}, {"noise_variance", 3.0}}}, {"model", {{"width", 400}}}});
+  const Network network(network_options(config));
+  const auto projector = HarmonicProjector::make(network, 7);
+  double sum = 0;
+  const int draws = 20;
+  for (int i = 0; i < draws; ++i) {
+    // The sum of T steps of (21)'s noise has entries N(0, η²σ²T/(md)).
+    const double deviation = 2.0 * std::sqrt(3.0 * 50 / (400 * 6));
+    sum += projector.population_r1(deviation * gaussian_points(400, 6, RandomStream(Purpose::probe, 9, static_cast<std::uint32_t>(i)))) / draws;
+  }
+  EXPECT_NEAR(sum, noise_alone_r1(config), 0.1 * sum);
+}
+
+}  // namespace
+}  // namespace entk
