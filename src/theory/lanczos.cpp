@@ -87,7 +87,17 @@ Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> ritz(const std::vector<double>& a
   const Eigen::VectorXd off = Eigen::Map<const Eigen::VectorXd>(beta.data(), k - 1);
   Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
   solver.computeFromTridiagonal(diagonal, off);
-  if (solver.info() != Eigen::Success) throw RunError("Lanczos: the tridiagonal eigenproblem did not converge");
+  // Eigen's steps for tridiagonal matrices stop at times where eigenvalues are many orders apart; its way through a whole
+  // matrix does not.
+  if (solver.info() != Eigen::Success) {
+    Eigen::MatrixXd whole = Eigen::MatrixXd::Zero(k, k);
+    whole.diagonal() = diagonal;
+    whole.diagonal(1) = whole.diagonal(-1) = off;
+    solver.compute(whole);
+  }
+  if (solver.info() != Eigen::Success) {
+    throw RunError(fmt::format("Lanczos: the eigenproblem of its {} steps did not converge", k));
+  }
   return solver;
 }
 

@@ -186,6 +186,19 @@ TEST(Lanczos, AnExhaustedKrylovSpaceIsReportedAndExact) {
   EXPECT_NEAR(result.rayleigh, -0.25, 1e-12);
 }
 
+// Eigen's tridiagonal solver alone gives up here.
+TEST(Lanczos, RepeatedEigenvaluesFarApartDoNotStopIt) {
+  auto diagonal = torch::linspace(1, 2, 60, torch::kFloat64).repeat({20});
+  diagonal.masked_fill_(diagonal == diagonal[0], 50.0);
+  const auto result = lanczos_smallest([&](const torch::Tensor& v) { return diagonal * v; }, {1200}, diagonal.options());
+  EXPECT_NEAR(result.rayleigh, 1 + 1.0 / 59, 1e-9);
+  EXPECT_NEAR(result.largest, 50, 1e-9);
+}
+
+TEST(Lanczos, ADirectionThatWasFoundHasNotBeenMissed) {
+  EXPECT_EQ(lanczos_failure_probability(100, 50, -1.0, 0.0, 0.1), 1.0);
+}
+
 TEST(Lanczos, TheFailureProbabilityBoundsWhatHappens) {
   // One eigenvalue at −0.05 among 4000 in [0, 1]: how often is it missed after k steps?
   const std::int64_t size = 4000;
@@ -255,6 +268,12 @@ TEST(Landscape, TheSaddleIsRefutedAndACurvedBowlIsNot) {
   EXPECT_LE(bowl.failure_probability, 1e-6);
   EXPECT_NEAR(bowl.lanczos.rayleigh, 2 + saddle.lanczos.rayleigh, 0.05);
   EXPECT_NEAR(saddle.nu, std::pow(m, -0.5), 1e-15);
+  // The same bowl away from its bottom: a gradient above ν is said, however the curvature.
+  const auto away = random_matrix(m, d, 7);
+  const BoundObjective decayed(model, square_loss() + regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); }), {x, y}, {});
+  const auto slope = landscape(ObjectiveHessian(decayed, away), {m, d}, x.options(), {.nu = 1e-6, .gamma = 1e3});
+  EXPECT_GT(slope.gradient_norm, 1e-6);
+  EXPECT_EQ(slope.verdict, StationaryVerdict::not_first_order);
   const BoundObjective bound(model, square_loss(), {x, y}, {});
   EXPECT_NEAR(landscape(ObjectiveHessian(bound, zero), {m, d}, x.options(), {.max_iterations = 1}).gamma, std::pow(m, -0.75), 1e-15);
 }

@@ -66,6 +66,22 @@ TEST(Losses, ValueAndBothDerivativesAreRightWhereFormulasBreak) {
   }
 }
 
+// The third derivative is what a Hessian product's own gradient takes.
+TEST(Losses, TheThirdDerivativeIsTheDifferenceOfTheSecond) {
+  const double step = 1e-5;
+  for (const auto& [loss, jet] : losses()) {
+    for (const double point : {-1.7, -0.3, 0.4, 2.1}) {
+      SCOPED_TRACE(fmt::format("{} f = {}", loss.name, point));
+      const auto f = torch::full({1}, point, torch::kFloat64).requires_grad_(true), y = torch::ones({1}, torch::kFloat64);
+      auto derivative = torch::autograd::grad({loss.mean(f, y)}, {f}, {}, true, true)[0];
+      derivative = torch::autograd::grad({derivative.sum()}, {f}, {}, true, true)[0];
+      const auto third = derivative.requires_grad() ? torch::autograd::grad({derivative.sum()}, {f}, {}, false, false, true)[0] : at::Tensor();
+      const double want = static_cast<double>((jet(1, point + step)[2] - jet(1, point - step)[2]) / (2 * step));
+      EXPECT_NEAR(third.defined() ? third.item<double>() : 0.0, want, 1e-7 * (1 + std::fabs(want)));
+    }
+  }
+}
+
 TEST(Losses, TheLogisticLossTrainsFromTheSymmetricStart) {
   // Every output is exactly 0 there, and the derivative of the loss −y/2.
   auto target = figure1_target(8, InputLaw::sphere, 1);
