@@ -76,6 +76,17 @@ TEST(BoundObjective, TheGradientIsThatOfTheModuleUnderOrdinaryAutograd) {
   }
 }
 
+TEST(BoundObjective, TermsOfWAndOfTheModelsOwnWAddTheirGradients) {
+  const Setting s;
+  const auto l2 = regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); });
+  const auto quartic = model_regularizer("quartic", [](TaylorModelImpl& model) { return model.network->w.pow(4).sum(); });
+  const BoundObjective plain(s.model, Objective(square_loss()), {s.x, s.y}, {});
+  const BoundObjective both(s.model, square_loss() + 0.3 * l2 + 0.2 * quartic, {s.x, s.y}, {});
+  const auto w = s.network->w.detach().clone();
+  const auto gradient = [&](const BoundObjective& bound) { return bound.gradient(w, bound.evaluate(bound.primitive()->terms(w), w)); };
+  EXPECT_TRUE(close(gradient(both), gradient(plain) + 0.6 * w + 0.8 * w.pow(3), 1e-11));
+}
+
 /// Operations on the elements of tensors that `work` makes: those that call no others, views and allocations left out.
 std::vector<std::string> operations(const std::function<void()>& work) {
   struct Open {
