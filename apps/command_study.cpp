@@ -2,9 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <unistd.h>
-
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 
 #include "commands.h"
@@ -64,7 +63,8 @@ RunState state_of(const StudyOutcome& outcome) {
 
 /// The numbers alone, in a file: what the units leave goes with a temporary folder.
 ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& command_line) {
-  const auto place = std::filesystem::temp_directory_path() / fmt::format("entk-{}", ::getpid());
+  auto place = (std::filesystem::temp_directory_path() / "entk-XXXXXX").string();
+  if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
   const auto folder = RunFolder::create(place);
   const std::shared_ptr<void> remove(nullptr, [&](void*) { std::filesystem::remove_all(place); });
   const auto outcome = take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), task.take_options());

@@ -124,6 +124,10 @@ ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t 
   return part;
 }
 
+std::filesystem::path expressivity_part(const std::filesystem::path& folder, std::int64_t k, std::int64_t width, std::int64_t seed) {
+  return folder / "parts" / (part_name(k, width, seed) + ".json");
+}
+
 namespace {
 
 class ExpressivityTask : public Task {
@@ -139,7 +143,7 @@ class ExpressivityTask : public Task {
       for (const auto k : config_.degrees) {
         for (const auto width : config_.widths) {
           const auto name = part_name(k, width, seed);
-          const auto file = context.folder.path() / "parts" / (name + ".json");
+          const auto file = expressivity_part(context.folder.path(), k, width, seed);
           Unit unit{.name = name, .take = [=, this, &context] {
             RunOutcome outcome;
             if (context.hooks.interrupted && context.hooks.interrupted() != 0) {

@@ -51,6 +51,9 @@ struct ExpressivityPart {
 /// fl_signed: rms over the population of f_L(W_Q) and f_L(SW_Q). Square loss.
 ExpressivityPart measure_expressivity(const ExpressivityConfig& config, std::int64_t k, std::int64_t width, std::int64_t seed);
 
+/// Where a part's values are kept.
+std::filesystem::path expressivity_part(const std::filesystem::path& folder, std::int64_t k, std::int64_t width, std::int64_t seed);
+
 /// What the parts measured so far, in folder/parts, say.
 Findings expressivity_findings(const std::filesystem::path& folder, const ExpressivityConfig& config);
 

@@ -47,7 +47,7 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
     for (const auto width : c.widths) {
       std::map<std::string, std::vector<double>> here;
       for (const auto seed : c.seeds) {
-        const auto file = folder / "parts" / fmt::format("k={},m={},seed={}.json", k, width, seed);
+        const auto file = expressivity_part(folder, k, width, seed);
         if (!std::filesystem::exists(file)) continue;
         const auto numbers = load_json(file);
         const JsonReader reader(numbers, file.string());
@@ -57,7 +57,7 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
       curve.widths.push_back(static_cast<double>(width));
       for (auto& [name, values] : here) curve.values[name].push_back(std::move(values));
     }
-    curves.push_back(std::move(curve));
+    if (!curve.widths.empty()) curves.push_back(std::move(curve));
   }
   return curves;
 }
@@ -206,10 +206,22 @@ std::vector<Claim> claims_of(const std::vector<Curve>& curves, const Expressivit
 
 Findings expressivity_findings(const std::filesystem::path& folder, const ExpressivityConfig& config) {
   const auto curves = read_parts(folder, config);
+  Findings found{.table = results_table(curves, config)};
+  if (curves.empty()) return found;
   const auto solution = solution_figure(curves), regularizers = regularizer_figure(curves);
-  return {.table = results_table(curves, config),
-          .figures = {{"expressivity", solution, solution.caption}, {"regularizers", regularizers, regularizers.caption}},
-          .claims = claims_of(curves, config)};
+  found.figures = {{"expressivity", solution, solution.caption}, {"regularizers", regularizers, regularizers.caption}};
+  found.claims = claims_of(curves, config);
+  // Exponents over some of the widths, or seeds, are not those that the study is for.
+  bool finished = true;
+  for (const auto k : config.degrees) {
+    for (const auto width : config.widths) {
+      for (const auto seed : config.seeds) finished = finished && std::filesystem::exists(expressivity_part(folder, k, width, seed));
+    }
+  }
+  for (auto& claim : found.claims) {
+    if (!finished) claim.verdict = Verdict::not_run;
+  }
+  return found;
 }
 
 }  // namespace entk

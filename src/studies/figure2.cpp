@@ -127,6 +127,7 @@ Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResu
   const auto complete = complete_dimensions(result.needed, config.seeds.size());
   result.complete = complete.size() == config.dimensions.size();
   result.fit = sample_exponent(complete);
+  result.finished = searches.found.size() == config.dimensions.size() * config.seeds.size();
   return result;
 }
 
@@ -195,7 +196,7 @@ std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Resu
                   .reason = "exponent of n in d below 3",
                   .figure = "figure2",
                   .evidence = {{"n grows as d to the power", result.fit.exponent, -INFINITY, 3}}},
-                 true, too_small(config, result))};
+                 result.finished, too_small(config, result))};
 }
 
 namespace {

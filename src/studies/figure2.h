@@ -84,6 +84,7 @@ struct Figure2Result {
   std::map<std::int64_t, NeededSamples> needed;  ///< by dimension
   ExponentFit fit;                               ///< of n against d, over the dimensions that every seed has its n of
   bool complete = false;                         ///< those are all
+  bool finished = false;                         ///< every search is through
 };
 /// The searches of all dimensions and seeds; `interrupted` goes to the runs.
 SampleSearch figure2_search(const Figure2Config& config, const std::function<int()>& interrupted);

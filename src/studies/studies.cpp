@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <fstream>
+
 #include "entk/studies/compare.h"
 #include "entk/studies/complexity.h"
 #include "entk/config/config_layers.h"
@@ -38,11 +41,16 @@ const std::vector<Stage>& reproduce_stages() {
 FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue) {
   const auto file = folder / "config.json";
   const auto json = without_resolved(load_json(file));
-  // Each study's keys are strict: a configuration is readable by the one that wrote it.
-  std::string reason;
-  for (const auto& study : studies()) {
+  // Each study's keys are strict: a configuration is readable by the one that wrote it. Where two have the same keys, as
+  // figure1 and train, the command that was typed tells.
+  std::string program, typed, reason;
+  std::ifstream(folder / "command.txt") >> program >> typed;
+  std::vector<const Study*> order;
+  for (const auto& study : studies()) order.push_back(&study);
+  std::stable_partition(order.begin(), order.end(), [&](const Study* s) { return s->name == typed; });
+  for (const auto* study : order) {
     try {
-      return {&study, study.read(json, file.string(), catalogue)};
+      return {study, study->read(json, file.string(), catalogue)};
     } catch (const InputError& e) {
       if (reason.empty() || std::string(e.what()).find("unknown key") == std::string::npos) reason = e.what();
     }
