@@ -30,7 +30,8 @@ struct Options {
 
 BenchSize read_size(const std::string& text) {
   const auto fail = [&] {
-    throw InputError(fmt::format("--sizes: expected n x d x m as 1000x100x10000, whole numbers of at least 2 with m even, got '{}'", text));
+    throw InputError(fmt::format(
+        "--sizes: expected n x d x m as 1000x100x10000, whole numbers of at least 2 with m even, got '{}'", text));
   };
   std::int64_t numbers[3] = {};
   const char* at = text.data();
@@ -55,7 +56,8 @@ KernelMode read_mode(const std::string& name) {
 ExitCode draw(const std::string& numbers) {
   const auto results = draw_growth(numbers);
   if (!results.files.notice.empty()) say(results.files.notice);
-  fmt::print("{}\nplot: {}\n", to_text(results.slopes), results.files.svg.empty() ? results.files.script.string() : results.files.svg.string());
+  fmt::print("{}\nplot: {}\n", to_text(results.slopes),
+             results.files.svg.empty() ? results.files.script.string() : results.files.svg.string());
   return ExitCode::ok;
 }
 
@@ -67,7 +69,8 @@ ExitCode bench(Options o) {
   o.bench.device = pick_device(o.device);
   o.bench.kernel = read_mode(o.kernel);
   if (o.bench.threads.empty()) o.bench.threads = {threads()};
-  if (!o.out.empty() && std::filesystem::exists(o.out)) throw InputError(fmt::format("--out: '{}' exists already", o.out));
+  if (!o.out.empty() && std::filesystem::exists(o.out))
+    throw InputError(fmt::format("--out: '{}' exists already", o.out));
   const auto result = run_bench(o.bench);
   const auto json = dump_json(bench_json(result, o.bench));
   if (!o.out.empty()) write_file_atomically(o.out, json);
@@ -80,21 +83,35 @@ ExitCode bench(Options o) {
 void add_bench(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("bench", "Time each piece of the work against this machine's measured peaks");
   const auto o = std::make_shared<Options>();
-  command->add_option("--sizes", o->sizes, "n x d x m of each, as 1000x100x10000,4000x100x10000 [Figure 1's, and each of n, d, m a quarter and four times]")
-      ->delimiter(',')->type_name("SIZES");
+  command
+      ->add_option("--sizes", o->sizes,
+                   "n x d x m of each, as 1000x100x10000,4000x100x10000 [Figure 1's, and each of n, d, m a quarter and "
+                   "four times]")
+      ->delimiter(',')
+      ->type_name("SIZES");
   command->add_option("--pieces", o->pieces, "features, projector, forward, pull-back, step, evaluation [all]")
-      ->delimiter(',')->check(CLI::IsMember(bench_pieces()))->type_name("NAMES");
+      ->delimiter(',')
+      ->check(CLI::IsMember(bench_pieces()))
+      ->type_name("NAMES");
   command->add_option("--threads", o->bench.threads, "numbers of threads, one after another, as 1,2 [all processors]")
-      ->delimiter(',')->check(CLI::Range(1, 4096))->type_name("COUNTS");
-  command->add_option("--seconds", o->bench.seconds, "spent on each piece at least [0.5]")->check(CLI::Range(0.0, 1e6))->type_name("S");
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096))
+      ->type_name("COUNTS");
+  command->add_option("--seconds", o->bench.seconds, "spent on each piece at least [0.5]")
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("S");
   command->add_option("--test-samples", o->bench.test_samples, "points of `evaluation` [10000]")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}))->type_name("N");
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}))
+      ->type_name("N");
   command->add_option("--kernel", o->kernel, "automatic, keep, recompute or reference [automatic]")
       ->check(CLI::IsMember({"automatic", "keep", "recompute", "reference"}));
-  command->add_option("--dtype", o->dtype, "float32 or float64 [float32]")->check(CLI::IsMember({"float32", "float64"}));
+  command->add_option("--dtype", o->dtype, "float32 or float64 [float32]")
+      ->check(CLI::IsMember({"float32", "float64"}));
   command->add_option("--device", o->device, "cpu, cuda, cuda:1 or auto [cpu]")->type_name("NAME");
   command->add_option("--out", o->out, "write the JSON to this file too")->type_name("FILE");
-  command->add_option("--growth", o->growth, "draw the results.json of bench/compare.py --growth, beside it, and fit its slopes; times nothing")
+  command
+      ->add_option("--growth", o->growth,
+                   "draw the results.json of bench/compare.py --growth, beside it, and fit its slopes; times nothing")
       ->type_name("FILE");
   command->add_flag("--json", o->json, "JSON instead of the table");
   command->callback([o, &program] { program.action = [o] { return bench(*o); }; });

@@ -53,8 +53,9 @@ const char* const spread = "spread.";  // prefix of the tolerances in a referenc
 
 ExitCode write_reference(const CompareOptions& o, const RunConfig& config) {
   auto q = comparison_quantities(config, pick_device(o.device));
-  const auto tolerances =
-      config.dtype == "float64" ? float64_tolerances() : twin_tolerances(config, comparison_quantities(config, c10::kCPU), twins);
+  const auto tolerances = config.dtype == "float64"
+                              ? float64_tolerances()
+                              : twin_tolerances(config, comparison_quantities(config, c10::kCPU), twins);
   TensorDict file = q;
   for (const auto& [name, t] : tolerances) file[spread + name] = at::tensor({t.first, t.second}, at::kDouble);
   file["config"] = as_bytes(fingerprint(config));
@@ -62,8 +63,9 @@ ExitCode write_reference(const CompareOptions& o, const RunConfig& config) {
     throw InputError(fmt::format("--write-reference: '{}' exists already", o.write_reference));
   }
   write_pt(o.write_reference, file);
-  if (!o.quiet) say(fmt::format("wrote {}; check it elsewhere with: entk compare-devices --against {}", o.write_reference,
-                                o.write_reference));
+  if (!o.quiet)
+    say(fmt::format("wrote {}; check it elsewhere with: entk compare-devices --against {}", o.write_reference,
+                    o.write_reference));
   return ExitCode::ok;
 }
 
@@ -73,8 +75,10 @@ ExitCode show(const CompareOptions& o, const std::string& what, const std::vecto
     nlohmann::json json = {{"compared", what}, {"within", ok}};
     for (const auto& c : comparisons) {
       const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
-      json["quantities"][c.quantity] = {{"percentile99", number(c.percentile99)}, {"maximum", number(c.maximum)},
-                                        {"tolerance99", c.tolerance99}, {"tolerance_maximum", c.tolerance_maximum},
+      json["quantities"][c.quantity] = {{"percentile99", number(c.percentile99)},
+                                        {"maximum", number(c.maximum)},
+                                        {"tolerance99", c.tolerance99},
+                                        {"tolerance_maximum", c.tolerance_maximum},
                                         {"within", c.within()}};
     }
     fmt::print("{}", dump_json(json));
@@ -137,17 +141,24 @@ ExitCode compare(const CompareOptions& o) {
 }  // namespace
 
 void add_compare_devices(CLI::App& app, Program& program) {
-  auto* command = app.add_subcommand("compare-devices", "One short run on two devices, in two precisions or with two numbers of threads");
+  auto* command = app.add_subcommand("compare-devices",
+                                     "One short run on two devices, in two precisions or with two numbers of threads");
   const auto o = std::make_shared<CompareOptions>();
   o->catalogue = program.catalogue;
   command->add_option("--mode", o->mode, "devices, precision or threads [devices where there is a GPU, else precision]")
       ->check(CLI::IsMember({"devices", "precision", "threads"}));
-  command->add_option("--device", o->device, "the device beside the CPU, or the one to run on [auto]")->type_name("NAME");
-  command->add_option("--thread-counts", o->thread_counts, "for --mode threads [1,2]")->delimiter(',')->expected(2)
+  command->add_option("--device", o->device, "the device beside the CPU, or the one to run on [auto]")
+      ->type_name("NAME");
+  command->add_option("--thread-counts", o->thread_counts, "for --mode threads [1,2]")
+      ->delimiter(',')
+      ->expected(2)
       ->check(CLI::Range(1, 4096));
   command->add_option("--config", o->config, "JSON file over the preset compare-devices")->type_name("FILE");
-  command->add_option("--set", o->set, "one key, as train.steps=10; repeatable")->type_name("KEY=VALUE")->allow_extra_args(false);
-  command->add_option("--write-reference", o->write_reference, "write this machine's results for another to check")->type_name("FILE");
+  command->add_option("--set", o->set, "one key, as train.steps=10; repeatable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--write-reference", o->write_reference, "write this machine's results for another to check")
+      ->type_name("FILE");
   command->add_option("--against", o->against, "check against a file of --write-reference")->type_name("FILE");
   command->add_flag("--json", o->json, "results as JSON");
   command->add_flag("--quiet", o->quiet, "no talk");

@@ -48,7 +48,8 @@ void add_evaluate(CLI::App& app, Program& program) {
   command->add_option("INPUT", o->input, ".pt file with W0, a, W, X, y and, for an unlabeled projector, X_unlabeled")
       ->required();
   command->add_option("--config", o->config, "JSON: activation, projector {source, rank}, lambda, loss, dtype, device")
-      ->required()->type_name("FILE");
+      ->required()
+      ->type_name("FILE");
   command->add_option("--out", o->out, "JSON file for the results [stdout]")->type_name("FILE");
   command->add_flag("--gradient", o->gradient, "with the gradient itself, m×d");
   command->add_flag("--force", o->force, "write over what --out names");

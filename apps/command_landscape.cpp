@@ -38,7 +38,8 @@ ExitCode landscape_command(Options o, const std::string& command_line) {
   folder.set_status(RunState::running, 0);
   o.study.landscape.interrupted = [&](const LanczosProgress& p) {
     if (!o.quiet && p.iterations % 25 == 0) {
-      say(fmt::format("Lanczos step {}: least Ritz value {:.4g}, residual {:.1e}", p.iterations, p.smallest, p.residual));
+      say(fmt::format("Lanczos step {}: least Ritz value {:.4g}, residual {:.1e}", p.iterations, p.smallest,
+                      p.residual));
     }
     return caught_signal() != 0;
   };
@@ -66,41 +67,56 @@ ExitCode landscape_command(Options o, const std::string& command_line) {
                folder.file("direction.pt").string());
   }
   const auto verdict = study.landscape.verdict;
-  return verdict == StationaryVerdict::not_sosp || verdict == StationaryVerdict::undecided ? ExitCode::check_failed : ExitCode::ok;
+  return verdict == StationaryVerdict::not_sosp || verdict == StationaryVerdict::undecided ? ExitCode::check_failed
+                                                                                           : ExitCode::ok;
 }
 
 }  // namespace
 
 void add_landscape(CLI::App& app, Program& program) {
   const auto number = [](const std::string& what, const std::function<bool(double)>& good) {
-    return CLI::Validator([=](std::string& text) {
-      double value = 0;
-      return CLI::detail::lexical_cast(text, value) && good(value) ? "" : fmt::format("expected {}, got {}", what, text);
-    }, "");
+    return CLI::Validator(
+        [=](std::string& text) {
+          double value = 0;
+          return CLI::detail::lexical_cast(text, value) && good(value) ? ""
+                                                                       : fmt::format("expected {}, got {}", what, text);
+        },
+        "");
   };
   const auto above_zero = number("a number above 0", [](double v) { return v > 0; });
   const auto not_negative = number("a number of at least 0", [](double v) { return v >= 0; });
   const auto probability = number("a probability above 0 and below 1", [](double v) { return v > 0 && v < 1; });
   auto* command = app.add_subcommand(
-      "landscape", "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma, or undecided");
+      "landscape",
+      "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma, or undecided");
   const auto options = std::make_shared<Options>();
   auto& o = *options;
   o.study.catalogue = program.catalogue;
   command->add_option("input", o.input, "a run's folder or a checkpoint.pt")->required()->type_name("RUN");
   command->add_option("--set", o.study.set, "one key of its configuration, as lambda.3=1; repeatable")
-      ->type_name("KEY=VALUE")->allow_extra_args(false);
-  command->add_option("--nu", o.study.landscape.nu, "largest gradient norm of a stationary point [m^(-1/2)]")->type_name("X")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--nu", o.study.landscape.nu, "largest gradient norm of a stationary point [m^(-1/2)]")
+      ->type_name("X")
       ->check(above_zero);
-  command->add_option("--gamma", o.study.landscape.gamma, "curvature below -gamma refutes it [m^(-3/4)]")->type_name("X")
+  command->add_option("--gamma", o.study.landscape.gamma, "curvature below -gamma refutes it [m^(-3/4)]")
+      ->type_name("X")
       ->check(above_zero);
-  command->add_option("--iterations", o.study.landscape.max_iterations, "Lanczos steps at most; each keeps m*d numbers [300]")
-      ->type_name("N")->check(above_zero);
-  command->add_option("--failure-probability", o.study.landscape.failure_probability,
-                      "stop once a direction below -gamma is missed with at most this probability [1e-6]")->type_name("P")
+  command
+      ->add_option("--iterations", o.study.landscape.max_iterations,
+                   "Lanczos steps at most; each keeps m*d numbers [300]")
+      ->type_name("N")
+      ->check(above_zero);
+  command
+      ->add_option("--failure-probability", o.study.landscape.failure_probability,
+                   "stop once a direction below -gamma is missed with at most this probability [1e-6]")
+      ->type_name("P")
       ->check(probability);
-  command->add_option("--draws", o.study.draws, "random signs for Lemma 3's left side; 0: leave it out [20]")->type_name("N")
+  command->add_option("--draws", o.study.draws, "random signs for Lemma 3's left side; 0: leave it out [20]")
+      ->type_name("N")
       ->check(not_negative);
-  command->add_option("--seed", o.study.landscape.seed, "of the start and the signs [1]")->type_name("N")
+  command->add_option("--seed", o.study.landscape.seed, "of the start and the signs [1]")
+      ->type_name("N")
       ->check(not_negative);
   command->add_option("--dtype", o.study.dtype, "float32 or float64 [float64]")->type_name("TYPE");
   command->add_option("--device", o.study.device, "cpu, cuda, cuda:N or auto [cpu]")->type_name("NAME");

@@ -22,7 +22,8 @@ ExitCode report(const std::string& folder, const Catalogue& catalogue) {
   if (std::filesystem::exists(path / "metrics.csv")) {
     results = write_run_results(path);
   } else if (std::filesystem::exists(path / "landscape.json")) {
-    throw InputError(fmt::format("{}: what entk landscape leaves is drawn once; begin again with: entk landscape RUN", folder));
+    throw InputError(
+        fmt::format("{}: what entk landscape leaves is drawn once; begin again with: entk landscape RUN", folder));
   } else {
     const auto [study, task] = study_of(path, catalogue.tolerant());
     results = write_study_page(path, study->name, study->title, task->findings(path));

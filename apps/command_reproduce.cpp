@@ -53,7 +53,8 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
     say_how_to_resume(o, "reproduce", folder);
     return code;
   }
-  folder.set_status(code == ExitCode::ok ? RunState::done : RunState::failed, 0, code == ExitCode::ok ? "" : "a stage failed");
+  folder.set_status(code == ExitCode::ok ? RunState::done : RunState::failed, 0,
+                    code == ExitCode::ok ? "" : "a stage failed");
   say(fmt::format("{}the claims and what became of them: {}",
                   code == ExitCode::ok ? "" : "not every stage ran (--resume tries those again); ",
                   (folder.path() / "report.html").string()));
@@ -63,11 +64,14 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
 }  // namespace
 
 void add_reproduce(CLI::App& app, Program& program) {
-  auto* command = app.add_subcommand("reproduce", "All studies one after the other, and one page with the paper's claims");
+  auto* command =
+      app.add_subcommand("reproduce", "All studies one after the other, and one page with the paper's claims");
   const auto options = std::make_shared<CommonOptions>();
   const auto stages = std::make_shared<std::vector<std::string>>();
   add_study_options(*command, *options, presets(), reproduce_config_keys(), program);
-  command->add_option("--stages", *stages, "take these alone, as figure1,spectrum [all]")->type_name("NAME,NAME")->delimiter(',');
+  command->add_option("--stages", *stages, "take these alone, as figure1,spectrum [all]")
+      ->type_name("NAME,NAME")
+      ->delimiter(',');
   command->callback([options, stages, &program] {
     program.action = [options, stages, &program] { return reproduce(*options, *stages, program.command_line); };
   });

@@ -40,10 +40,12 @@ std::unique_ptr<Task> read_task(const Study& study, const StudyOptions& o) {
 }
 
 /// A study's runs as summary.json has them, by name, with their states.
-nlohmann::json summary_of(const RunFolder& folder, const std::vector<Unit>& units, const StudyOutcome& outcome, const Findings& findings) {
+nlohmann::json summary_of(const RunFolder& folder, const std::vector<Unit>& units, const StudyOutcome& outcome,
+                          const Findings& findings) {
   auto json = findings.numbers;
   json["folder"] = folder.path().string();
-  if (std::filesystem::exists(folder.file("claims.json"))) json["claims"] = load_json(folder.file("claims.json"))["claims"];
+  if (std::filesystem::exists(folder.file("claims.json")))
+    json["claims"] = load_json(folder.file("claims.json"))["claims"];
   for (std::size_t i = 0; i < units.size(); ++i) {
     auto& run = json["runs"][units[i].name];
     const auto file = folder.path() / "runs" / units[i].name / "summary.json";
@@ -67,7 +69,8 @@ ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& com
   if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
   const auto folder = RunFolder::create(place);
   const std::shared_ptr<void> remove(nullptr, [&](void*) { std::filesystem::remove_all(place); });
-  const auto outcome = take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), task.take_options());
+  const auto outcome =
+      take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), task.take_options());
   if (outcome.interrupted) return static_cast<ExitCode>(128 + caught_signal());
   for (const auto& unit : outcome.units) {
     if (unit.code != ExitCode::ok) say(unit.message);
@@ -102,9 +105,11 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
   StudyOutcome outcome;
   {
     Console console(o.quiet, o.verbose, 2);
-    const TakeContext context{folder, command_line, hooks_for(console, o), [&](const std::string& text) { console.line(text); }};
+    const TakeContext context{folder, command_line, hooks_for(console, o),
+                              [&](const std::string& text) { console.line(text); }};
     units = task->units(context);
-    console.line(fmt::format("{} {} into {}", units.size(), units.size() == 1 ? "part" : "parts", folder.path().string()));
+    console.line(
+        fmt::format("{} {} into {}", units.size(), units.size() == 1 ? "part" : "parts", folder.path().string()));
     outcome = take_units(units, task->take_options());
   }
   std::string worst;
@@ -132,8 +137,9 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
 void add_command(CLI::App& app, Program& program, const std::vector<const Study*>& variants) {
   const auto& first = *variants[0];
   const bool several = variants.size() > 1;
-  auto* command = app.add_subcommand(first.name, several ? "The paper's Appendix G: expansions of a convolutional network; R1 beside R3"
-                                                         : first.summary);
+  auto* command = app.add_subcommand(
+      first.name,
+      several ? "The paper's Appendix G: expansions of a convolutional network; R1 beside R3" : first.summary);
   const auto options = std::make_shared<StudyOptions>();
   auto& o = *options;
   std::vector<KeyInfo> keys;
@@ -149,18 +155,22 @@ void add_command(CLI::App& app, Program& program, const std::vector<const Study*
   o.variant = first.variant;
   if (several) {
     command->add_option("--study", o.variant, fmt::format("{} [{}]", fmt::join(meanings, ", "), names[0]))
-        ->type_name("NAME")->check(CLI::IsMember(names));
+        ->type_name("NAME")
+        ->check(CLI::IsMember(names));
   }
   add_study_options(*command, o, first.presets, keys, program);
-  if (std::any_of(variants.begin(), variants.end(), [](const Study* s) { return s->estimates_memory; })) add_force(*command, o);
+  if (std::any_of(variants.begin(), variants.end(), [](const Study* s) { return s->estimates_memory; }))
+    add_force(*command, o);
   if (first.sweeps) add_sweep_options(*command, o);
   if (first.numbers_alone) {
-    command->get_option("--out")->description("new folder, or a file OUT.json for the numbers alone [runs/spectrum-<UTC time>]");
+    command->get_option("--out")->description(
+        "new folder, or a file OUT.json for the numbers alone [runs/spectrum-<UTC time>]");
     command->add_flag("--force", o.force, "write over a file OUT.json that exists");
   }
   for (const auto* study : variants) {
     for (const auto& shortcut : study->shortcuts) {
-      command->add_option(shortcut.option, o.shortcuts[shortcut.option], shortcut.meaning)->type_name(shortcut.value_name);
+      command->add_option(shortcut.option, o.shortcuts[shortcut.option], shortcut.meaning)
+          ->type_name(shortcut.value_name);
     }
   }
   command->callback([options, variants, &program] {

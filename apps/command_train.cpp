@@ -69,9 +69,8 @@ void add_train(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("train", "Train any configuration; with seeds or a sweep, a study");
   const auto options = std::make_shared<CommonOptions>();
   add_common_options(*command, *options, {}, program);
-  command->callback([options, &program] {
-    program.action = [options, &program] { return train(*options, program.command_line); };
-  });
+  command->callback(
+      [options, &program] { program.action = [options, &program] { return train(*options, program.command_line); }; });
 }
 
 }  // namespace entk::app

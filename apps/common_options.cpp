@@ -31,9 +31,9 @@ std::string names_of(const KindInfo& kind) {
 }
 
 /// Keys whose values have names in the catalogue.
-const std::map<std::string, std::string> kind_of_key = {{"activation", "activations"}, {"target", "targets"},
-                                                        {"loss", "losses"}, {"schedule", "schedules"}, {"regularizers", "regularizers"},
-                                                        {"observables", "observables"}};
+const std::map<std::string, std::string> kind_of_key = {
+    {"activation", "activations"},    {"target", "targets"},         {"loss", "losses"}, {"schedule", "schedules"},
+    {"regularizers", "regularizers"}, {"observables", "observables"}};
 
 std::string keys_footer(const std::vector<KeyInfo>& keys, const Catalogue& catalogue) {
   std::string text = "Keys for --config and --set, with their defaults:\n";
@@ -65,7 +65,8 @@ void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
         for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
           const auto inert = run + "data." + key;
           if (path != inert && !path.starts_with(inert + ".")) continue;
-          throw InputError(fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
+          throw InputError(
+              fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
         }
       }
     }
@@ -81,25 +82,29 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   for (const auto& text : o.sweep) {
     const auto path = parse_sweep(text).path;
     if (path.rfind("lambda", 0) == 0 || path == "model.width" || path == "data.dimension" || path == "data.target") {
-      throw InputError(fmt::format("--theory-weights sets lambda for one m, d and k; --sweep {} does not go with it", path));
+      throw InputError(
+          fmt::format("--theory-weights sets lambda for one m, d and k; --sweep {} does not go with it", path));
     }
   }
   if (json.contains("sweep")) {
     auto& sweep = json["sweep"];
-    for (auto it = sweep.begin(); it != sweep.end();) it = it.key().rfind("lambda", 0) == 0 ? sweep.erase(it) : std::next(it);
+    for (auto it = sweep.begin(); it != sweep.end();)
+      it = it.key().rfind("lambda", 0) == 0 ? sweep.erase(it) : std::next(it);
     if (sweep.empty()) json.erase("sweep");
   }
   auto base = json;
   for (const char* key : {"seeds", "sweep"}) base.erase(key);
   const auto config = read_run_config(base, source, o.catalogue);
-  if (config.data.source == "file") throw InputError("--theory-weights: the degree k of a data file's target is not known");
+  if (config.data.source == "file")
+    throw InputError("--theory-weights: the degree k of a data file's target is not known");
   const auto sparse = make_target(config).sparse;
   if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
   const int k = sparse->degree - 1;
   json["lambda"] = theorem4_weights(config.model.width, config.data.dimension, k, *o.theory_weights);
   const auto rank = cumulative_multiplicity(static_cast<int>(config.data.dimension), k);
   if (config.projector.source != "none" && static_cast<double>(config.projector.rank) != rank) {
-    say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank, config.projector.rank));
+    say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank,
+                    config.projector.rank));
   }
 }
 
@@ -110,19 +115,26 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
   if (!presets.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, file] : presets) names.push_back(name);
-    command.add_option("--preset", o.preset, fmt::format("{} [{}]", fmt::join(names, ", "), names[0]))->type_name("NAME");
+    command.add_option("--preset", o.preset, fmt::format("{} [{}]", fmt::join(names, ", "), names[0]))
+        ->type_name("NAME");
   }
   command.add_option("--config", o.config, "JSON file over the preset (or the defaults)")->type_name("FILE");
-  command.add_option("--set", o.set, "one key, as train.steps=10; repeatable")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command.add_option("--set", o.set, "one key, as train.steps=10; repeatable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   // Options that stand for a key are there where the key is, of the study or of its runs.
   const auto has = [&](const std::string& name) {
-    return std::any_of(keys.begin(), keys.end(), [&](const KeyInfo& k) { return k.path == name || k.path == "run." + name; });
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const KeyInfo& k) { return k.path == name || k.path == "run." + name; });
   };
   if (has("seeds")) {
     const auto seed = [](const std::string& text) {
       return text.starts_with("-") ? fmt::format("expected whole numbers of at least 0, got {}", text) : std::string();
     };
-    command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")->type_name("N,N")->delimiter(',')->check(CLI::Validator(seed, ""));
+    command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")
+        ->type_name("N,N")
+        ->delimiter(',')
+        ->check(CLI::Validator(seed, ""));
   }
   if (has("device")) command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
   if (has("threads")) command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
@@ -151,8 +163,10 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
 
 void add_sweep_options(CLI::App& command, CommonOptions& o) {
   command.add_option("--sweep", o.sweep, "one run a value, as lambda.3=0,0.1,1; repeatable, for more keys or values")
-      ->type_name("KEY=V,V")->allow_extra_args(false);
-  command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")->type_name("EPS");
+      ->type_name("KEY=V,V")
+      ->allow_extra_args(false);
+  command.add_option("--theory-weights", o.theory_weights, "lambda as in Theorem 4, for this epsilon")
+      ->type_name("EPS");
   command.add_flag("--allow-other-device", o.other_device, "resume on another device than before");
 }
 
@@ -166,7 +180,8 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
     }
     resolved.source = (std::filesystem::path(o.resume) / "config.json").string();
     if (std::filesystem::is_directory(o.resume) && !std::filesystem::exists(resolved.source)) {
-      throw InputError(fmt::format("--resume {}: there is no config.json, so nothing has begun there; begin with --out", o.resume));
+      throw InputError(
+          fmt::format("--resume {}: there is no config.json, so nothing has begun there; begin with --out", o.resume));
     }
     json = without_resolved(load_config(resolved.source));
   } else {
@@ -217,10 +232,13 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
   return resolved;
 }
 
-std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::json& before, const nlohmann::json& now) {
+std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::json& before,
+                                       const nlohmann::json& now) {
   auto paths = differing_paths(with_absolute_file(before), with_absolute_file(now));
   std::erase_if(paths, [&](const std::string& path) {
-    const auto sets = [&](const std::string& text) { return text.starts_with(path + "=") || text.starts_with(path + "."); };
+    const auto sets = [&](const std::string& text) {
+      return text.starts_with(path + "=") || text.starts_with(path + ".");
+    };
     return value_at(before, path).is_null() && std::none_of(o.set.begin(), o.set.end(), sets);
   });
   return paths;
@@ -247,19 +265,21 @@ RunFolder open_study(const CommonOptions& o, const std::string& command, const n
   if (!o.resume.empty()) {
     const auto path = folder.file("config.json");
     if (std::filesystem::exists(folder.file("metrics.csv"))) {
-      throw InputError(fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
+      throw InputError(
+          fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
     }
     // Results have the same bits for every number of threads.
     may_change.insert(may_change.begin(), "threads");
     auto paths = changed_paths(o, without_resolved(load_json(path)), config);
     std::erase_if(paths, [&](const std::string& changed) {
-      return changed.ends_with(".threads") || std::any_of(may_change.begin(), may_change.end(), [&](const std::string& key) {
-               return changed == key || changed.starts_with(key + ".");
-             });
+      return changed.ends_with(".threads") ||
+             std::any_of(may_change.begin(), may_change.end(),
+                         [&](const std::string& key) { return changed == key || changed.starts_with(key + "."); });
     });
     if (!paths.empty()) {
-      throw InputError(fmt::format("{}: a resumed study may change {}{}; this one changes {}", path.string(), fmt::join(may_change, ", "),
-                                   may_change.size() == 1 ? " alone" : "", fmt::join(paths, ", ")));
+      throw InputError(fmt::format("{}: a resumed study may change {}{}; this one changes {}", path.string(),
+                                   fmt::join(may_change, ", "), may_change.size() == 1 ? " alone" : "",
+                                   fmt::join(paths, ", ")));
     }
     if (may_change.size() > 1) folder.write_json("config.json", config);
   } else {

@@ -53,7 +53,8 @@ ExitCode take_study_command(const std::string& name, const CommonOptions& option
 
 /// Paths at which a folder's configuration and that of resuming it differ. A key that came after the folder was made is
 /// at its default and no difference, unless --set names it.
-std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before, const nlohmann::json& now);
+std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before,
+                                       const nlohmann::json& now);
 
 /// @throws InputError for a file of --out that exists, unless `force`.
 void check_new_file(const std::string& out, bool force);

@@ -14,9 +14,7 @@ namespace {
 /// Between two lines about one run in a log.
 constexpr double log_seconds = 10;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// To stderr. A reader that has gone, or a full disk, costs lines of talk and not the work.
 void tell(const std::string& text) {
@@ -53,9 +51,9 @@ void Console::progress(const std::string& run, const Record& r, std::int64_t ste
   // In a log, a run speaks now and then, and at its end.
   if (!terminal_ && !last && !verbose_ && now() - last_said_[run] < log_seconds) return;
   last_said_[run] = now();
-  const auto text = fmt::format("{}step {}/{}  train {:.4g}  test {:.4g}{}", runs_ > 1 ? run + "  " : "", r.step, steps,
-                                r.train_loss, r.test_loss,
-                                last || r.step == 0 ? "" : fmt::format("  {} left", duration(seconds_left)));
+  const auto text =
+      fmt::format("{}step {}/{}  train {:.4g}  test {:.4g}{}", runs_ > 1 ? run + "  " : "", r.step, steps, r.train_loss,
+                  r.test_loss, last || r.step == 0 ? "" : fmt::format("  {} left", duration(seconds_left)));
   if (terminal_ && !last) {
     tell("\r\033[K" + text);
     open_line_ = true;

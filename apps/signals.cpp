@@ -55,8 +55,7 @@ bool heard(std::chrono::milliseconds wait) {
 }
 
 void watch() {
-  while (!heard(1h)) {
-  }
+  while (!heard(1h)) {}
   const auto came = Clock::now();
   for (auto busy = came; Clock::now() - came < patience || Clock::now() - busy < last_words;) {
     if (heard(50ms)) break;
@@ -69,7 +68,7 @@ void watch() {
 
 void catch_signals() {
   if (pipe2(wake, O_CLOEXEC) == 0) std::thread(watch).detach();
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = handle;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;

@@ -15,9 +15,7 @@ std::string shape(const at::Tensor& t) {
   return fmt::format("{} of shape [{}]", toString(t.scalar_type()), fmt::join(t.sizes(), ", "));
 }
 
-std::string wanted(std::int64_t size, const char* free_name) {
-  return size < 0 ? free_name : std::to_string(size);
-}
+std::string wanted(std::int64_t size, const char* free_name) { return size < 0 ? free_name : std::to_string(size); }
 
 }  // namespace
 
@@ -25,28 +23,26 @@ void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t row
   const bool fits = t.defined() && t.dim() == 2 && t.numel() > 0 && (rows < 0 || t.size(0) == rows) &&
                     (columns < 0 || t.size(1) == columns);
   if (fits) return;
-  throw InputError(fmt::format("{}: expected a matrix of shape [{}, {}] with at least one entry, got {}",
-                               name, wanted(rows, "any"), wanted(columns, "any"), shape(t)));
+  throw InputError(fmt::format("{}: expected a matrix of shape [{}, {}] with at least one entry, got {}", name,
+                               wanted(rows, "any"), wanted(columns, "any"), shape(t)));
 }
 
 void check_vector(const std::string& name, const at::Tensor& t, std::int64_t length) {
   if (t.defined() && t.dim() == 1 && t.numel() > 0 && (length < 0 || t.size(0) == length)) return;
-  throw InputError(fmt::format("{}: expected a vector of length {} (at least 1), got {}", name,
-                               wanted(length, "any"), shape(t)));
+  throw InputError(
+      fmt::format("{}: expected a vector of length {} (at least 1), got {}", name, wanted(length, "any"), shape(t)));
 }
 
 void check_floating(const std::string& name, const at::Tensor& t) {
   if (t.scalar_type() == at::kFloat || t.scalar_type() == at::kDouble) return;
-  throw InputError(
-      fmt::format("{}: expected float32 or float64, got {}", name, toString(t.scalar_type())));
+  throw InputError(fmt::format("{}: expected float32 or float64, got {}", name, toString(t.scalar_type())));
 }
 
-void check_like(const std::string& name, const at::Tensor& t, const std::string& other_name,
-                const at::Tensor& other) {
+void check_like(const std::string& name, const at::Tensor& t, const std::string& other_name, const at::Tensor& other) {
   if (t.scalar_type() == other.scalar_type() && t.device() == other.device()) return;
-  throw InputError(fmt::format("{}: expected the type and device of {} ({} on {}), got {} on {}", name,
-                               other_name, toString(other.scalar_type()), other.device().str(),
-                               toString(t.scalar_type()), t.device().str()));
+  throw InputError(fmt::format("{}: expected the type and device of {} ({} on {}), got {} on {}", name, other_name,
+                               toString(other.scalar_type()), other.device().str(), toString(t.scalar_type()),
+                               t.device().str()));
 }
 
 void check_finite(const std::string& name, const at::Tensor& t) {
@@ -63,8 +59,8 @@ void check_finite(const std::string& name, const at::Tensor& t) {
     index = std::to_string(rest % t.size(dim)) + (index.empty() ? "" : ", ") + index;
     rest /= t.size(dim);
   }
-  throw InputError(fmt::format("{}: entry [{}] is {}; every entry must be finite", name, index,
-                               t.flatten()[first].item<double>()));
+  throw InputError(
+      fmt::format("{}: entry [{}] is {}; every entry must be finite", name, index, t.flatten()[first].item<double>()));
 }
 
 std::int64_t checked_product(const std::string& what, std::int64_t a, std::int64_t b) {

@@ -17,8 +17,7 @@ void check_vector(const std::string& name, const at::Tensor& t, std::int64_t len
 /// float32 or float64. @throws InputError
 void check_floating(const std::string& name, const at::Tensor& t);
 /// Type and device of another argument. @throws InputError
-void check_like(const std::string& name, const at::Tensor& t, const std::string& other_name,
-                const at::Tensor& other);
+void check_like(const std::string& name, const at::Tensor& t, const std::string& other_name, const at::Tensor& other);
 /// No NaN and no infinity; names the first index that has one. @throws InputError
 void check_finite(const std::string& name, const at::Tensor& t);
 /// a·b without overflow. @throws InputError naming what was multiplied.

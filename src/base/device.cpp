@@ -13,9 +13,7 @@ namespace entk {
 
 namespace {
 
-int cuda_device_count() {
-  return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0;
-}
+int cuda_device_count() { return at::hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0; }
 
 std::string cpu_model() {
   std::ifstream info("/proc/cpuinfo");
@@ -46,8 +44,8 @@ c10::Device pick_device(const std::string& name) {
                      "CUDA wheel of torch has it (see docs/cuda.md)");
   }
   if (index >= devices) {
-    throw InputError("device: '" + name + "' asked for, but this machine has " +
-                     std::to_string(devices) + " usable CUDA device(s)");
+    throw InputError("device: '" + name + "' asked for, but this machine has " + std::to_string(devices) +
+                     " usable CUDA device(s)");
   }
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
@@ -55,9 +53,9 @@ c10::Device pick_device(const std::string& name) {
 BuildInfo build_info() {
   cpu_set_t set;
   const int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return {ENTK_VERSION, ENTK_GIT_REVISION, ENTK_GIT_DIRTY != 0,
-          TORCH_VERSION, ENTK_HAS_CUDA != 0, ENTK_TORCH_HAS_CUDA != 0, cuda_device_count(), cpu_model(),
-          processors};
+  return {ENTK_VERSION,        ENTK_GIT_REVISION,  ENTK_GIT_DIRTY != 0,
+          TORCH_VERSION,       ENTK_HAS_CUDA != 0, ENTK_TORCH_HAS_CUDA != 0,
+          cuda_device_count(), cpu_model(),        processors};
 }
 
 }  // namespace entk

@@ -13,13 +13,13 @@ c10::Device pick_device(const std::string& name = "auto");
 
 /// What `entk --version` and environment.json report.
 struct BuildInfo {
-  std::string version;         ///< of entk
-  std::string git_revision;    ///< "unknown" outside a checkout
+  std::string version;       ///< of entk
+  std::string git_revision;  ///< "unknown" outside a checkout
   bool git_dirty;
-  std::string torch;           ///< version of LibTorch
-  bool cuda_kernels;           ///< entk's own CUDA kernels were compiled
-  bool cuda_torch;             ///< LibTorch has CUDA
-  int cuda_devices;            ///< usable now
+  std::string torch;  ///< version of LibTorch
+  bool cuda_kernels;  ///< entk's own CUDA kernels were compiled
+  bool cuda_torch;    ///< LibTorch has CUDA
+  int cuda_devices;   ///< usable now
   std::string cpu_model;
   int processors;
 };

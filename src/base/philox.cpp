@@ -44,10 +44,18 @@ void portable_sincos2pi(double u, double& sine, double& cosine) {
   for (int k = 18; k >= 2; k -= 2) c = (1.0 + c) * (-t2 / (k * (k - 1.0)));
   c = 1.0 + c;
   switch (static_cast<int>(quarter) & 3) {
-    case 0: sine = s, cosine = c; break;
-    case 1: sine = c, cosine = -s; break;
-    case 2: sine = -s, cosine = -c; break;
-    default: sine = -c, cosine = s; break;
+    case 0:
+      sine = s, cosine = c;
+      break;
+    case 1:
+      sine = c, cosine = -s;
+      break;
+    case 2:
+      sine = -s, cosine = -c;
+      break;
+    default:
+      sine = -c, cosine = s;
+      break;
   }
 }
 

@@ -15,7 +15,8 @@ double largest_of(c10::ScalarType type) {
 
 void check_representable(const std::string& name, double value, c10::ScalarType type) {
   const bool twice = type == c10::ScalarType::Double;
-  const double most = largest_of(type), least = twice ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
+  const double most = largest_of(type),
+               least = twice ? std::numeric_limits<double>::min() : std::numeric_limits<float>::min();
   if (value == 0 || (std::fabs(value) >= least && std::fabs(value) <= most)) return;
   throw InputError(fmt::format("{}: expected 0 or a size of {:.2g} to {:.2g}, as {} holds, got {}", name, least, most,
                                twice ? "float64" : "float32", value));

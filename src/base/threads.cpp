@@ -184,8 +184,7 @@ void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& b
   parallel_for_workers(count, [&body](std::int64_t index, int) { body(index); });
 }
 
-ThreadBudget::ThreadBudget(int count)
-    : pool_(std::make_shared<Pool>()), before_(own_pool), count_before_(own_count) {
+ThreadBudget::ThreadBudget(int count) : pool_(std::make_shared<Pool>()), before_(own_pool), count_before_(own_count) {
   own_pool = static_cast<Pool*>(pool_.get());
   own_count = std::max(1, count);
 }

@@ -23,8 +23,7 @@ void set_threads(int count);
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
 /// The same, telling each call which worker it runs on, in [0, threads()): for scratch memory.
-void parallel_for_workers(std::int64_t count,
-                          const std::function<void(std::int64_t index, int worker)>& body);
+void parallel_for_workers(std::int64_t count, const std::function<void(std::int64_t index, int worker)>& body);
 
 /// While it lives, the thread that made it has threads of its own for its loops, `count` of them in
 /// all: for runs side by side. 1 makes parallel_for a plain loop.

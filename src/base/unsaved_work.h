@@ -5,8 +5,8 @@
 
 namespace entk {
 
-/// While one of these lives there is work, as the steps since the last checkpoint, that its owner saves soon after it is
-/// told to stop. Without one a process may leave at once and loses nothing that a resumed run does not make again.
+/// While one of these lives there is work, as the steps since the last checkpoint, that its owner saves soon after it
+/// is told to stop. Without one a process may leave at once and loses nothing that a resumed run does not make again.
 class UnsavedWork {
  public:
   UnsavedWork() { ++count_; }

@@ -91,8 +91,9 @@ Catalogue& Catalogue::observable(std::string name, std::string meaning, std::vec
 }
 
 std::vector<KindInfo> Catalogue::list() const {
-  return {info("activations", activations_), info("losses", losses_), info("schedules", schedules_),
-          info("targets", targets_), info("regularizers", regularizers_), info("observables", observables_)};
+  return {info("activations", activations_),   info("losses", losses_),
+          info("schedules", schedules_),       info("targets", targets_),
+          info("regularizers", regularizers_), info("observables", observables_)};
 }
 
 Catalogue Catalogue::tolerant() const {

@@ -28,7 +28,8 @@ std::vector<std::string> split(const std::string& text, char separator) {
 
 nlohmann::json parse_value(const std::string& text, const std::string& name) {
   const auto first = text.find_first_not_of(' ');
-  const bool json_like = first != std::string::npos && std::string("-0123456789{[\"").find(text[first]) != std::string::npos;
+  const bool json_like =
+      first != std::string::npos && std::string("-0123456789{[\"").find(text[first]) != std::string::npos;
   if (text == "true" || text == "false" || text == "null" || json_like) return parse_json(text, name);
   return text;
 }

@@ -14,7 +14,9 @@ void check_precision(const nlohmann::json& config, c10::ScalarType type, const s
     const auto& value = config.at(place);
     if (value.is_number()) check_representable(source + ": " + key, value.get<double>(), type);
     for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) {
-      if (value[i].is_number()) check_representable(fmt::format("{}: {}.{}", source, key, first + static_cast<int>(i)), value[i].get<double>(), type);
+      if (value[i].is_number())
+        check_representable(fmt::format("{}: {}.{}", source, key, first + static_cast<int>(i)), value[i].get<double>(),
+                            type);
     }
   };
   numbers("lambda", "/lambda", 1);

@@ -105,8 +105,9 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(fmt::format("model.order: expected at least 2 without the linear term, got {}", c.model.order));
   }
   if (c.model.whole_network && (c.model.order != 2 || !c.model.linear_term)) {
-    fail("model.whole_network: it has no order and no linear term to leave out; expected model.order 2 and "
-         "model.linear_term true");
+    fail(
+        "model.whole_network: it has no order and no linear term to leave out; expected model.order 2 and "
+        "model.linear_term true");
   }
   if (c.data.source == "file" && c.data.file.empty()) fail("data.file: expected the name of a .pt file, got none");
   if (c.data.source != "file" && !c.data.file.empty()) {
@@ -125,9 +126,11 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   }
   const bool sampled = c.projector.source == "features" || c.projector.source == "unlabeled";
   if (c.r1.points != "projector" && !sampled) {
-    fail(fmt::format("r1.points: {} needs a projector from features or unlabeled, got {}", c.r1.points, c.projector.source));
+    fail(fmt::format("r1.points: {} needs a projector from features or unlabeled, got {}", c.r1.points,
+                     c.projector.source));
   }
-  if (c.r1.points == "fresh" && !drawn) fail("r1.points: fresh inputs need a law to draw from, and data.source is file");
+  if (c.r1.points == "fresh" && !drawn)
+    fail("r1.points: fresh inputs need a law to draw from, and data.source is file");
   if (drawn && c.r1.points == "unlabeled" && c.data.unlabeled_samples == 0) {
     fail("data.unlabeled_samples: expected at least 1 for R1 on the unlabeled sample, got 0");
   }
@@ -137,7 +140,8 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   if (drawn && (c.projector.source == "features" || c.projector.source == "unlabeled")) {
     const auto points = c.projector.source == "features" ? c.data.samples : c.data.unlabeled_samples;
     if (c.projector.rank > points) {
-      fail(fmt::format("projector.rank: expected at most {}, the number of its points, got {}", points, c.projector.rank));
+      fail(fmt::format("projector.rank: expected at most {}, the number of its points, got {}", points,
+                       c.projector.rank));
     }
   }
 }
@@ -210,7 +214,8 @@ std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::
   }
   for (std::size_t i = 0; i < 4; ++i) {
     if (!(lambda[i] >= 0) || !std::isfinite(lambda[i])) {
-      throw InputError(fmt::format("{}: lambda.{}: expected a finite number of at least 0, got {}", source, i + 1, lambda[i]));
+      throw InputError(
+          fmt::format("{}: lambda.{}: expected a finite number of at least 0, got {}", source, i + 1, lambda[i]));
     }
   }
   return {lambda[0], lambda[1], lambda[2], lambda[3]};
@@ -229,9 +234,7 @@ KernelMode read_kernel_mode(const std::string& name) {
   return KernelMode::automatic;
 }
 
-InputLaw input_law(const DataConfig& data) {
-  return data.source == "gaussian" ? InputLaw::gaussian : InputLaw::sphere;
-}
+InputLaw input_law(const DataConfig& data) { return data.source == "gaussian" ? InputLaw::gaussian : InputLaw::sphere; }
 
 RunConfig read_run_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   RunConfig config;
@@ -286,8 +289,7 @@ NetworkOptions network_options(const RunConfig& c) {
   return {.dimension = c.data.dimension,
           .width = c.model.width,
           .activation = make_activation(c),
-          .initialisation =
-              c.model.initialisation == "symmetric" ? Initialisation::symmetric : Initialisation::plain,
+          .initialisation = c.model.initialisation == "symmetric" ? Initialisation::symmetric : Initialisation::plain,
           .seed = c.seed,
           .dtype = read_dtype(c.dtype)};
 }

@@ -93,7 +93,8 @@ void describe(V& v, ModelConfig& c) {
 
 template <class V>
 void describe(V& v, DataConfig& c) {
-  v.value("source", c.source, {.one_of = {"sphere", "gaussian", "file"}}, "sphere of radius sqrt(d), gaussian, or file");
+  v.value("source", c.source, {.one_of = {"sphere", "gaussian", "file"}},
+          "sphere of radius sqrt(d), gaussian, or file");
   v.value("dimension", c.dimension, {.at_least = 1, .at_most = 1e7}, "d");
   v.value("samples", c.samples, {.at_least = 1, .at_most = 1e9}, "n, training inputs");
   v.value("test_samples", c.test_samples, {.at_least = 0, .at_most = 1e9}, "test inputs");
@@ -120,7 +121,8 @@ void describe(V& v, R1Config& c) {
 
 template <class V>
 void describe(V& v, PerturbationConfig& c) {
-  v.value("radius", c.radius, {.at_least = 0, .at_most = 1e12}, "of the ball W jumps in where the gradient is small; 0: never");
+  v.value("radius", c.radius, {.at_least = 0, .at_most = 1e12},
+          "of the ball W jumps in where the gradient is small; 0: never");
   v.value("threshold", c.threshold, {.at_least = 0, .at_most = 1e12}, "a gradient of at most this norm is small");
   v.value("interval", c.interval, {.at_least = 1, .at_most = 4294967295.0}, "steps between looks at the gradient");
 }

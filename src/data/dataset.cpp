@@ -45,8 +45,11 @@ void check_samples(const Samples& s, const std::string& suffix, std::int64_t dim
 
 DataSet DataSet::to(at::Device device, at::ScalarType dtype) const {
   DataSet copy = *this;
-  for (const auto& [name, t] : {std::pair{"X", &copy.train.x}, {"y", &copy.train.y}, {"X_test", &copy.test.x},
-                                {"y_test", &copy.test.y}, {"X_unlabeled", &copy.unlabeled}}) {
+  for (const auto& [name, t] : {std::pair{"X", &copy.train.x},
+                                {"y", &copy.train.y},
+                                {"X_test", &copy.test.x},
+                                {"y_test", &copy.test.y},
+                                {"X_unlabeled", &copy.unlabeled}}) {
     *t = moved(name, *t, device, dtype);
   }
   return copy;

@@ -16,7 +16,7 @@ struct DataSet {
   Samples test;          ///< undefined tensors where there is none
   at::Tensor unlabeled;  ///< N×d, undefined where there is none
   InputLaw law = InputLaw::sphere;
-  std::string target;    ///< in words
+  std::string target;          ///< in words
   double zero_model_loss = 0;  ///< E f*², NaN where no closed form is known
 
   /// The same on another device and in another floating type.

@@ -59,37 +59,47 @@ std::vector<std::vector<double>> read_rows(const JsonReader& reader, const std::
 
 const std::vector<TargetEntry>& built_in_targets() {
   static const std::vector<TargetEntry> all = {
-      {"figure1", "((b.x)^2 - 1 + b.x)/sqrt(3), as Figure 1 was run", {},
+      {"figure1",
+       "((b.x)^2 - 1 + b.x)/sqrt(3), as Figure 1 was run",
+       {},
        [](const Parameters&, const TargetSetting& s) { return figure1_target(s.dimension, s.law, s.seed); }},
-      {"figure1_text", "x_1 - 1 + (b.x)^2, as the text says it", {},
+      {"figure1_text",
+       "x_1 - 1 + (b.x)^2, as the text says it",
+       {},
        [](const Parameters&, const TargetSetting& s) { return figure1_text_target(s.dimension, s.law, s.seed); }},
-      {"figure2", "a quadratic of half the coordinates and a cubic of b.x",
+      {"figure2",
+       "a quadratic of half the coordinates and a cubic of b.x",
        {{"exact_scale", false, {}, "true: the quadratic scaled at every d, not at d = 50 alone"}},
        [](const Parameters& p, const TargetSetting& s) {
          return figure2_target(s.dimension, p.get<bool>("exact_scale"), s.seed);
        }},
-      {"low_degree_plus_sparse", "Assumption 1: a polynomial of degree k and powers k + 1 of some b_i.x",
+      {"low_degree_plus_sparse",
+       "Assumption 1: a polynomial of degree k and powers k + 1 of some b_i.x",
        {{"degree", 1, {.at_least = 1, .at_most = 8}, "k"},
         {"alphas", nlohmann::json::array({1.0}), {}, "one a direction, |alpha| <= 1"},
         {"betas", nullptr, {}, "directions, each a list of d numbers; without: random"},
         {"low_degree", nullptr, {}, "{constant, linear, monomials}; without: random"}},
        read_low_degree_plus_sparse},
-      {"single_index", "sum of coefficients[k] h_k(b.x), h_k the normalised Hermite polynomials",
+      {"single_index",
+       "sum of coefficients[k] h_k(b.x), h_k the normalised Hermite polynomials",
        {{"coefficients", nlohmann::json::array({0.0, 0.0, 1.0}), {}, "from degree 0"},
         {"beta", nlohmann::json::array(), {}, "b, d numbers; without: random"}},
        [](const Parameters& p, const TargetSetting& s) {
          return single_index_target(s.dimension, s.law, s.seed, p.get<std::vector<double>>("coefficients"),
                                     p.get<std::vector<double>>("beta"));
        }},
-      {"multi_index", "sum of products of h_k(b_i.x), b_i random and orthonormal",
+      {"multi_index",
+       "sum of products of h_k(b_i.x), b_i random and orthonormal",
        {{"terms", nullptr, {}, "list of {coefficient, degrees}, degrees being k of each b_i: [{\"degrees\": [1, 1]}]"}},
        read_multi_index},
-      {"staircase", "(x_1 + x_1 x_2 + ... + x_1 ... x_steps)/sqrt(steps)",
+      {"staircase",
+       "(x_1 + x_1 x_2 + ... + x_1 ... x_steps)/sqrt(steps)",
        {{"steps", 3, {.at_least = 1, .at_most = 60}}},
        [](const Parameters& p, const TargetSetting& s) {
          return staircase_target(s.dimension, s.law, p.get<std::int64_t>("steps"));
        }},
-      {"parity", "sign(x_1 ... x_degree), 1 or -1",
+      {"parity",
+       "sign(x_1 ... x_degree), 1 or -1",
        {{"degree", 2, {.at_least = 1, .at_most = 1e7}}},
        [](const Parameters& p, const TargetSetting& s) {
          return parity_target(s.dimension, p.get<std::int64_t>("degree"));

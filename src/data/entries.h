@@ -8,9 +8,9 @@ namespace entk {
 
 /// What a target is made for.
 struct TargetSetting {
-  std::int64_t dimension = 0;          ///< d
+  std::int64_t dimension = 0;  ///< d
   InputLaw law = InputLaw::sphere;
-  std::uint64_t seed = 1;              ///< of what is random, as its directions
+  std::uint64_t seed = 1;  ///< of what is random, as its directions
 };
 
 /// A list of lists of numbers under a key. @throws InputError for anything else.

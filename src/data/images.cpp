@@ -95,7 +95,8 @@ at::Tensor load_idx(const std::filesystem::path& file, std::size_t dimensions, c
     total = size == 0 || total > largest_file / size ? largest_file + 1 : total * size;
   }
   if (total != bytes.size() - header) {
-    refuse(file, fmt::format("its header says {} bytes of {}, it has {}", fmt::join(shape, "×"), what, bytes.size() - header));
+    refuse(file, fmt::format("its header says {} bytes of {}, it has {}", fmt::join(shape, "×"), what,
+                             bytes.size() - header));
   }
   return bytes_tensor(bytes.data() + header, shape);
 }
@@ -116,22 +117,26 @@ constexpr std::int64_t cifar_side = 32, cifar_record = 1 + 3 * cifar_side * cifa
 Images load_cifar_file(const std::filesystem::path& file) {
   const auto bytes = content(file);
   if (bytes.size() != static_cast<std::size_t>(cifar_record * cifar_records)) {
-    refuse(file, fmt::format("not a binary file of CIFAR-10: {} bytes expected, it has {}", cifar_record * cifar_records, bytes.size()));
+    refuse(file, fmt::format("not a binary file of CIFAR-10: {} bytes expected, it has {}",
+                             cifar_record * cifar_records, bytes.size()));
   }
   const auto records = bytes_tensor(bytes.data(), {cifar_records, cifar_record});
   const auto labels = records.select(1, 0).to(at::kLong);
   const auto wrong = labels.gt(9).nonzero();
   if (wrong.size(0) > 0) {
     const auto record = wrong[0][0].item<std::int64_t>();
-    refuse(file, fmt::format("not a binary file of CIFAR-10: record {} has label {}", record, labels[record].item<std::int64_t>()));
+    refuse(file, fmt::format("not a binary file of CIFAR-10: record {} has label {}", record,
+                             labels[record].item<std::int64_t>()));
   }
   return {records.narrow(1, 1, cifar_record - 1).reshape({cifar_records, 3, cifar_side, cifar_side}), labels};
 }
 
 /// The indices of the images of two classes, at most `limit` of them.
-at::Tensor of_classes(const Images& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t limit, const char* set) {
+at::Tensor of_classes(const Images& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t limit,
+                      const char* set) {
   for (const auto c : {classes.first, classes.second}) {
-    if (!images.labels.eq(c).any().item<bool>()) throw InputError(fmt::format("data.classes: the {} images have none of class {}", set, c));
+    if (!images.labels.eq(c).any().item<bool>())
+      throw InputError(fmt::format("data.classes: the {} images have none of class {}", set, c));
   }
   const auto found = (images.labels.eq(classes.first) + images.labels.eq(classes.second)).nonzero().flatten();
   return limit > 0 && limit < found.size(0) ? found.narrow(0, 0, limit) : found;
@@ -155,8 +160,9 @@ ImageSet load_digits(const std::filesystem::path& file) {
       const int highest = count == columns - 1 ? 9 : 16;
       const auto number = parse_double(word);
       if (count == columns || !number || *number < 0 || *number > highest || *number != std::floor(*number)) {
-        refuse(file, fmt::format("line {}: expected {} whole numbers, pixels of 0 to 16 and a digit of 0 to 9; number {} is {}", line,
-                                 columns, count + 1, in_quotes(word)));
+        refuse(file, fmt::format(
+                         "line {}: expected {} whole numbers, pixels of 0 to 16 and a digit of 0 to 9; number {} is {}",
+                         line, columns, count + 1, in_quotes(word)));
       }
       values.push_back(static_cast<std::uint8_t>(*number));
       at = stop + 1;
@@ -164,9 +170,11 @@ ImageSet load_digits(const std::filesystem::path& file) {
     if (count != columns) refuse(file, fmt::format("line {}: expected {} whole numbers, got {}", line, columns, count));
     begin = end + 1;
   }
-  if (line < 4) refuse(file, fmt::format("expected a row of {} whole numbers for each digit, got {} rows", columns, line));
+  if (line < 4)
+    refuse(file, fmt::format("expected a row of {} whole numbers for each digit, got {} rows", columns, line));
   const auto table = bytes_tensor(reinterpret_cast<const char*>(values.data()), {line, columns});
-  const Images all{table.narrow(1, 0, columns - 1).reshape({line, 1, side, side}), table.select(1, columns - 1).to(at::kLong)};
+  const Images all{table.narrow(1, 0, columns - 1).reshape({line, 1, side, side}),
+                   table.select(1, columns - 1).to(at::kLong)};
   const std::int64_t test = line / 4;
   return {rows_of(all, 0, line - test), rows_of(all, line - test, test), "handwritten digits of 8×8 pixels"};
 }
@@ -209,7 +217,8 @@ DataSet two_classes(const ImageSet& images, std::pair<std::int64_t, std::int64_t
   for (std::int64_t channel = 0; channel < data.train.x.size(1); ++channel) {
     const auto of_channel = data.train.x.select(1, channel);
     const double mean = of_channel.mean().item<double>(), deviation = of_channel.std(false).item<double>();
-    if (!(deviation > 0)) throw InputError(fmt::format("{}: channel {} is the same everywhere", images.description, channel));
+    if (!(deviation > 0))
+      throw InputError(fmt::format("{}: channel {} is the same everywhere", images.description, channel));
     for (auto* x : {&data.train.x, &data.test.x}) x->select(1, channel).sub_(mean).div_(deviation);
   }
   data.target = fmt::format("{}: class {} (+1) or {} (-1)", images.description, classes.first, classes.second);

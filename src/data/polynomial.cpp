@@ -23,7 +23,8 @@ int Polynomial::degree() const {
 at::Tensor Polynomial::operator()(const at::Tensor& x) const {
   check_matrix("x", x, -1, -1);
   if (x.scalar_type() != at::kDouble || !x.is_cpu()) {
-    throw InputError(fmt::format("x: expected float64 on the cpu, got {} on {}", toString(x.scalar_type()), x.device().str()));
+    throw InputError(
+        fmt::format("x: expected float64 on the cpu, got {} on {}", toString(x.scalar_type()), x.device().str()));
   }
   check(x.size(1));
   const auto rows = x.contiguous();
@@ -115,8 +116,8 @@ void Polynomial::check(std::int64_t dimension) const {
   };
   finite(constant, "constant");
   if (!linear.empty() && static_cast<std::int64_t>(linear.size()) != dimension) {
-    throw InputError(fmt::format("polynomial: linear: expected {} coefficients, one a dimension, got {}",
-                                 dimension, linear.size()));
+    throw InputError(
+        fmt::format("polynomial: linear: expected {} coefficients, one a dimension, got {}", dimension, linear.size()));
   }
   for (std::size_t k = 0; k < linear.size(); ++k) finite(linear[k], fmt::format("linear[{}]", k));
   if (quadratic.defined() && (quadratic.dim() != 2 || quadratic.size(0) != dimension ||

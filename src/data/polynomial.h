@@ -18,8 +18,8 @@ struct Monomial {
 /// c + b·x + xᵀMx + Σ monomials, each part optional.
 struct Polynomial {
   double constant = 0.0;
-  std::vector<double> linear{};               ///< length d, or empty
-  at::Tensor quadratic{};                     ///< d×d float64, symmetrised where used; or undefined
+  std::vector<double> linear{};  ///< length d, or empty
+  at::Tensor quadratic{};        ///< d×d float64, symmetrised where used; or undefined
   std::vector<Monomial> monomials{};
 
   int degree() const;

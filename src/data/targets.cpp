@@ -85,8 +85,8 @@ Target low_degree_plus_sparse(const LowDegreePlusSparse& o) {
     }
   }
   if (!o.betas.empty() && static_cast<std::int64_t>(o.betas.size()) != count) {
-    throw InputError(fmt::format("target.betas: expected {} directions, one for each of alphas, got {}", count,
-                                 o.betas.size()));
+    throw InputError(
+        fmt::format("target.betas: expected {} directions, one for each of alphas, got {}", count, o.betas.size()));
   }
   std::vector<std::vector<double>> betas;
   for (std::int64_t i = 0; i < count; ++i) {

@@ -34,11 +34,11 @@ struct Target {
 struct LowDegreePlusSparse {
   std::int64_t dimension = 0;
   InputLaw law = InputLaw::sphere;
-  int degree = 1;                        ///< k
-  Polynomial low_degree{};               ///< f_k, scaled here; empty: dense random of degree ≤ min(k, 2)
-  std::vector<double> alphas = {1.0};    ///< one a sparse direction: R of them
+  int degree = 1;                            ///< k
+  Polynomial low_degree{};                   ///< f_k, scaled here; empty: dense random of degree ≤ min(k, 2)
+  std::vector<double> alphas = {1.0};        ///< one a sparse direction: R of them
   std::vector<std::vector<double>> betas{};  ///< R of length d, scaled to length 1; empty: random
-  std::uint64_t seed = 1;                ///< of what is random
+  std::uint64_t seed = 1;                    ///< of what is random
 };
 /// @throws InputError where k < 1, |α_i| > 1, sizes differ, or f_k has a degree above k or is zero.
 Target low_degree_plus_sparse(const LowDegreePlusSparse& options);

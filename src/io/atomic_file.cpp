@@ -62,8 +62,7 @@ class TemporaryFile {
     try {
       bytes = read_file(target_);
     } catch (const InputError& error) {
-      throw SaveError("cannot save " + target_.string() +
-                      ": the old file cannot be kept: " + error.what());
+      throw SaveError("cannot save " + target_.string() + ": the old file cannot be kept: " + error.what());
     }
     write(bytes);
   }
@@ -78,8 +77,7 @@ class TemporaryFile {
   /// Processes on other machines may have our number: names are taken, never cleared.
   void take_next_name() {
     static std::atomic<unsigned> count{0};
-    path_ = target_.parent_path() /
-            (temporary_prefix + std::to_string(::getpid()) + "-" + std::to_string(count++));
+    path_ = target_.parent_path() / (temporary_prefix + std::to_string(::getpid()) + "-" + std::to_string(count++));
   }
 
   fs::path target_, path_;
@@ -88,13 +86,12 @@ class TemporaryFile {
 
 }  // namespace
 
-void write_file_atomically(const fs::path& asked, std::string_view bytes,
-                           const std::optional<fs::path>& previous) {
+void write_file_atomically(const fs::path& asked, std::string_view bytes, const std::optional<fs::path>& previous) {
   std::error_code error;
   fs::path target = asked;
   if (fs::is_symlink(asked, error)) target = fs::weakly_canonical(asked, error);
   if (target.empty()) fail(asked, "its link cannot be followed", error.value());
-  struct stat status {};
+  struct stat status{};
   const bool exists = ::stat(target.c_str(), &status) == 0;
   if (exists && !S_ISREG(status.st_mode)) {
     throw SaveError("cannot save " + asked.string() + ": what is there is not a regular file");
@@ -118,14 +115,13 @@ std::string read_file(const fs::path& path, std::size_t limit) {
   // O_NONBLOCK: a pipe without a writer would hold us here for ever.
   const Descriptor file = open_file(path, O_RDONLY | O_NONBLOCK);
   if (!file) return refuse(error_text(errno));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) return refuse(error_text(errno));
   if (S_ISDIR(status.st_mode)) return refuse("it is a folder");
   if (!S_ISREG(status.st_mode)) return refuse("it is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size > limit) {
-    return refuse("it has " + std::to_string(size) + " bytes, expected at most " +
-                  std::to_string(limit));
+    return refuse("it has " + std::to_string(size) + " bytes, expected at most " + std::to_string(limit));
   }
   std::string bytes(size, '\0');
   std::size_t filled = 0;
@@ -140,8 +136,6 @@ std::string read_file(const fs::path& path, std::size_t limit) {
   return bytes;
 }
 
-bool is_temporary_name(const std::string& name) {
-  return name.rfind(temporary_prefix, 0) == 0;
-}
+bool is_temporary_name(const std::string& name) { return name.rfind(temporary_prefix, 0) == 0; }
 
 }  // namespace entk

@@ -24,8 +24,7 @@ LoadedCheckpoint read_checkpoint(const std::filesystem::path& folder) {
       return {read_pt(folder / previous_name, options),
               std::string(current.what()) + "; using " + (folder / previous_name).string()};
     } catch (const InputError& previous) {
-      throw InputError(std::string("no checkpoint can be read: ") + current.what() + "; " +
-                       previous.what());
+      throw InputError(std::string("no checkpoint can be read: ") + current.what() + "; " + previous.what());
     }
   }
 }

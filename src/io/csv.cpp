@@ -50,11 +50,9 @@ std::string header_line(const std::vector<std::string>& columns) {
   if (columns.empty()) throw InputError("expected at least one column");
   std::string line;
   for (const std::string& name : columns) {
-    const bool plain = std::none_of(name.begin(), name.end(), [](char c) {
-      return c == ',' || c == '"' || (c >= 0 && c < 0x20);
-    });
-    if (name.empty() || !plain)
-      throw InputError("expected a plain column name, got " + in_quotes(name));
+    const bool plain =
+        std::none_of(name.begin(), name.end(), [](char c) { return c == ',' || c == '"' || (c >= 0 && c < 0x20); });
+    if (name.empty() || !plain) throw InputError("expected a plain column name, got " + in_quotes(name));
     line += (line.empty() ? "" : ",") + name;
   }
   return line + "\n";
@@ -79,14 +77,12 @@ CsvTable parse_csv(const fs::path& path, std::string_view text) {
     const auto cells = split(lines[i], ',');
     if (cells.size() != table.columns.size()) {
       refuse(path, i + 1,
-             "expected " + std::to_string(table.columns.size()) + " numbers, got " +
-                 std::to_string(cells.size()));
+             "expected " + std::to_string(table.columns.size()) + " numbers, got " + std::to_string(cells.size()));
     }
     std::vector<double> row;
     for (std::size_t c = 0; c < cells.size(); ++c) {
       const auto number = parse_double(cells[c]);
-      if (!number)
-        refuse(path, i + 1, table.columns[c] + ": expected a number, got " + in_quotes(cells[c]));
+      if (!number) refuse(path, i + 1, table.columns[c] + ": expected a number, got " + in_quotes(cells[c]));
       row.push_back(*number);
     }
     table.rows.push_back(std::move(row));
@@ -103,8 +99,7 @@ CsvWriter::CsvWriter(fs::path path, const std::vector<std::string>& columns)
   if (!file_) fail(path_, errno);
   const std::string text = read_file(path_);
   const std::size_t whole = text.rfind('\n') + 1;  // 0 where there is none
-  if (whole != text.size() && ::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0)
-    fail(path_, errno);
+  if (whole != text.size() && ::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0) fail(path_, errno);
   if (whole == 0) {
     append(header);
   } else if (text.substr(0, text.find('\n') + 1) != header) {
@@ -116,8 +111,8 @@ CsvWriter::CsvWriter(fs::path path, const std::vector<std::string>& columns)
 
 void CsvWriter::row(const std::vector<double>& values) {
   if (values.size() != columns_) {
-    throw InputError(path_.string() + ": expected " + std::to_string(columns_) +
-                     " numbers a row, got " + std::to_string(values.size()));
+    throw InputError(path_.string() + ": expected " + std::to_string(columns_) + " numbers a row, got " +
+                     std::to_string(values.size()));
   }
   std::string line;
   for (const double value : values) {
@@ -128,7 +123,7 @@ void CsvWriter::row(const std::vector<double>& values) {
 }
 
 void CsvWriter::append(const std::string& line) {
-  struct stat before {};
+  struct stat before{};
   if (::fstat(file_.get(), &before) != 0) fail(path_, errno);
   if (write_all(file_.get(), line)) return;
   const int error = errno;
@@ -149,9 +144,7 @@ std::vector<double> CsvTable::column(const std::string& name) const {
   return values;
 }
 
-CsvTable read_csv(const fs::path& path) {
-  return parse_csv(path, read_file(path));
-}
+CsvTable read_csv(const fs::path& path) { return parse_csv(path, read_file(path)); }
 
 void cut_csv_after(const fs::path& path, const std::string& column, double value) {
   const std::string text = read_file(path);

@@ -22,9 +22,7 @@ Descriptor open_file(const std::filesystem::path& path, int flags, unsigned mode
   return Descriptor(file);
 }
 
-std::string error_text(int error) {
-  return std::system_category().message(error);
-}
+std::string error_text(int error) { return std::system_category().message(error); }
 
 bool write_all(int file, std::string_view bytes) {
   while (!bytes.empty()) {

@@ -46,8 +46,7 @@ std::string expectation(const Range& range) {
     if (!range.one_of.empty()) return "one of " + joined(range.one_of);
     std::string bounds;
     const auto bound = [&](const char* words, const std::optional<double>& value) {
-      if (value)
-        bounds += (bounds.empty() ? " " : " and ") + std::string(words) + " " + shortest(*value);
+      if (value) bounds += (bounds.empty() ? " " : " and ") + std::string(words) + " " + shortest(*value);
     };
     bound("of at least", range.at_least);
     bound("above", range.above);
@@ -89,11 +88,9 @@ std::optional<T> converted(const json& value, const Range& range) {
     if constexpr (std::is_same_v<T, double>) {
       fits = fits && std::isfinite(value.get<double>());
     } else if constexpr (std::is_same_v<T, std::int64_t>) {
-      fits = value.is_number_integer() &&
-             !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
+      fits = value.is_number_integer() && !(value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX);
     } else {
-      fits = value.is_number_unsigned() ||
-             (value.is_number_integer() && value.get<std::int64_t>() >= 0);
+      fits = value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
     }
     if (!fits || !within(value.get<T>(), range)) return std::nullopt;
     return value.get<T>();
@@ -120,10 +117,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
         continue;
       }
       const bool same = letter(a[i - 1]) == letter(b[j - 1]);
-      table[i][j] = std::min(
-          {table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && letter(a[i - 1]) == letter(b[j - 2]) &&
-          letter(a[i - 2]) == letter(b[j - 1])) {
+      table[i][j] = std::min({table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && letter(a[i - 1]) == letter(b[j - 2]) && letter(a[i - 2]) == letter(b[j - 1])) {
         table[i][j] = std::min(table[i][j], table[i - 2][j - 2] + 1);
       }
     }
@@ -133,8 +128,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::optional<std::string> nearest_name(std::string_view word,
-                                        const std::vector<std::string>& candidates) {
+std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
   constexpr std::size_t longest = 100;
   if (word.size() > longest) return std::nullopt;
   const std::string* best = nullptr;
@@ -162,8 +156,7 @@ struct JsonReader::State {
   }
 };
 
-JsonReader::JsonReader(json value, std::string file, std::string path)
-    : state_(std::make_shared<State>()) {
+JsonReader::JsonReader(json value, std::string file, std::string path) : state_(std::make_shared<State>()) {
   state_->root = std::make_shared<const json>(std::move(value));
   state_->value = state_->root.get();
   state_->file = std::move(file);
@@ -186,8 +179,8 @@ const json& JsonReader::find(const std::string& key, const std::string& expected
       if (state_->known.count(item.key()) == 0) others.push_back(item.key());
     }
     const auto near = nearest_name(key, others);
-    state_->fail(state_->full(key), "missing, expected " + expected +
-                                        (near ? "; found the key " + in_quotes(*near) : ""));
+    state_->fail(state_->full(key),
+                 "missing, expected " + expected + (near ? "; found the key " + in_quotes(*near) : ""));
   }
   state_->read.insert(key);
   return *state_->value->find(key);
@@ -226,22 +219,17 @@ JsonReader JsonReader::child(const json& value, const std::string& name) const {
   return JsonReader(std::move(state));
 }
 
-JsonReader JsonReader::object(const std::string& key) const {
-  return child(find(key, "an object"), key);
-}
+JsonReader JsonReader::object(const std::string& key) const { return child(find(key, "an object"), key); }
 
 std::vector<JsonReader> JsonReader::objects(const std::string& key) const {
   const json& list = find(key, "a list of objects");
   if (!list.is_array()) fail(key, "a list of objects");
   std::vector<JsonReader> result;
-  for (std::size_t i = 0; i < list.size(); ++i)
-    result.push_back(child(list[i], key + "." + std::to_string(i)));
+  for (std::size_t i = 0; i < list.size(); ++i) result.push_back(child(list[i], key + "." + std::to_string(i)));
   return result;
 }
 
-const json& JsonReader::any(const std::string& key) const {
-  return find(key, "a value");
-}
+const json& JsonReader::any(const std::string& key) const { return find(key, "a value"); }
 
 void JsonReader::finish() const {
   for (const auto& item : state_->value->items()) {
@@ -258,8 +246,8 @@ void JsonReader::finish() const {
 
 void JsonReader::fail(const std::string& key, const std::string& expected) const {
   const auto found = state_->value->find(key);
-  state_->fail(state_->full(key), "expected " + expected + ", got " +
-                                      (found != state_->value->end() ? shown(*found) : "nothing"));
+  state_->fail(state_->full(key),
+               "expected " + expected + ", got " + (found != state_->value->end() ? shown(*found) : "nothing"));
 }
 
 #define ENTK_INSTANTIATE(T)                                              \

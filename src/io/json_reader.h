@@ -28,8 +28,7 @@ struct Range {
 };
 
 /// The candidate nearest to a word in edit distance, if one is near enough to be a misspelling.
-std::optional<std::string> nearest_name(std::string_view word,
-                                        const std::vector<std::string>& candidates);
+std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
 /// One JSON object. Copies share what was read.
 class JsonReader {

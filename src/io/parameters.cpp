@@ -12,13 +12,24 @@ Parameters::Parameters(JsonReader reader, std::vector<Parameter> declared)
   for (const auto& p : declared_) {
     if (!reader_.has(p.name)) continue;
     switch (p.standard.type()) {
-      case nlohmann::json::value_t::boolean: reader_.get<bool>(p.name, p.range); break;
+      case nlohmann::json::value_t::boolean:
+        reader_.get<bool>(p.name, p.range);
+        break;
       case nlohmann::json::value_t::number_integer:
-      case nlohmann::json::value_t::number_unsigned: reader_.get<std::int64_t>(p.name, p.range); break;
-      case nlohmann::json::value_t::number_float: reader_.get<double>(p.name, p.range); break;
-      case nlohmann::json::value_t::string: reader_.get<std::string>(p.name, p.range); break;
-      case nlohmann::json::value_t::array: reader_.get<std::vector<double>>(p.name, p.range); break;
-      default: break;
+      case nlohmann::json::value_t::number_unsigned:
+        reader_.get<std::int64_t>(p.name, p.range);
+        break;
+      case nlohmann::json::value_t::number_float:
+        reader_.get<double>(p.name, p.range);
+        break;
+      case nlohmann::json::value_t::string:
+        reader_.get<std::string>(p.name, p.range);
+        break;
+      case nlohmann::json::value_t::array:
+        reader_.get<std::vector<double>>(p.name, p.range);
+        break;
+      default:
+        break;
     }
   }
 }

@@ -29,8 +29,7 @@ class Parameters {
   template <class T>
   T get(const std::string& name) const {
     const Parameter& p = declared(name);
-    return p.standard.is_null() ? reader_.get<T>(name, p.range)
-                                : reader_.get_or<T>(name, p.standard.get<T>(), p.range);
+    return p.standard.is_null() ? reader_.get<T>(name, p.range) : reader_.get_or<T>(name, p.standard.get<T>(), p.range);
   }
   double operator[](const std::string& name) const { return get<double>(name); }
   /// Whether the configuration gives it.

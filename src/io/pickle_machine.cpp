@@ -14,9 +14,9 @@ constexpr std::size_t most_memo_entries = 1 << 20;
 }  // namespace
 
 std::string described(const Value& value) {
-  constexpr std::array names = {
-      "None",    "a bool",         "an int",    "a float",  "a str",      "a dict",        "a list",
-      "a tuple", "an OrderedDict", "a storage", "a tensor", "a function", "a storage type"};
+  constexpr std::array names = {"None",     "a bool",     "an int",        "a float",        "a str",
+                                "a dict",   "a list",     "a tuple",       "an OrderedDict", "a storage",
+                                "a tensor", "a function", "a storage type"};
   static_assert(names.size() == std::variant_size_v<Value>);
   std::string result = names[value.index()];
   if (const auto* text = std::get_if<std::string_view>(&value)) {
@@ -53,9 +53,7 @@ std::int64_t Bytes::take_long() {
   return static_cast<std::int64_t>((value ^ sign) - sign);
 }
 
-double Bytes::take_double() {
-  return std::bit_cast<double>(__builtin_bswap64(take<std::uint64_t>()));
-}
+double Bytes::take_double() { return std::bit_cast<double>(__builtin_bswap64(take<std::uint64_t>())); }
 
 Value Stack::pop() {
   const Value value = top();
@@ -80,8 +78,7 @@ void Stack::push_tuple(std::size_t begin) {
     throw Fault("the pickle takes a value that is not there");
   }
   const Tuple tuple{tuple_items_.size(), values_.size() - begin};
-  tuple_items_.insert(tuple_items_.end(), values_.begin() + static_cast<std::ptrdiff_t>(begin),
-                      values_.end());
+  tuple_items_.insert(tuple_items_.end(), values_.begin() + static_cast<std::ptrdiff_t>(begin), values_.end());
   cut(begin);
   push(tuple);
 }

@@ -43,8 +43,8 @@ struct Tensor {
 };
 enum class Function { rebuild_tensor, rebuild_parameter, ordered_dict };
 
-using Value = std::variant<None, bool, std::int64_t, double, std::string_view, Dict, List, Tuple,
-                           OrderedDict, Storage, Tensor, Function, c10::ScalarType>;
+using Value = std::variant<None, bool, std::int64_t, double, std::string_view, Dict, List, Tuple, OrderedDict, Storage,
+                           Tensor, Function, c10::ScalarType>;
 
 /// What a message calls a value: "an int", "a str 'x'".
 std::string described(const Value& value);
@@ -99,9 +99,7 @@ class Stack {
 
   /// Makes the values from `begin` on one tuple.
   void push_tuple(std::size_t begin);
-  std::span<const Value> items(Tuple tuple) const {
-    return {tuple_items_.data() + tuple.begin, tuple.count};
-  }
+  std::span<const Value> items(Tuple tuple) const { return {tuple_items_.data() + tuple.begin, tuple.count}; }
 
   void put(std::size_t place);
   void get(std::size_t place);

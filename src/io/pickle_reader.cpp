@@ -82,8 +82,7 @@ void Reader::run() {
     throw Fault("the pickle does not begin with its protocol");
   }
   if (const int protocol = bytes_.take<std::uint8_t>(); protocol != 2) {
-    throw Fault("found pickle protocol " + std::to_string(protocol) +
-                ", expected 2 (torch.save's own)" + save_as_dict);
+    throw Fault("found pickle protocol " + std::to_string(protocol) + ", expected 2 (torch.save's own)" + save_as_dict);
   }
   for (size_t operations = 0; !stopped_; ++operations) {
     if (operations == most_operations) throw Fault("the pickle is too long");
@@ -192,8 +191,7 @@ void Reader::push_global() {
     hint = save_as_dict;
   }
   throw Fault("found " + in_quotes(std::string(module) + "." + std::string(name)) +
-              ", which a dict of tensors does not need; expected tensors, ints, floats and bools" +
-              hint);
+              ", which a dict of tensors does not need; expected tensors, ints, floats and bools" + hint);
 }
 
 /// ('storage', type, key, location, number of entries) → the storage.
@@ -231,8 +229,7 @@ void Reader::call() {
       return stack_.push(OrderedDict{});
     case Function::rebuild_parameter:
       if (arguments.size() != 3) {
-        throw Fault("a parameter has " + std::to_string(arguments.size()) +
-                    " arguments, expected 3");
+        throw Fault("a parameter has " + std::to_string(arguments.size()) + " arguments, expected 3");
       }
       return stack_.push(expect<Tensor>(arguments[0], "a tensor"));
     case Function::rebuild_tensor:
@@ -246,16 +243,15 @@ void Reader::rebuild_tensor(std::span<const Value> arguments) {
     throw Fault("a tensor has " + std::to_string(arguments.size()) +
                 " arguments, expected 6 (tensors with lazy conjugation or negation are not read)");
   }
-  TensorRecord tensor{expect<Storage>(arguments[0], "a storage"),
-                      expect<std::int64_t>(arguments[1], "a storage offset"), 1,
-                      expect<Tuple>(arguments[2], "a tensor's sizes"),
-                      expect<Tuple>(arguments[3], "a tensor's strides")};
+  TensorRecord tensor{
+      expect<Storage>(arguments[0], "a storage"), expect<std::int64_t>(arguments[1], "a storage offset"), 1,
+      expect<Tuple>(arguments[2], "a tensor's sizes"), expect<Tuple>(arguments[3], "a tensor's strides")};
   expect<bool>(arguments[4], "requires_grad");
   expect<OrderedDict>(arguments[5], "no backward hooks");
   const auto sizes = stack_.items(tensor.sizes), strides = stack_.items(tensor.strides);
   if (sizes.size() > most_dimensions || sizes.size() != strides.size()) {
-    throw Fault("a tensor has " + std::to_string(sizes.size()) + " sizes and " +
-                std::to_string(strides.size()) + " strides");
+    throw Fault("a tensor has " + std::to_string(sizes.size()) + " sizes and " + std::to_string(strides.size()) +
+                " strides");
   }
   const std::int64_t storage_size = storages_[tensor.storage.index].size;
   if (tensor.offset < 0 || tensor.offset > storage_size) {
@@ -271,8 +267,7 @@ void Reader::rebuild_tensor(std::span<const Value> arguments) {
     empty = empty || size == 0;
     std::int64_t reach = 0;
     if (size > 0 && __builtin_mul_overflow(extent, size, &extent)) throw Fault("a tensor's sizes and strides overflow");
-    if (!empty && (__builtin_mul_overflow(size - 1, stride, &reach) ||
-                   __builtin_add_overflow(last, reach, &last) ||
+    if (!empty && (__builtin_mul_overflow(size - 1, stride, &reach) || __builtin_add_overflow(last, reach, &last) ||
                    __builtin_mul_overflow(tensor.numel, size, &tensor.numel))) {
       throw Fault("a tensor's sizes and strides overflow");
     }
@@ -330,8 +325,7 @@ std::optional<PickledValue> Reader::converted(const Value& value) const {
 
 PickledTensor Reader::converted(const TensorRecord& tensor) const {
   const StorageRecord& storage = storages_[tensor.storage.index];
-  PickledTensor result{storage.dtype, std::string(storage.key), storage.size, tensor.offset, {}, {},
-                       tensor.numel};
+  PickledTensor result{storage.dtype, std::string(storage.key), storage.size, tensor.offset, {}, {}, tensor.numel};
   for (const Value& size : stack_.items(tensor.sizes)) {
     result.sizes.push_back(std::get<std::int64_t>(size));
   }

@@ -52,8 +52,8 @@ class Writer {
     }
     const char* type = storage_type_name(entry.dtype);
     if (type == nullptr) {
-      throw InputError("entry " + in_quotes(entry.key) +
-                       ": a .pt file of entk cannot hold the type " + c10::toString(entry.dtype));
+      throw InputError("entry " + in_quotes(entry.key) + ": a .pt file of entk cannot hold the type " +
+                       c10::toString(entry.dtype));
     }
     global("torch._utils", "_rebuild_tensor_v2");
     opcode(MARK);
@@ -96,8 +96,6 @@ class Writer {
 
 }  // namespace
 
-std::string write_pickled_dict(const std::vector<PickledEntry>& entries) {
-  return Writer().dict(entries);
-}
+std::string write_pickled_dict(const std::vector<PickledEntry>& entries) { return Writer().dict(entries); }
 
 }  // namespace entk

@@ -25,8 +25,7 @@ std::string_view bytes_of(const torch::Tensor& tensor) {
 /// A dense, contiguous copy on the CPU, or the tensor itself where it is one.
 torch::Tensor plain(const std::string& key, const torch::Tensor& tensor) {
   const auto refuse = [&](const std::string& found) -> torch::Tensor {
-    throw InputError("entry " + in_quotes(key) + ": expected a dense tensor with values, found " +
-                     found);
+    throw InputError("entry " + in_quotes(key) + ": expected a dense tensor with values, found " + found);
   };
   if (!tensor.defined()) return refuse("an undefined one");
   if (tensor.layout() != torch::kStrided) return refuse("a sparse one");
@@ -92,8 +91,7 @@ class PtReader {
     }
     TensorDict result;
     for (const auto& [key, value] : read_pickled_dict(archive_.read("data.pkl"), name_)) {
-      result.emplace(key,
-                     std::visit([&, &key = key](const auto& v) { return tensor(key, v); }, value));
+      result.emplace(key, std::visit([&, &key = key](const auto& v) { return tensor(key, v); }, value));
     }
     return result;
   }
@@ -104,23 +102,16 @@ class PtReader {
 
   [[noreturn]] void fail(const std::string& why) const { throw InputError(name_ + ": " + why); }
 
-  torch::Tensor tensor(const std::string&, std::int64_t value) {
-    return torch::scalar_tensor(value, torch::kInt64);
-  }
-  torch::Tensor tensor(const std::string&, double value) {
-    return torch::scalar_tensor(value, torch::kFloat64);
-  }
-  torch::Tensor tensor(const std::string&, bool value) {
-    return torch::scalar_tensor(value, torch::kBool);
-  }
+  torch::Tensor tensor(const std::string&, std::int64_t value) { return torch::scalar_tensor(value, torch::kInt64); }
+  torch::Tensor tensor(const std::string&, double value) { return torch::scalar_tensor(value, torch::kFloat64); }
+  torch::Tensor tensor(const std::string&, bool value) { return torch::scalar_tensor(value, torch::kBool); }
 
   torch::Tensor tensor(const std::string& key, const PickledTensor& value) {
     const std::size_t item = c10::elementSize(value.dtype);
     const std::string_view storage = archive_.read("data/" + value.storage);
     if (storage.size() != static_cast<std::size_t>(value.storage_size) * item) {
-      fail("entry " + in_quotes(key) + ": its storage has " + std::to_string(storage.size()) +
-           " bytes, expected " + std::to_string(value.storage_size) + " entries of " +
-           std::to_string(item));
+      fail("entry " + in_quotes(key) + ": its storage has " + std::to_string(storage.size()) + " bytes, expected " +
+           std::to_string(value.storage_size) + " entries of " + std::to_string(item));
     }
     if (static_cast<std::size_t>(value.numel) > budget_ / item) {
       fail("entry " + in_quotes(key) +
@@ -166,8 +157,7 @@ void verify(TensorDict& dict, const std::string& name, bool required) {
   }
   const torch::Tensor want = checksum(dict);
   const torch::Tensor& got = entry.mapped();
-  if (got.scalar_type() != torch::kInt64 || got.sizes() != want.sizes() ||
-      bytes_of(got) != bytes_of(want)) {
+  if (got.scalar_type() != torch::kInt64 || got.sizes() != want.sizes() || bytes_of(got) != bytes_of(want)) {
     throw InputError(name +
                      ": the checksum differs: the file is damaged (or an entry was changed in "
                      "Python; leave the entry 'checksum' out when saving there)");
@@ -183,8 +173,7 @@ std::string serialize_pt(const TensorDict& dict) {
   }
   TensorDict tensors;
   for (const auto& [key, tensor] : dict) {
-    if (key == checksum_key)
-      throw InputError("entry 'checksum': the name is taken by the file's own checksum");
+    if (key == checksum_key) throw InputError("entry 'checksum': the name is taken by the file's own checksum");
     tensors.emplace(key, plain(key, tensor));
   }
   tensors.emplace(checksum_key, checksum(tensors));
@@ -209,8 +198,7 @@ std::string serialize_pt(const TensorDict& dict) {
 
 TensorDict parse_pt(std::string_view bytes, const std::string& name, const PtOptions& options) {
   // The old format begins with a pickled magic number.
-  constexpr std::string_view old_format =
-      "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+  constexpr std::string_view old_format = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
   if (bytes.empty()) throw InputError(name + ": the file is empty");
   if (bytes.substr(0, old_format.size()) == old_format) {
     throw InputError(name +

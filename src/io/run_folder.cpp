@@ -63,8 +63,7 @@ int make(const fs::path& path) {
 }
 
 [[noreturn]] void refuse_new(const fs::path& path, int error) {
-  if (error == EEXIST)
-    refuse(path, "it exists already; choose another --out, or go on with --resume");
+  if (error == EEXIST) refuse(path, "it exists already; choose another --out, or go on with --resume");
   refuse(path, "it cannot be made: " + error_text(error));
 }
 
@@ -73,8 +72,9 @@ std::mutex running_mutex;
 std::map<fs::path, std::int64_t> running_folders;
 
 void write_status(const fs::path& folder, RunState state, std::int64_t step, const std::string& message) {
-  write_file_atomically(folder / status_name,
-                        dump_json({{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}}));
+  write_file_atomically(
+      folder / status_name,
+      dump_json({{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}}));
 }
 
 /// Whether a folder holds nothing: what a process leaves that was killed before its first file.
@@ -90,14 +90,11 @@ bool is_unused(const fs::path& path) {
 
 }  // namespace
 
-std::string to_string(RunState state) {
-  return state_names.at(static_cast<std::size_t>(state));
-}
+std::string to_string(RunState state) { return state_names.at(static_cast<std::size_t>(state)); }
 
 RunState run_state(const std::string& name) {
   const auto found = std::find(state_names.begin(), state_names.end(), name);
-  if (found == state_names.end())
-    throw InputError("expected the state of a run, got " + in_quotes(name));
+  if (found == state_names.end()) throw InputError("expected the state of a run, got " + in_quotes(name));
   return static_cast<RunState>(found - state_names.begin());
 }
 
@@ -121,8 +118,7 @@ RunFolder RunFolder::create_default(const std::string& command) {
   make_folder("runs");
   const std::string name = checked_name(command + "-" + utc_stamp());
   for (int count = 1;; ++count) {
-    const fs::path path =
-        fs::path("runs") / (count == 1 ? name : name + "-" + std::to_string(count));
+    const fs::path path = fs::path("runs") / (count == 1 ? name : name + "-" + std::to_string(count));
     const int error = make(path);
     if (error == 0) return {path, lock(path)};
     if (error != EEXIST) refuse_new(path, error);
@@ -141,8 +137,7 @@ RunFolder RunFolder::open(const fs::path& asked) {
 }
 
 fs::path RunFolder::file(const std::string& name) const {
-  const bool printable =
-      std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   if (name.empty() || name.size() > 255 || name == "." || name == ".." || !printable ||
       name.find('/') != std::string::npos) {
     throw InputError("expected a plain file name, got " + in_quotes(name));
@@ -192,9 +187,8 @@ RunStatus read_status(const fs::path& folder) {
   const fs::path path = folder / status_name;
   const JsonReader reader(load_json(path), path.string());
   const std::vector<std::string> names(state_names.begin(), state_names.end());
-  RunStatus status{run_state(reader.get<std::string>("state", {.one_of = names})),
-                   reader.get<std::int64_t>("step"), reader.get<std::string>("message"),
-                   reader.get<std::string>("time")};
+  RunStatus status{run_state(reader.get<std::string>("state", {.one_of = names})), reader.get<std::int64_t>("step"),
+                   reader.get<std::string>("message"), reader.get<std::string>("time")};
   reader.finish();
   return status;
 }
@@ -219,11 +213,11 @@ std::string utc_stamp() {
 const std::string& checked_name(const std::string& name) {
   constexpr char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,+-";
   if (name.size() > 200) {
-    throw InputError(fmt::format("expected a run's name of at most 200 letters, got {} (the swept keys and values make it): {}",
-                                 name.size(), in_quotes(name)));
+    throw InputError(
+        fmt::format("expected a run's name of at most 200 letters, got {} (the swept keys and values make it): {}",
+                    name.size(), in_quotes(name)));
   }
-  if (name.empty() || name[0] == '.' ||
-      name.find_first_not_of(allowed) != std::string::npos) {
+  if (name.empty() || name[0] == '.' || name.find_first_not_of(allowed) != std::string::npos) {
     throw InputError(
         "expected a run's name of letters, digits and . _ = , + -, not beginning with a point, "
         "got " +

@@ -32,7 +32,8 @@ RunState run_state(const std::string& name);
 class RunFolder {
  public:
   /// Makes the folder and those it is in. One that is there and holds nothing, as a process leaves that was killed
-  /// before its first file, is taken. @throws InputError if anything is there already, or if it cannot be made or written.
+  /// before its first file, is taken. @throws InputError if anything is there already, or if it cannot be made or
+  /// written.
   static RunFolder create(const std::filesystem::path& path);
   /// Makes runs/<command>-<UTC time>, with -2, -3 … behind it where that is taken.
   static RunFolder create_default(const std::string& command);
@@ -50,15 +51,15 @@ class RunFolder {
   void set_status(RunState state, std::int64_t step, const std::string& message = "") const;
 
  private:
-  RunFolder(std::filesystem::path path, Descriptor lock)
-      : path_(std::move(path)), lock_(std::move(lock)) {}
+  RunFolder(std::filesystem::path path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::filesystem::path path_;
   Descriptor lock_;
 };
 
 /// For a process that is about to leave: writes `interrupted` into status.json of every folder whose last status here
-/// is `running`, a study's before those of its runs, and returns them. Never throws: a status that cannot be written stays.
+/// is `running`, a study's before those of its runs, and returns them. Never throws: a status that cannot be written
+/// stays.
 std::vector<std::filesystem::path> mark_interrupted();
 
 /// status.json of a run's folder. @throws InputError

@@ -14,16 +14,11 @@ struct StorageType {
 };
 
 constexpr std::array storage_types = {
-    StorageType{"FloatStorage", c10::ScalarType::Float},
-    StorageType{"DoubleStorage", c10::ScalarType::Double},
-    StorageType{"HalfStorage", c10::ScalarType::Half},
-    StorageType{"BFloat16Storage", c10::ScalarType::BFloat16},
-    StorageType{"LongStorage", c10::ScalarType::Long},
-    StorageType{"IntStorage", c10::ScalarType::Int},
-    StorageType{"ShortStorage", c10::ScalarType::Short},
-    StorageType{"CharStorage", c10::ScalarType::Char},
-    StorageType{"ByteStorage", c10::ScalarType::Byte},
-    StorageType{"BoolStorage", c10::ScalarType::Bool},
+    StorageType{"FloatStorage", c10::ScalarType::Float}, StorageType{"DoubleStorage", c10::ScalarType::Double},
+    StorageType{"HalfStorage", c10::ScalarType::Half},   StorageType{"BFloat16Storage", c10::ScalarType::BFloat16},
+    StorageType{"LongStorage", c10::ScalarType::Long},   StorageType{"IntStorage", c10::ScalarType::Int},
+    StorageType{"ShortStorage", c10::ScalarType::Short}, StorageType{"CharStorage", c10::ScalarType::Char},
+    StorageType{"ByteStorage", c10::ScalarType::Byte},   StorageType{"BoolStorage", c10::ScalarType::Bool},
 };
 
 /// Null for a type that has none.

@@ -47,8 +47,7 @@ class CountingIterator {
 /// nlohmann's message from "syntax error" or "number overflow" on.
 std::string without_prefix(const std::string& message) {
   for (const char* start : {"syntax error", "number overflow"}) {
-    if (const auto place = message.find(start); place != std::string::npos)
-      return message.substr(place);
+    if (const auto place = message.find(start); place != std::string::npos) return message.substr(place);
   }
   return message;
 }
@@ -64,8 +63,8 @@ class Builder : public json::json_sax_t {
       refuse(1 + static_cast<int>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(nul), '\n')),
              "syntax error: a NUL byte");
     }
-    json::sax_parse(CountingIterator(text_.data(), &line_),
-                    CountingIterator(text_.data() + text_.size(), &line_), this);
+    json::sax_parse(CountingIterator(text_.data(), &line_), CountingIterator(text_.data() + text_.size(), &line_),
+                    this);
     return std::move(root_);
   }
 
@@ -92,8 +91,7 @@ class Builder : public json::json_sax_t {
     return open(json::object());
   }
   bool key(std::string& key) override {
-    if (!keys_.back().insert(key).second)
-      refuse(line_, "the key " + in_quotes(key) + " occurs twice");
+    if (!keys_.back().insert(key).second) refuse(line_, "the key " + in_quotes(key) + " occurs twice");
     key_ = std::move(key);
     return true;
   }
@@ -106,8 +104,7 @@ class Builder : public json::json_sax_t {
 
   bool parse_error(std::size_t taken, const std::string&, const json::exception& error) override {
     const auto before = text_.substr(0, taken > 0 ? taken - 1 : 0);
-    refuse(1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')),
-           without_prefix(error.what()));
+    refuse(1 + static_cast<int>(std::count(before.begin(), before.end(), '\n')), without_prefix(error.what()));
     return false;
   }
 
@@ -127,8 +124,7 @@ class Builder : public json::json_sax_t {
   }
   bool open(json value) {
     if (open_.size() == most_json_levels) {
-      refuse(line_, "expected at most " + std::to_string(most_json_levels) +
-                        " levels of objects and arrays");
+      refuse(line_, "expected at most " + std::to_string(most_json_levels) + " levels of objects and arrays");
     }
     open_.push_back(place(std::move(value)));
     return true;
@@ -161,20 +157,17 @@ class Dumper {
 
   void put(const json& value, std::size_t level, const std::string& path) {
     if (level > most_json_levels) {
-      throw InputError("a JSON value has more than " + std::to_string(most_json_levels) +
-                       " levels");
+      throw InputError("a JSON value has more than " + std::to_string(most_json_levels) + " levels");
     }
     if (value.is_object()) {
       put_items(value, '{', '}', !value.empty(), level, path);
     } else if (value.is_array()) {
-      const bool broken =
-          std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_structured(); });
+      const bool broken = std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_structured(); });
       put_items(value, '[', ']', broken, level, path);
     } else if (value.is_number_float()) {
       const double number = value.get<double>();
       if (!std::isfinite(number)) {
-        throw NotFiniteError((path.empty() ? "value" : path) + " is " + shortest(number) +
-                             ", which JSON cannot hold");
+        throw NotFiniteError((path.empty() ? "value" : path) + " is " + shortest(number) + ", which JSON cannot hold");
       }
       const std::string digits = shortest(number);
       text_ += digits + (digits.find_first_of(".e") == std::string::npos ? ".0" : "");
@@ -183,8 +176,7 @@ class Dumper {
     }
   }
 
-  void put_items(const json& value, char open, char close, bool broken, std::size_t level,
-                 const std::string& path) {
+  void put_items(const json& value, char open, char close, bool broken, std::size_t level, const std::string& path) {
     text_ += open;
     std::size_t index = 0;
     for (auto item = value.begin(); item != value.end(); ++item, ++index) {
@@ -213,8 +205,8 @@ class Dumper {
 
 json parse_json(std::string_view text, const std::string& name) {
   if (text.size() > most_json_bytes) {
-    throw InputError(name + ": it has " + std::to_string(text.size()) +
-                     " bytes, expected at most " + std::to_string(most_json_bytes));
+    throw InputError(name + ": it has " + std::to_string(text.size()) + " bytes, expected at most " +
+                     std::to_string(most_json_bytes));
   }
   return Builder(text, name).build();
 }
@@ -223,8 +215,6 @@ json load_json(const std::filesystem::path& path) {
   return parse_json(read_file(path, most_json_bytes), path.string());
 }
 
-std::string dump_json(const json& value) {
-  return Dumper().dump(value);
-}
+std::string dump_json(const json& value) { return Dumper().dump(value); }
 
 }  // namespace entk

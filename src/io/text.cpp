@@ -8,9 +8,8 @@ namespace entk {
 std::string shortest(double value) {
   char text[40];
   const bool whole = std::fabs(value) < 1e15 && std::trunc(value) == value;
-  const auto result = whole
-                          ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed)
-                          : std::to_chars(text, text + sizeof text, value);
+  const auto result = whole ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed)
+                            : std::to_chars(text, text + sizeof text, value);
   if (std::isnan(value)) return "nan";  // never -nan
   return std::string(text, result.ptr);
 }

@@ -13,9 +13,8 @@ namespace entk::zip {
 static_assert(std::endian::native == std::endian::little);
 
 // Signatures of the parts of a file, and the lengths of their fixed beginnings.
-constexpr std::uint32_t local_header = 0x04034b50, directory_entry = 0x02014b50,
-                        directory_end = 0x06054b50, directory_end64 = 0x06064b50,
-                        locator64 = 0x07064b50;
+constexpr std::uint32_t local_header = 0x04034b50, directory_entry = 0x02014b50, directory_end = 0x06054b50,
+                        directory_end64 = 0x06064b50, locator64 = 0x07064b50;
 constexpr std::size_t local_header_size = 30, directory_entry_size = 46, directory_end_size = 22,
                       directory_end64_size = 56, locator64_size = 20;
 

@@ -22,16 +22,13 @@ constexpr u64 most_records = 1 << 17;
 
 }  // namespace
 
-ZipReader::ZipReader(std::string_view bytes, std::string name)
-    : bytes_(bytes), name_(std::move(name)) {
+ZipReader::ZipReader(std::string_view bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {
   const Directory directory = find_directory();
   read_directory(directory);
   find_data(directory);
 }
 
-void ZipReader::fail(const std::string& why) const {
-  throw InputError(name_ + ": " + why);
-}
+void ZipReader::fail(const std::string& why) const { throw InputError(name_ + ": " + why); }
 
 ZipReader::Directory ZipReader::find_directory() const {
   if (bytes_.size() < 4 || load<u32>(bytes_, 0) != zip::local_header) {
@@ -40,8 +37,7 @@ ZipReader::Directory ZipReader::find_directory() const {
   // The end record is the last thing in the file but for a comment of at most 65535 bytes.
   const u64 size = bytes_.size();
   u64 end = size;
-  for (u64 back = zip::directory_end_size;
-       back <= std::min<u64>(size, zip::directory_end_size + 0xffff); ++back) {
+  for (u64 back = zip::directory_end_size; back <= std::min<u64>(size, zip::directory_end_size + 0xffff); ++back) {
     const u64 place = size - back;
     if (load<u32>(bytes_, place) == zip::directory_end &&
         load<u16>(bytes_, place + 20) == back - zip::directory_end_size) {
@@ -50,23 +46,19 @@ ZipReader::Directory ZipReader::find_directory() const {
     }
   }
   if (end == size) fail("the end of the zip archive is missing: the file is truncated");
-  Directory directory{load<u32>(bytes_, end + 16), load<u32>(bytes_, end + 12),
-                      load<u16>(bytes_, end + 10), end};
-  if (end >= zip::locator64_size &&
-      load<u32>(bytes_, end - zip::locator64_size) == zip::locator64) {
+  Directory directory{load<u32>(bytes_, end + 16), load<u32>(bytes_, end + 12), load<u16>(bytes_, end + 10), end};
+  if (end >= zip::locator64_size && load<u32>(bytes_, end - zip::locator64_size) == zip::locator64) {
     const u64 end64 = load<u64>(bytes_, end - zip::locator64_size + 8);
     if (!inside(end64, zip::directory_end64_size, end - zip::locator64_size) ||
         load<u32>(bytes_, end64) != zip::directory_end64) {
       fail("the zip64 end record is not where the file says");
     }
-    directory = {load<u64>(bytes_, end64 + 48), load<u64>(bytes_, end64 + 40),
-                 load<u64>(bytes_, end64 + 32), end64};
+    directory = {load<u64>(bytes_, end64 + 48), load<u64>(bytes_, end64 + 40), load<u64>(bytes_, end64 + 32), end64};
   }
   if (!inside(directory.offset, directory.size, directory.end)) {
     fail("the zip directory lies outside the file");
   }
-  if (directory.count > most_records ||
-      directory.count > directory.size / zip::directory_entry_size) {
+  if (directory.count > most_records || directory.count > directory.size / zip::directory_entry_size) {
     fail("the zip directory claims " + std::to_string(directory.count) + " records");
   }
   return directory;
@@ -81,8 +73,7 @@ void ZipReader::read_directory(const Directory& directory) {
 }
 
 std::size_t ZipReader::read_entry(std::size_t place, std::size_t end) {
-  if (!inside(place, zip::directory_entry_size, end) ||
-      load<u32>(bytes_, place) != zip::directory_entry) {
+  if (!inside(place, zip::directory_entry_size, end) || load<u32>(bytes_, place) != zip::directory_entry) {
     fail("the zip directory is damaged");
   }
   const std::size_t name_length = load<u16>(bytes_, place + 28);
@@ -92,9 +83,8 @@ std::size_t ZipReader::read_entry(std::size_t place, std::size_t end) {
   if (!inside(name_place, name_length + extra_length + comment_length, end)) {
     fail("the zip directory is damaged");
   }
-  Entry entry{load<u16>(bytes_, place + 8),  load<u16>(bytes_, place + 10),
-              load<u32>(bytes_, place + 16), load<u32>(bytes_, place + 24),
-              load<u32>(bytes_, place + 20), load<u32>(bytes_, place + 42)};
+  Entry entry{load<u16>(bytes_, place + 8),  load<u16>(bytes_, place + 10), load<u32>(bytes_, place + 16),
+              load<u32>(bytes_, place + 24), load<u32>(bytes_, place + 20), load<u32>(bytes_, place + 42)};
   read_sizes64(bytes_.substr(name_place + name_length, extra_length), entry);
   const std::string_view name = bytes_.substr(name_place, name_length);
   if (entries_.empty()) {
@@ -135,8 +125,7 @@ void ZipReader::find_data(const Directory& directory) {
   taken.reserve(entries_.size());
   for (auto& [name, entry] : entries_) {
     const u64 header = entry.offset;
-    if (!inside(header, zip::local_header_size, directory.offset) ||
-        load<u32>(bytes_, header) != zip::local_header) {
+    if (!inside(header, zip::local_header_size, directory.offset) || load<u32>(bytes_, header) != zip::local_header) {
       fail("the record " + in_quotes(name) + " is not where the zip directory says");
     }
     const u64 name_length = load<u16>(bytes_, header + 26);
@@ -158,9 +147,7 @@ void ZipReader::find_data(const Directory& directory) {
   }
 }
 
-bool ZipReader::has(std::string_view record) const {
-  return entries_.count(folder_ + std::string(record)) != 0;
-}
+bool ZipReader::has(std::string_view record) const { return entries_.count(folder_ + std::string(record)) != 0; }
 
 std::string_view ZipReader::read(std::string_view record) {
   const auto found = entries_.find(folder_ + std::string(record));

@@ -16,8 +16,8 @@ constexpr std::int64_t neurons_per_tile = 256;
 
 class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<AtenPrimitive> {
  public:
-  AtenPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                const ActivationFunctions& activation, int orders)
+  AtenPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation,
+                int orders)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, orders) {}
 
   KernelMode mode() const override { return KernelMode::reference; }
@@ -44,8 +44,7 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
     check_weights("w", w, *this);
     check_cotangents(cotangents, orders_, *this);
-    return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from,
-                               std::int64_t count) {
+    return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from, std::int64_t count) {
       const auto z = x_.mm(w.narrow(0, from, count).t());
       auto g = at::zeros_like(z), power = at::ones_like(z);
       double factorial = 1;
@@ -75,13 +74,11 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
     return sums;
   }
 
-  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
-                             const at::Tensor& cotangents) const override {
+  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const override {
     check_weights("w", w, *this);
     check_weights("v", v, *this);
     check_cotangents(cotangents, 3, *this);
-    return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from,
-                               std::int64_t count) {
+    return pull_back_tiles([&](const at::Tensor& z0, const at::Tensor& scale, std::int64_t from, std::int64_t count) {
       const auto z = x_.mm(w.narrow(0, from, count).t()), along = x_.mm(v.narrow(0, from, count).t());
       return cotangents[0].unsqueeze(1) * (scale * activation_.derivative(z0, 1)) +
              (cotangents[1].unsqueeze(1) * z + cotangents[2].unsqueeze(1) * along) *
@@ -116,8 +113,7 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
 }  // namespace
 
 std::shared_ptr<const TaylorPrimitive> make_aten_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                           const at::Tensor& a,
-                                                           const ActivationFunctions& activation,
+                                                           const at::Tensor& a, const ActivationFunctions& activation,
                                                            int orders) {
   return std::make_shared<AtenPrimitive>(x, w0, a, activation, orders);
 }

@@ -25,11 +25,10 @@ template <class T>
 class CpuStepper;
 
 template <class T>
-class CpuPrimitive final : public TaylorPrimitive,
-                           public std::enable_shared_from_this<CpuPrimitive<T>> {
+class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<CpuPrimitive<T>> {
  public:
-  CpuPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-               const ActivationFunctions& activation, int orders, KernelMode mode, Isa isa)
+  CpuPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation,
+               int orders, KernelMode mode, Isa isa)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, orders),
         kernels_(tile_kernels<T>(isa)),
         mode_(mode),
@@ -82,14 +81,12 @@ class CpuPrimitive final : public TaylorPrimitive,
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
     check_weights("w", w, *this);
     check_cotangents(cotangents, orders_, *this);
-    return pull_back_tiles(w, cotangents, orders_,
-                           [this](std::int64_t tile, std::int64_t i, std::int64_t count, Scratch& s,
-                                  const T* g) {
-                             const T* tables = tables_at(tile, i, s);
-                             product(i, count, s.weights.data(), s.z.reserve(count * tile_columns));
-                             kernels_.form(count, orders_, twins_, tables, s.z.data(), g + i, padded_,
-                                           s.g.reserve(count * tile_columns));
-                           });
+    return pull_back_tiles(
+        w, cotangents, orders_, [this](std::int64_t tile, std::int64_t i, std::int64_t count, Scratch& s, const T* g) {
+          const T* tables = tables_at(tile, i, s);
+          product(i, count, s.weights.data(), s.z.reserve(count * tile_columns));
+          kernels_.form(count, orders_, twins_, tables, s.z.data(), g + i, padded_, s.g.reserve(count * tile_columns));
+        });
   }
 
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
@@ -112,8 +109,7 @@ class CpuPrimitive final : public TaylorPrimitive,
     });
   }
 
-  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
-                             const at::Tensor& cotangents) const override {
+  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const override {
     check_weights("w", w, *this);
     check_weights("v", v, *this);
     check_cotangents(cotangents, 3, *this);
@@ -150,13 +146,13 @@ class CpuPrimitive final : public TaylorPrimitive,
 
   /// What one worker needs; nothing of it outlives a tile except as memory.
   struct Scratch {
-    Space weights, direction, start;   // [feature][columns]
-    Space arguments, tables;           // W0 x and tables, where they are not kept
-    Space z, v, g;                     // [sample][64]
+    Space weights, direction, start;  // [feature][columns]
+    Space arguments, tables;          // W0 x and tables, where they are not kept
+    Space z, v, g;                    // [sample][64]
     Space gradient, rows, noise;
-    std::int64_t start_tile = -1;      // whose W0 `start` holds
-    bool whole_tile = false;           // `tables` has room for a tile: a step needs them twice
-    std::int64_t tables_tile = -1;     // whose tables `tables` then holds
+    std::int64_t start_tile = -1;   // whose W0 `start` holds
+    bool whole_tile = false;        // `tables` has room for a tile: a step needs them twice
+    std::int64_t tables_tile = -1;  // whose tables `tables` then holds
   };
 
   static const T* data(const at::Tensor& t) { return t.template const_data_ptr<T>(); }
@@ -178,8 +174,7 @@ class CpuPrimitive final : public TaylorPrimitive,
       T* forward = x_forward_.data() + i / sample_block * sample_block * d_ + i % sample_block;
       for (std::int64_t k = 0; k < d_; ++k) {
         forward[k * sample_block] = x[i * d_ + k];
-        x_backward_.data()[(k / feature_block * padded_ + i) * feature_block + k % feature_block] =
-            x[i * d_ + k];
+        x_backward_.data()[(k / feature_block * padded_ + i) * feature_block + k % feature_block] = x[i * d_ + k];
       }
     }
   }
@@ -191,14 +186,12 @@ class CpuPrimitive final : public TaylorPrimitive,
     T* columns = space.reserve(d_ * tile_columns);
     if (count < table_columns_) std::fill(columns, columns + d_ * tile_columns, T(0));
     for (int half = 0; half < (twins_ ? 2 : 1); ++half) {
-      kernels_.rows_to_tile(w + (half * neurons_ + first) * d_, d_, static_cast<int>(count), d_, columns,
-                            tile_columns, half * table_columns_);
+      kernels_.rows_to_tile(w + (half * neurons_ + first) * d_, d_, static_cast<int>(count), d_, columns, tile_columns,
+                            half * table_columns_);
     }
     return columns;
   }
-  const T* load_weights(std::int64_t tile, const T* w, Scratch& s) const {
-    return load_weights(tile, w, s.weights);
-  }
+  const T* load_weights(std::int64_t tile, const T* w, Scratch& s) const { return load_weights(tile, w, s.weights); }
 
   void product(std::int64_t i, std::int64_t count, const T* wt, T* z) const {
     kernels_.product(count / sample_block, d_, x_forward_.data() + i * d_, wt, tile_columns, z);
@@ -211,13 +204,11 @@ class CpuPrimitive final : public TaylorPrimitive,
       const std::int64_t valid = std::min<std::int64_t>(table_columns_, neurons_ - first);
       T* columns = s.start.reserve(d_ * table_columns_);
       if (valid < table_columns_) std::fill(columns, columns + d_ * table_columns_, T(0));
-      kernels_.rows_to_tile(data(w0_) + first * d_, d_, static_cast<int>(valid), d_, columns,
-                            table_columns_, 0);
+      kernels_.rows_to_tile(data(w0_) + first * d_, d_, static_cast<int>(valid), d_, columns, table_columns_, 0);
       s.start_tile = tile;
     }
     T* z = s.arguments.reserve(count * table_columns_);
-    kernels_.product(count / sample_block, d_, x_forward_.data() + i * d_, s.start.data(), table_columns_,
-                     z);
+    kernels_.product(count / sample_block, d_, x_forward_.data() + i * d_, s.start.data(), table_columns_, z);
     const T* scale = scale_.data() + first;
     if (native_) {
       const ActivationCode code{*activation_.kind, activation_.shift, activation_.coefficients.data(),
@@ -266,8 +257,8 @@ class CpuPrimitive final : public TaylorPrimitive,
     for (std::int64_t i = 0; i < padded_; i += table_block()) {
       const std::int64_t count = std::min(table_block(), padded_ - i);
       const T* tables = tables_at(tile, i, s);
-      kernels_.forward(count / sample_block, d_, x_forward_.data() + i * d_, wt, orders_, twins_, tables,
-                       nullptr, sums + i, padded_);
+      kernels_.forward(count / sample_block, d_, x_forward_.data() + i * d_, wt, orders_, twins_, tables, nullptr,
+                       sums + i, padded_);
     }
   }
 
@@ -333,8 +324,7 @@ class CpuPrimitive final : public TaylorPrimitive,
 
   /// Gᵀ X where `form_block_of` makes rows of G in s.g.
   template <class F>
-  at::Tensor pull_back_tiles(const at::Tensor& w, const at::Tensor& cotangents, int rows,
-                             F&& form_block_of) const {
+  at::Tensor pull_back_tiles(const at::Tensor& w, const at::Tensor& cotangents, int rows, F&& form_block_of) const {
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous();
     const AlignedBuffer<T> g = pad(cotangents, rows);
@@ -361,15 +351,14 @@ class CpuPrimitive final : public TaylorPrimitive,
   }
 
   void pull(std::int64_t i, std::int64_t count, const T* g, T* gradient, const Prefetch& ahead) const {
-    kernels_.pull(count, d_, g, x_backward_.data() + i * feature_block, padded_ * feature_block, gradient,
-                  ahead);
+    kernels_.pull(count, d_, g, x_backward_.data() + i * feature_block, padded_ * feature_block, gradient, ahead);
   }
 
   const TileKernels<T>& kernels_;
   KernelMode mode_;
   std::int64_t n_, d_, m_, padded_;
   bool twins_;
-  std::int64_t neurons_;        // with tables of their own
+  std::int64_t neurons_;  // with tables of their own
   int table_columns_;
   std::int64_t tiles_;
   bool native_;
@@ -408,8 +397,8 @@ class CpuStepper final : public Stepper {
     T* weights = w.template mutable_data_ptr<T>();
     prepare_scratch();
     terms_ = p_.sum_tiles(sums_, p_.orders_, [&](std::int64_t tile, int worker, T* sums) {
-      step_tile(tile, g.data(), extra.defined() ? Primitive::data(extra) : nullptr, update, weights,
-                scratch_[worker], sums);
+      step_tile(tile, g.data(), extra.defined() ? Primitive::data(extra) : nullptr, update, weights, scratch_[worker],
+                sums);
     });
   }
 
@@ -422,13 +411,11 @@ class CpuStepper final : public Stepper {
     for (Scratch& s : scratch_) s.whole_tile = p_.tile_tables() <= whole_tile_entries;
   }
 
-  T* z_at(std::int64_t tile) {
-    return z_.size() ? z_.data() + tile * p_.padded_ * tile_columns : nullptr;
-  }
+  T* z_at(std::int64_t tile) { return z_.size() ? z_.data() + tile * p_.padded_ * tile_columns : nullptr; }
 
   /// G of the tile, its gradient, its new rows of W, its new Z and its share of the new terms.
-  void step_tile(std::int64_t tile, const T* cotangents, const T* extra, const Update& update, T* w,
-                 Scratch& s, T* sums) {
+  void step_tile(std::int64_t tile, const T* cotangents, const T* extra, const Update& update, T* w, Scratch& s,
+                 T* sums) {
     const std::int64_t d = p_.d_;
     const bool kept = p_.mode_ == KernelMode::keep;
     T* z = z_at(tile);
@@ -456,15 +443,14 @@ class CpuStepper final : public Stepper {
     T* rows = s.rows.reserve(count * d);
     for (int half = 0; half < (p_.twins_ ? 2 : 1); ++half) {
       const std::int64_t at = (half * p_.neurons_ + first) * d;
-      p_.kernels_.tile_to_rows(gradient, tile_columns, half * p_.table_columns_, static_cast<int>(count), d,
-                               rows, d);
+      p_.kernels_.tile_to_rows(gradient, tile_columns, half * p_.table_columns_, static_cast<int>(count), d, rows, d);
       T* noise = nullptr;
       if (update.noise) {
         noise = s.noise.reserve(count * d);
         p_.kernels_.noise(*update.noise, static_cast<std::uint64_t>(at), count * d, noise);
       }
-      p_.kernels_.update(count * d, static_cast<T>(update.learning_rate), rows, extra ? extra + at : nullptr,
-                         noise, w + at);
+      p_.kernels_.update(count * d, static_cast<T>(update.learning_rate), rows, extra ? extra + at : nullptr, noise,
+                         w + at);
       for (std::int64_t r = 0; update.signs && r < count; ++r) {
         if (update.signs->sign(static_cast<std::uint64_t>(at / d + r)) > 0) continue;
         for (T* entry = w + at + r * d; entry != w + at + (r + 1) * d; ++entry) *entry = -*entry;
@@ -491,8 +477,7 @@ std::unique_ptr<Stepper> CpuPrimitive<T>::stepper(const at::Tensor& w) const {
 }  // namespace
 
 std::shared_ptr<const TaylorPrimitive> make_cpu_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                          const at::Tensor& a,
-                                                          const ActivationFunctions& activation,
+                                                          const at::Tensor& a, const ActivationFunctions& activation,
                                                           int orders, KernelMode mode, Isa isa) {
   if (x.scalar_type() == at::kFloat) {
     return std::make_shared<CpuPrimitive<float>>(x, w0, a, activation, orders, mode, isa);

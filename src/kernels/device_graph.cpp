@@ -28,7 +28,8 @@ std::mutex& recordings() {
 
 class CudaGraph final : public DeviceGraph {
  public:
-  CudaGraph(c10::Device device, std::unique_ptr<at::cuda::CUDAGraph> graph) : device_(device), graph_(std::move(graph)) {}
+  CudaGraph(c10::Device device, std::unique_ptr<at::cuda::CUDAGraph> graph)
+      : device_(device), graph_(std::move(graph)) {}
   ~CudaGraph() override {
     const std::lock_guard lock(recordings());
     graph_.reset();
@@ -58,8 +59,7 @@ template <class F>
 void whatever_it_says(F&& work) {
   try {
     work();
-  } catch (const std::exception&) {
-  }
+  } catch (const std::exception&) {}
 }
 
 /// Records work on the current stream; whether it could be.

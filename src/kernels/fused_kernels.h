@@ -8,8 +8,8 @@
 //   barrier()                                     of the whole block
 //   mma(c, a, b)                                  a warp's c += a b on 16×8×8 TF32 fragments
 //   shuffle_xor(value, mask)                      within a warp
-//   copy(to, from, valid)                         16 bytes, global → shared, later; zeros, and nothing read, if not valid
-//   commit(), wait_all_but_one(), wait_all()      groups of copies
+//   copy(to, from, valid)                         16 bytes, global → shared, later; zeros, and nothing read, if not
+//   valid commit(), wait_all_but_one(), wait_all()      groups of copies
 //
 // Fragments of mma.m16n8k8 for lane = 4 g + t:
 //   a[0…3] = A[g][t], A[g+8][t], A[g][t+4], A[g+8][t+4]      b[0…1] = B[t][g], B[t+4][g]
@@ -59,7 +59,7 @@ struct TileRange {
 
 struct PackArgs {
   Layout layout;
-  const float* w;   ///< m×d
+  const float* w;  ///< m×d
   float* weights;
 };
 
@@ -140,9 +140,7 @@ ENTK_KERNEL_BODY Floats<count>& floats_at(float* p) {
 }
 
 /// −1 for the columns of twins, whose tables differ by sign alone.
-ENTK_KERNEL_BODY float table_sign(const Layout& l, int column) {
-  return column < l.table_columns() ? 1.0f : -1.0f;
-}
+ENTK_KERNEL_BODY float table_sign(const Layout& l, int column) { return column < l.table_columns() ? 1.0f : -1.0f; }
 
 /// c += A B for `wide` fragments of columns: at float32 accuracy from three products, the small ones
 /// first, or by one product of numbers rounded to TF32.
@@ -231,11 +229,13 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
     float* to = m.shared() + buffer * forward_stage + staged_row * forward_stride + k;
     const float* source = points + place;
     ENTK_UNROLL
-    for (int i = 0; i < forward_rows / apart; ++i, source += to_next) m.copy(to + i * apart * forward_stride, source, valid);
+    for (int i = 0; i < forward_rows / apart; ++i, source += to_next)
+      m.copy(to + i * apart * forward_stride, source, valid);
     to += forward_rows * forward_stride;
     source = weights + place;
     ENTK_UNROLL
-    for (int i = 0; i < tile_columns / apart; ++i, source += to_next) m.copy(to + i * apart * forward_stride, source, valid);
+    for (int i = 0; i < tile_columns / apart; ++i, source += to_next)
+      m.copy(to + i * apart * forward_stride, source, valid);
   };
 
   float z[2][8][4];

@@ -19,10 +19,10 @@
 
 namespace entk::kernels::fused {
 
-inline constexpr int threads = 128;        ///< of every block
-inline constexpr int forward_rows = 128;   ///< samples of a forward block
+inline constexpr int threads = 128;          ///< of every block
+inline constexpr int forward_rows = 128;     ///< samples of a forward block
 inline constexpr int forward_features = 32;  ///< staged at a time
-inline constexpr int pull_rows = 32;       ///< samples staged at a time by the pull-back
+inline constexpr int pull_rows = 32;         ///< samples staged at a time by the pull-back
 
 struct Layout {
   std::int64_t samples = 0, dimension = 0, width = 0;
@@ -62,9 +62,9 @@ inline Layout make_layout(std::int64_t n, std::int64_t d, std::int64_t m, int or
 
 /// How the pull-back's sum over samples and its features are shared out.
 struct PullPlan {
-  int fragments = 8;           ///< of 8 features, for each of two warps: 2, 4, 7 or 8
+  int fragments = 8;  ///< of 8 features, for each of two warps: 2, 4, 7 or 8
   std::int64_t feature_tiles = 1;
-  std::int64_t chunks = 1;     ///< ranges of samples
+  std::int64_t chunks = 1;        ///< ranges of samples
   std::int64_t chunk_blocks = 1;  ///< blocks of pull_rows samples in each
   ENTK_HOST_DEVICE int tile_features() const { return 16 * fragments; }
 };

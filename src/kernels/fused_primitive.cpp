@@ -79,8 +79,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     for_groups(space, [&](TileRange range) {
       forward(range, weights, {}, space.z, {});
       pull(range, tables_of(range, space), space.z, g, space.gradients);
-      launcher_->update({layout_, range, plan_.chunks, data(space.gradients), nullptr, nullptr, mutable_data(out),
-                         nullptr, nullptr});
+      launcher_->update(
+          {layout_, range, plan_.chunks, data(space.gradients), nullptr, nullptr, mutable_data(out), nullptr, nullptr});
     });
     return out;
   }
@@ -98,8 +98,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
       const at::Tensor tables = tables_of(range, space);
       forward(range, weights, {}, space.z, {});
       forward(range, direction, {}, space.along, {});
-      launcher_->along({layout_, range, data(tables), data(space.z), data(space.along), nullptr, nullptr,
-                        mutable_data(sums)});
+      launcher_->along(
+          {layout_, range, data(tables), data(space.z), data(space.along), nullptr, nullptr, mutable_data(sums)});
     });
     const at::Tensor out = at::empty({2, layout_.samples}, x_.options());
     Layout two = layout_;
@@ -108,8 +108,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     return out;
   }
 
-  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
-                             const at::Tensor& cotangents) const override {
+  at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const override {
     check_weights("w", w, *this);
     check_weights("v", v, *this);
     check_cotangents(cotangents, 3, *this);
@@ -126,8 +125,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
       launcher_->along({layout_, range, data(tables), data(space.z), data(space.along), data(g),
                         mutable_data(space.along), nullptr});
       pull(range, tables, space.along, {}, space.gradients);
-      launcher_->update({layout_, range, plan_.chunks, data(space.gradients), nullptr, nullptr, mutable_data(out),
-                         nullptr, nullptr});
+      launcher_->update(
+          {layout_, range, plan_.chunks, data(space.gradients), nullptr, nullptr, mutable_data(out), nullptr, nullptr});
     });
     return out;
   }
@@ -142,9 +141,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   at::Tensor new_tables(std::int64_t tiles) const {
     return at::zeros({tiles, orders_, layout_.rows, layout_.table_columns()}, x_.options());
   }
-  at::Tensor new_z(std::int64_t tiles) const {
-    return at::empty({tiles, layout_.rows, tile_columns}, x_.options());
-  }
+  at::Tensor new_z(std::int64_t tiles) const { return at::empty({tiles, layout_.rows, tile_columns}, x_.options()); }
   at::Tensor new_sums() const { return at::empty({layout_.tiles, orders_, layout_.rows}, x_.options()); }
 
   std::int64_t group_tiles(std::int64_t bytes_of_a_tile) const {
@@ -185,7 +182,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     for (int p = 1; p <= orders_; ++p) {
       auto table = activation_.derivative(z0, p) * scale;
       if (count < range.count * columns) table = at::constant_pad_nd(table, {0, range.count * columns - count});
-      tables.select(1, p - 1).narrow(1, 0, layout_.samples)
+      tables.select(1, p - 1)
+          .narrow(1, 0, layout_.samples)
           .copy_(table.view({layout_.samples, range.count, columns}).transpose(0, 1));
     }
   }
@@ -211,8 +209,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
 
   void forward(TileRange range, const at::Tensor& weights, const at::Tensor& tables, const at::Tensor& z,
                const at::Tensor& sums) const {
-    launcher_->forward({layout_, range, data(padded_points_), data(weights), data(tables), mutable_data(z),
-                        mutable_data(sums)});
+    launcher_->forward(
+        {layout_, range, data(padded_points_), data(weights), data(tables), mutable_data(z), mutable_data(sums)});
   }
 
   void pull(TileRange range, const at::Tensor& tables, const at::Tensor& z, const at::Tensor& cotangents,
@@ -324,8 +322,7 @@ std::unique_ptr<Stepper> FusedPrimitive::stepper(const at::Tensor& w) const {
 
 std::shared_ptr<const TaylorPrimitive> make_fused_primitive(std::shared_ptr<const Launcher> launcher,
                                                             const at::Tensor& x, const at::Tensor& w0,
-                                                            const at::Tensor& a,
-                                                            const ActivationFunctions& activation,
+                                                            const at::Tensor& a, const ActivationFunctions& activation,
                                                             const FusedOptions& options) {
   return std::make_shared<FusedPrimitive>(std::move(launcher), x, w0, a, activation, options);
 }

@@ -9,8 +9,8 @@ namespace entk::kernels {
 Isa best_isa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw")) {
     return Isa::avx512;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
@@ -20,9 +20,12 @@ Isa best_isa() {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::avx512: return "avx512";
-    case Isa::avx2: return "avx2";
-    default: return "portable";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx2:
+      return "avx2";
+    default:
+      return "portable";
   }
 }
 
@@ -43,8 +46,8 @@ Isa selected_isa() {
 template <class T>
 const TileKernels<T>& tile_kernels(Isa isa) {
   if (isa > best_isa()) {
-    throw InputError(std::string("instruction set ") + isa_name(isa) +
-                     " asked for; this processor's best is " + isa_name(best_isa()));
+    throw InputError(std::string("instruction set ") + isa_name(isa) + " asked for; this processor's best is " +
+                     isa_name(best_isa()));
   }
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return avx512::table<T>();

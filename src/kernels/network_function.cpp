@@ -64,8 +64,8 @@ struct Elementwise : Function<Elementwise> {
 };
 
 struct NetworkOutput : Function<NetworkOutput> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w0,
-                            const at::Tensor& scale, const at::Tensor& w, const ActivationFunctions& sigma) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& scale,
+                            const at::Tensor& w, const ActivationFunctions& sigma) {
     ctx->save_for_backward({x, w0, scale, w});
     keep(ctx, sigma);
     auto parts = at::empty({tiles_of(w0.size(0)), x.size(0)}, x.options()).unbind();

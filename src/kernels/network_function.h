@@ -14,7 +14,8 @@ at::Tensor network_output(const ActivationFunctions& activation, const at::Tenso
 /// Bytes that network_output takes for a moment beyond its arguments and result, where no gradient is asked for.
 std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers);
 
-/// σ^(order)(z) for z of any shape. Its derivatives under autograd are σ^(order+1), σ^(order+2), … as `function` gives them.
+/// σ^(order)(z) for z of any shape. Its derivatives under autograd are σ^(order+1), σ^(order+2), … as `function` gives
+/// them.
 at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z, int order = 0);
 
 }  // namespace entk

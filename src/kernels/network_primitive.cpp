@@ -98,7 +98,8 @@ std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& 
   kernels::check_constant("x", x);
   kernels::check_constant("w0", w0);
   kernels::check_constant("a", a);
-  if (options.orders != 2) throw InputError(fmt::format("orders: expected 2 for the whole network, got {}", options.orders));
+  if (options.orders != 2)
+    throw InputError(fmt::format("orders: expected 2 for the whole network, got {}", options.orders));
   return std::make_shared<NetworkPrimitive>(x.detach(), w0.detach(), a.detach(), activation);
 }
 

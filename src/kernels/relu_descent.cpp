@@ -35,7 +35,8 @@ struct Lanes {
 
 /// out[i] = Σ_c a_c max(z_ic, 0) over a row of z: `tiles` pieces of 64 columns, `tile_stride` apart.
 template <class T, int bytes>
-ENTK_INLINE void outputs_body(std::int64_t rows, std::int64_t tiles, std::int64_t tile_stride, const T* z, const T* a, T* out) {
+ENTK_INLINE void outputs_body(std::int64_t rows, std::int64_t tiles, std::int64_t tile_stride, const T* z, const T* a,
+                              T* out) {
   using V = typename Lanes<T, bytes>::Vector;
   constexpr int L = Lanes<T, bytes>::count;
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -81,14 +82,15 @@ struct HiddenLayer {
   void (*slopes)(std::int64_t, T*, const T*, const T*, T*);
 };
 
-#define ENTK_HIDDEN_LAYER(NAME, TARGET, BYTES)                                                                    \
-  template <class T>                                                                                              \
-  TARGET void outputs_##NAME(std::int64_t rows, std::int64_t tiles, std::int64_t stride, const T* z, const T* a, T* out) { \
-    outputs_body<T, BYTES>(rows, tiles, stride, z, a, out);                                                       \
-  }                                                                                                               \
-  template <class T>                                                                                              \
-  TARGET void slopes_##NAME(std::int64_t rows, T* z, const T* a, const T* g, T* gradient_a) {                     \
-    slopes_body<T, BYTES>(rows, z, a, g, gradient_a);                                                             \
+#define ENTK_HIDDEN_LAYER(NAME, TARGET, BYTES)                                                                   \
+  template <class T>                                                                                             \
+  TARGET void outputs_##NAME(std::int64_t rows, std::int64_t tiles, std::int64_t stride, const T* z, const T* a, \
+                             T* out) {                                                                           \
+    outputs_body<T, BYTES>(rows, tiles, stride, z, a, out);                                                      \
+  }                                                                                                              \
+  template <class T>                                                                                             \
+  TARGET void slopes_##NAME(std::int64_t rows, T* z, const T* a, const T* g, T* gradient_a) {                    \
+    slopes_body<T, BYTES>(rows, z, a, g, gradient_a);                                                            \
   }
 ENTK_HIDDEN_LAYER(portable, , 16)
 #if defined(__x86_64__)
@@ -128,7 +130,8 @@ class FusedReluDescent final : public ReluDescent {
         padded_((n_ + sample_block - 1) / sample_block * sample_block),
         rate_(static_cast<T>(learning_rate)) {
     const std::int64_t blocks = (padded_ + rows_at_once - 1) / rows_at_once;
-    const std::int64_t blocks_a_part = std::max(least_rows_a_part / rows_at_once, (blocks + most_parts - 1) / most_parts);
+    const std::int64_t blocks_a_part =
+        std::max(least_rows_a_part / rows_at_once, (blocks + most_parts - 1) / most_parts);
     part_rows_ = blocks_a_part * rows_at_once;
     parts_ = (padded_ + part_rows_ - 1) / part_rows_;
     pack(x.contiguous(), y.contiguous());
@@ -154,7 +157,8 @@ class FusedReluDescent final : public ReluDescent {
 
   ReluWeights weights() const override {
     const auto options = at::TensorOptions(c10::CppTypeToScalarType<T>::value);
-    ReluWeights out{at::empty({m_, d_}, options), at::empty({m_}, options), at::empty({m_}, options), at::empty({1}, options)};
+    ReluWeights out{at::empty({m_, d_}, options), at::empty({m_}, options), at::empty({m_}, options),
+                    at::empty({1}, options)};
     visit([](T& from, T& to) { to = from; }, out);
     return out;
   }
@@ -176,7 +180,8 @@ class FusedReluDescent final : public ReluDescent {
   template <class F>
   void visit(F&& f, const ReluWeights& tensors) const {
     T* flat = const_cast<T*>(weights_.data());
-    T *w = tensors.w.template data_ptr<T>(), *b = tensors.b.template data_ptr<T>(), *a = tensors.a.template data_ptr<T>();
+    T *w = tensors.w.template data_ptr<T>(), *b = tensors.b.template data_ptr<T>(),
+      *a = tensors.a.template data_ptr<T>();
     for (std::int64_t r = 0; r < m_; ++r) {
       T* tile = flat + r / tile_columns * tile_size() + r % tile_columns;
       for (std::int64_t k = 0; k < d_; ++k) f(tile[k * tile_columns], w[r * d_ + k]);
@@ -188,7 +193,8 @@ class FusedReluDescent final : public ReluDescent {
 
   void load(const ReluWeights& start) {
     weights_ = AlignedBuffer<T>(static_cast<std::size_t>(stride()));
-    visit([](T& to, T& from) { to = from; }, {start.w.contiguous(), start.b.contiguous(), start.a.contiguous(), start.c.contiguous()});
+    visit([](T& to, T& from) { to = from; },
+          {start.w.contiguous(), start.b.contiguous(), start.a.contiguous(), start.c.contiguous()});
   }
 
   void pack(const at::Tensor& x, const at::Tensor& y) {
@@ -226,8 +232,8 @@ class FusedReluDescent final : public ReluDescent {
     for (std::int64_t i = part * part_rows_; i < end; i += rows_at_once) {
       const std::int64_t rows = std::min(rows_at_once, end - i);
       for (std::int64_t tile = 0; tile < tiles_; ++tile) {
-        kernels_.product(rows / sample_block, features_, x_forward_.data() + i * features_, weights + tile * tile_size(),
-                         tile_columns, s.z.data() + tile * z_tile);
+        kernels_.product(rows / sample_block, features_, x_forward_.data() + i * features_,
+                         weights + tile * tile_size(), tile_columns, s.z.data() + tile * z_tile);
       }
       hidden_.outputs(rows, tiles_, z_tile, s.z.data(), a, s.out.data());
       T* g = s.g.data();
@@ -264,7 +270,10 @@ class FusedReluDescent final : public ReluDescent {
 class ReferenceReluDescent final : public ReluDescent {
  public:
   ReferenceReluDescent(const at::Tensor& x, const at::Tensor& y, const ReluWeights& start, double learning_rate)
-      : x_(x), y_(y), weights_{start.w.clone(), start.b.clone(), start.a.clone(), start.c.clone()}, rate_(learning_rate) {}
+      : x_(x),
+        y_(y),
+        weights_{start.w.clone(), start.b.clone(), start.a.clone(), start.c.clone()},
+        rate_(learning_rate) {}
 
   void step() override {
     const at::NoGradGuard no_grad;
@@ -300,7 +309,8 @@ void check_arguments(const at::Tensor& x, const at::Tensor& y, const ReluWeights
   check_vector("b", start.b, start.w.size(0));
   check_vector("a", start.a, start.w.size(0));
   check_vector("c", start.c, 1);
-  const std::pair<const char*, const at::Tensor*> others[] = {{"y", &y}, {"w", &start.w}, {"b", &start.b}, {"a", &start.a}, {"c", &start.c}};
+  const std::pair<const char*, const at::Tensor*> others[] = {
+      {"y", &y}, {"w", &start.w}, {"b", &start.b}, {"a", &start.a}, {"c", &start.c}};
   check_finite("x", x);
   for (const auto& [name, t] : others) {
     check_like(name, *t, "x", x);
@@ -322,7 +332,8 @@ ReluWeights relu_start(std::int64_t dimension, std::int64_t width, std::uint64_t
     const double bound = std::sqrt(1.5 / static_cast<double>(fan_in));
     auto t = at::empty(shape, at::kDouble);
     double* values = t.mutable_data_ptr<double>();
-    for (std::int64_t i = 0; i < t.numel(); ++i) values[i] = bound * (2 * stream.uniform(static_cast<std::uint64_t>(first + i)) - 1);
+    for (std::int64_t i = 0; i < t.numel(); ++i)
+      values[i] = bound * (2 * stream.uniform(static_cast<std::uint64_t>(first + i)) - 1);
     return t;
   };
   return {uniform({width, dimension}, 0, dimension), at::zeros({width}, at::kDouble),

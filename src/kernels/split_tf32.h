@@ -41,9 +41,7 @@ ENTK_HOST_DEVICE float float_of(std::uint32_t bits) {
 inline constexpr std::uint32_t tf32_mask = 0xffffe000u;
 
 /// x rounded to TF32, ties away from zero; NaN stays NaN.
-ENTK_HOST_DEVICE float round_to_tf32(float x) {
-  return x != x ? x : float_of((float_bits(x) + 0x1000u) & tf32_mask);
-}
+ENTK_HOST_DEVICE float round_to_tf32(float x) { return x != x ? x : float_of((float_bits(x) + 0x1000u) & tf32_mask); }
 
 struct SplitFloat {
   std::uint32_t high, low;

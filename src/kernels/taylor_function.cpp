@@ -30,9 +30,7 @@ Primitive kept(AutogradContext* ctx) {
 }
 
 /// Rows of `g` with all but the second set to zero.
-at::Tensor second_row_alone(const at::Tensor& g) {
-  return at::stack({at::zeros_like(g[0]), g[1]});
-}
+at::Tensor second_row_alone(const at::Tensor& g) { return at::stack({at::zeros_like(g[0]), g[1]}); }
 
 struct Terms : Function<Terms> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, Primitive primitive) {
@@ -44,8 +42,7 @@ struct Terms : Function<Terms> {
 };
 
 struct PullBack : Function<PullBack> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g,
-                            Primitive primitive) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g, Primitive primitive) {
     keep(ctx, primitive);
     ctx->save_for_backward({w, g});
     return primitive->pull_back(w, g);
@@ -55,8 +52,7 @@ struct PullBack : Function<PullBack> {
 
 /// (f_L(X;V), rowsum(S2∘Z∘(XVᵀ))).
 struct TermsAlong : Function<TermsAlong> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v,
-                            Primitive primitive) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v, Primitive primitive) {
     keep(ctx, primitive);
     ctx->save_for_backward({w, v});
     return primitive->terms_along(w, v);
@@ -81,8 +77,7 @@ variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cota
     return {at::zeros_like(w), Terms::apply(v, primitive), at::Tensor()};
   }
   if (primitive->orders() == 2) {
-    return {PullBack::apply(v, second_row_alone(g), primitive), TermsAlong::apply(w, v, primitive),
-            at::Tensor()};
+    return {PullBack::apply(v, second_row_alone(g), primitive), TermsAlong::apply(w, v, primitive), at::Tensor()};
   }
   const Differentiating recording;
   // g may depend on w: views of both keep the two partial derivatives apart.
@@ -94,8 +89,6 @@ variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cota
 
 }  // namespace
 
-at::Tensor taylor_terms(Primitive primitive, const at::Tensor& w) {
-  return Terms::apply(w, std::move(primitive));
-}
+at::Tensor taylor_terms(Primitive primitive, const at::Tensor& w) { return Terms::apply(w, std::move(primitive)); }
 
 }  // namespace entk

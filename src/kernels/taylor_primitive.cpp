@@ -30,7 +30,7 @@ bool has_twins(const at::Tensor& w0, const at::Tensor& a) {
 std::int64_t primitive_bytes(const PrimitiveSizes& s, KernelMode mode) {
   if (mode == KernelMode::reference) return 5 * s.samples * 256 * s.element_size;
   const std::int64_t neurons = s.twins ? s.width / 2 : s.width;
-  std::int64_t entries = 2 * s.samples * s.dimension;               // X packed twice
+  std::int64_t entries = 2 * s.samples * s.dimension;                                 // X packed twice
   entries += std::min(neurons / 32 + 1, 64 + neurons / 2048) * s.orders * s.samples;  // sums of tiles
   if (mode == KernelMode::keep) entries += s.samples * (s.orders * neurons + s.width);
   return entries * s.element_size;
@@ -43,15 +43,18 @@ KernelMode resolved_mode(const PrimitiveSizes& sizes, KernelMode mode, std::int6
 
 const char* mode_name(KernelMode mode) {
   switch (mode) {
-    case KernelMode::keep: return "keep";
-    case KernelMode::recompute: return "recompute";
-    case KernelMode::reference: return "reference";
-    default: return "automatic";
+    case KernelMode::keep:
+      return "keep";
+    case KernelMode::recompute:
+      return "recompute";
+    case KernelMode::reference:
+      return "reference";
+    default:
+      return "automatic";
   }
 }
 
-std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                      const at::Tensor& a,
+std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
                                                       const ActivationFunctions& activation,
                                                       const PrimitiveOptions& options) {
   kernels::check_start(x, w0, a, activation);
@@ -62,12 +65,10 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
   }
   const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
-  const auto plain = [&] {
-    return kernels::make_aten_primitive(points, start, signs, activation, options.orders);
-  };
+  const auto plain = [&] { return kernels::make_aten_primitive(points, start, signs, activation, options.orders); };
   if (options.mode == KernelMode::reference || !(x.is_cpu() || (ENTK_HAS_CUDA && x.is_cuda()))) return plain();
-  const PrimitiveSizes sizes{x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders,
-                             static_cast<int>(x.element_size())};
+  const PrimitiveSizes sizes{
+      x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders, static_cast<int>(x.element_size())};
   const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
 #if ENTK_HAS_CUDA
   if (x.is_cuda()) {

@@ -32,10 +32,10 @@ struct ActivationFunctions {
 enum class KernelMode { automatic, keep, recompute, reference };
 
 struct PrimitiveOptions {
-  int orders = 2;                             ///< 1 … 4
-  KernelMode mode = KernelMode::automatic;    ///< automatic: keep where it fits memory_limit
+  int orders = 2;                                     ///< 1 … 4
+  KernelMode mode = KernelMode::automatic;            ///< automatic: keep where it fits memory_limit
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for tables and Z together
-  std::optional<kernels::Isa> isa{};          ///< CPU only; the selected one by default
+  std::optional<kernels::Isa> isa{};                  ///< CPU only; the selected one by default
   /// entk's CUDA kernels alone: products of numbers rounded to TF32, some 1e-3 of relative error. Torch's own
   /// permission (at::globalContext().setAllowTF32CuBLAS(true)) does the same.
   bool tf32 = false;
@@ -46,7 +46,7 @@ struct Update {
   double learning_rate = 1.0;
   at::Tensor extra{};                         ///< E: m×d, or undefined
   std::optional<kernels::NoiseCode> noise{};  ///< Ξ
-  std::optional<RandomStream> signs{};        ///< diagonal of S: its signs, one a neuron, of Purpose::signs; S = I without
+  std::optional<RandomStream> signs{};  ///< diagonal of S: its signs, one a neuron, of Purpose::signs; S = I without
 };
 
 /// Takes steps and holds what is kept between them.
@@ -81,8 +81,7 @@ class TaylorPrimitive {
   /// Derivatives along v of t_1 and t_2: rows f_L(X;V) and rowsum(S2∘Z∘(XVᵀ)), 2×n.
   virtual at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const = 0;
   /// (g_0 1ᵀ∘S1 + g_1 1ᵀ∘S2∘Z + g_2 1ᵀ∘S2∘(XVᵀ))ᵀ X for rows g_0, g_1, g_2 of cotangents (3×n).
-  virtual at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v,
-                                     const at::Tensor& cotangents) const = 0;
+  virtual at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const = 0;
   /// pull_back as a few ATen lines on whole n×m arrays, differentiable by ordinary autograd.
   at::Tensor reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const;
   /// A stepper that starts at w.
@@ -90,8 +89,7 @@ class TaylorPrimitive {
 
  protected:
   TaylorPrimitive(at::Tensor x, at::Tensor w0, at::Tensor a, ActivationFunctions activation, int orders)
-      : x_(std::move(x)), w0_(std::move(w0)), a_(std::move(a)), activation_(std::move(activation)),
-        orders_(orders) {}
+      : x_(std::move(x)), w0_(std::move(w0)), a_(std::move(a)), activation_(std::move(activation)), orders_(orders) {}
 
   at::Tensor x_, w0_, a_;
   ActivationFunctions activation_;
@@ -101,8 +99,7 @@ class TaylorPrimitive {
 /// x: n×d, w0: m×d, a: m, one floating type (float32 or float64) and one device.
 /// Held fixed: what is made of them is differentiable in w alone.
 /// @throws InputError naming the argument whose shape, type, device or value is wrong, or that requires a gradient.
-std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                      const at::Tensor& a,
+std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
                                                       const ActivationFunctions& activation,
                                                       const PrimitiveOptions& options = {});
 

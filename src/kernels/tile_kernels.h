@@ -58,39 +58,38 @@ struct TileKernels {
   Isa isa;
 
   /// z[i][column] for `columns` = 32 or 64 columns of weights with row stride `columns`.
-  void (*product)(std::int64_t sample_blocks, std::int64_t features, const T* x_forward,
-                  const T* weights, int columns, T* z);
+  void (*product)(std::int64_t sample_blocks, std::int64_t features, const T* x_forward, const T* weights, int columns,
+                  T* z);
 
   /// Z (kept where z is not null) and, for orders 1…orders, sums[p][i] = Σ_r S_p Z^p over the tile.
-  void (*forward)(std::int64_t sample_blocks, std::int64_t features, const T* x_forward,
-                  const T* weights, int orders, bool twins, const T* tables, T* z, T* sums,
-                  std::int64_t sums_stride);
+  void (*forward)(std::int64_t sample_blocks, std::int64_t features, const T* x_forward, const T* weights, int orders,
+                  bool twins, const T* tables, T* z, T* sums, std::int64_t sums_stride);
 
   /// G from Z, in place or not; g_p are rows of `cotangents` (stride `cotangents_stride`).
-  void (*form)(std::int64_t samples, int orders, bool twins, const T* tables, const T* z,
-               const T* cotangents, std::int64_t cotangents_stride, T* g);
+  void (*form)(std::int64_t samples, int orders, bool twins, const T* tables, const T* z, const T* cotangents,
+               std::int64_t cotangents_stride, T* g);
 
   /// As `form`, along V: G = g'_1 S1 + g'_2 S2 Z + g_2 S2 Z_V (Hessian products, order 2).
   void (*form_along)(std::int64_t samples, bool twins, const T* tables, const T* z, const T* z_along,
                      const T* cotangents, std::int64_t cotangents_stride, T* g);
 
   /// sums[0][i] = Σ_r S1 Z_V, sums[1][i] = Σ_r S2 Z Z_V over the tile.
-  void (*sums_along)(std::int64_t samples, bool twins, const T* tables, const T* z,
-                     const T* z_along, T* sums, std::int64_t sums_stride);
+  void (*sums_along)(std::int64_t samples, bool twins, const T* tables, const T* z, const T* z_along, T* sums,
+                     std::int64_t sums_stride);
 
   /// gradient[feature][64] += Gᵀ X over `samples` rows; x_backward points at the first of them.
   void (*pull)(std::int64_t samples, std::int64_t features, const T* g, const T* x_backward,
                std::int64_t x_backward_stride, T* gradient, const Prefetch& ahead);
 
   /// `rows` rows of W (row stride `stride`) to columns first…first+rows−1 of weights, and back.
-  void (*rows_to_tile)(const T* rows, std::int64_t stride, int count, std::int64_t features,
-                       T* weights, int columns, int first);
-  void (*tile_to_rows)(const T* weights, int columns, int first, int count, std::int64_t features,
-                       T* rows, std::int64_t stride);
+  void (*rows_to_tile)(const T* rows, std::int64_t stride, int count, std::int64_t features, T* weights, int columns,
+                       int first);
+  void (*tile_to_rows)(const T* weights, int columns, int first, int count, std::int64_t features, T* rows,
+                       std::int64_t stride);
 
   /// tables[i][p−1][column] = scale[column] σ^(p)(z[i][column]), p = 1…orders ≤ 2.
-  void (*activate)(const ActivationCode& code, std::int64_t samples, int columns, int orders,
-                   const T* z, const T* scale, T* tables);
+  void (*activate)(const ActivationCode& code, std::int64_t samples, int columns, int orders, const T* z,
+                   const T* scale, T* tables);
 
   /// w −= rate · (gradient + extra + noise); the last two may be null.
   void (*update)(std::int64_t count, T rate, const T* gradient, const T* extra, const T* noise, T* w);

@@ -126,9 +126,8 @@ void product_columns(int64_t sample_blocks, int64_t features, const T* x, const 
       Vec<T> acc[sample_block * A];
       multiply<T, A>(features, x, w, columns, group, columns / 2, acc);
       unrolled<sample_block>([&](auto j) {
-        unrolled<A>([&](auto a) {
-          store<T>(z + j * columns + column_of<T, A>(a, group, columns / 2), acc[j * A + a]);
-        });
+        unrolled<A>(
+            [&](auto a) { store<T>(z + j * columns + column_of<T, A>(a, group, columns / 2), acc[j * A + a]); });
       });
     }
     x += sample_block * features;
@@ -152,9 +151,7 @@ void product(int64_t sample_blocks, int64_t features, const T* x, const T* w, in
 template <class T, int s>
 ENTK_INLINE Vec<T> fold_pair(Vec<T> a, Vec<T> b) {
   struct From {
-    constexpr int operator()(int l) const {
-      return l / s / 2 * 2 * s + l % s + (l / s % 2 ? lanes<T> : 0) + shift;
-    }
+    constexpr int operator()(int l) const { return l / s / 2 * 2 * s + l % s + (l / s % 2 ? lanes<T> : 0) + shift; }
     int shift;
   };
   constexpr Mask<T> low = lane_numbers<T>(From{0}), high = lane_numbers<T>(From{s});
@@ -196,8 +193,7 @@ ENTK_INLINE void lane_sums(const Vec<T> (&v)[count], T* out) {
 
 /// Adds one group's sums of 6 samples; the first group sets them.
 template <class T, int orders>
-ENTK_INLINE void add_sums(const Vec<T> (&partial)[orders * sample_block], bool first, T* sums,
-                          int64_t stride) {
+ENTK_INLINE void add_sums(const Vec<T> (&partial)[orders * sample_block], bool first, T* sums, int64_t stride) {
   T out[orders * sample_block];
   lane_sums<T, orders * sample_block>(partial, out);
   for (int p = 0; p < orders; ++p) {
@@ -209,8 +205,8 @@ ENTK_INLINE void add_sums(const Vec<T> (&partial)[orders * sample_block], bool f
 }
 
 template <class T, int orders, bool twins>
-void forward_tile(int64_t sample_blocks, int64_t features, const T* x, const T* w, const T* tables,
-                  T* z, T* sums, int64_t sums_stride) {
+void forward_tile(int64_t sample_blocks, int64_t features, const T* x, const T* w, const T* tables, T* z, T* sums,
+                  int64_t sums_stride) {
   constexpr int A = vectors_wide, L = lanes<T>;
   constexpr int half = tile_columns / 2;
   constexpr int groups = tile_columns / (A * L);
@@ -222,9 +218,8 @@ void forward_tile(int64_t sample_blocks, int64_t features, const T* x, const T* 
       Vec<T> partial[orders * sample_block];
       unrolled<sample_block>([&](auto j) {
         if (z) {
-          unrolled<A>([&](auto a) {
-            store<T>(z + j * tile_columns + column_of<T, A>(a, group, half), acc[j * A + a]);
-          });
+          unrolled<A>(
+              [&](auto a) { store<T>(z + j * tile_columns + column_of<T, A>(a, group, half), acc[j * A + a]); });
         }
         const T* row = tables + j * orders * width;
         unrolled<orders>([&](auto p) { partial[p * sample_block + j] = Vec<T>{}; });
@@ -256,17 +251,25 @@ void forward_tile(int64_t sample_blocks, int64_t features, const T* x, const T* 
 }
 
 template <class T>
-void forward(int64_t sample_blocks, int64_t features, const T* x, const T* w, int orders, bool twins,
-             const T* tables, T* z, T* sums, int64_t stride) {
+void forward(int64_t sample_blocks, int64_t features, const T* x, const T* w, int orders, bool twins, const T* tables,
+             T* z, T* sums, int64_t stride) {
   switch (orders * 2 + twins) {
-    case 2: return forward_tile<T, 1, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 3: return forward_tile<T, 1, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 4: return forward_tile<T, 2, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 5: return forward_tile<T, 2, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 6: return forward_tile<T, 3, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 7: return forward_tile<T, 3, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 8: return forward_tile<T, 4, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 9: return forward_tile<T, 4, true>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 2:
+      return forward_tile<T, 1, false>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 3:
+      return forward_tile<T, 1, true>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 4:
+      return forward_tile<T, 2, false>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 5:
+      return forward_tile<T, 2, true>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 6:
+      return forward_tile<T, 3, false>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 7:
+      return forward_tile<T, 3, true>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 8:
+      return forward_tile<T, 4, false>(sample_blocks, features, x, w, tables, z, sums, stride);
+    case 9:
+      return forward_tile<T, 4, true>(sample_blocks, features, x, w, tables, z, sums, stride);
   }
 }
 
@@ -298,8 +301,7 @@ void sums_along_tile(int64_t samples, const T* tables, const T* z, const T* v, T
 }
 
 template <class T>
-void sums_along(int64_t samples, bool twins, const T* tables, const T* z, const T* v, T* sums,
-                int64_t stride) {
+void sums_along(int64_t samples, bool twins, const T* tables, const T* z, const T* v, T* sums, int64_t stride) {
   if (twins) {
     sums_along_tile<T, true>(samples, tables, z, v, sums, stride);
   } else {
@@ -318,9 +320,7 @@ void form_tile(int64_t samples, const T* tables, const T* z, const T* cotangents
   constexpr T inverse_factorial[max_orders] = {T(1), T(1), T(0.5), T(1.0 / 6.0)};
   for (int64_t i = 0; i < samples; ++i) {
     Vec<T> weight[orders];
-    unrolled<orders>([&](auto p) {
-      weight[p] = broadcast<T>(cotangents[p * stride + i] * inverse_factorial[p]);
-    });
+    unrolled<orders>([&](auto p) { weight[p] = broadcast<T>(cotangents[p * stride + i] * inverse_factorial[p]); });
     for (int column = 0; column < width; column += L) {
       Vec<T> s[orders];
       unrolled<orders>([&](auto p) { s[p] = weight[p] * load<T>(tables + p * width + column); });
@@ -339,23 +339,31 @@ void form_tile(int64_t samples, const T* tables, const T* z, const T* cotangents
 }
 
 template <class T>
-void form(int64_t samples, int orders, bool twins, const T* tables, const T* z, const T* cotangents,
-          int64_t stride, T* g) {
+void form(int64_t samples, int orders, bool twins, const T* tables, const T* z, const T* cotangents, int64_t stride,
+          T* g) {
   switch (orders * 2 + twins) {
-    case 2: return form_tile<T, 1, false>(samples, tables, z, cotangents, stride, g);
-    case 3: return form_tile<T, 1, true>(samples, tables, z, cotangents, stride, g);
-    case 4: return form_tile<T, 2, false>(samples, tables, z, cotangents, stride, g);
-    case 5: return form_tile<T, 2, true>(samples, tables, z, cotangents, stride, g);
-    case 6: return form_tile<T, 3, false>(samples, tables, z, cotangents, stride, g);
-    case 7: return form_tile<T, 3, true>(samples, tables, z, cotangents, stride, g);
-    case 8: return form_tile<T, 4, false>(samples, tables, z, cotangents, stride, g);
-    case 9: return form_tile<T, 4, true>(samples, tables, z, cotangents, stride, g);
+    case 2:
+      return form_tile<T, 1, false>(samples, tables, z, cotangents, stride, g);
+    case 3:
+      return form_tile<T, 1, true>(samples, tables, z, cotangents, stride, g);
+    case 4:
+      return form_tile<T, 2, false>(samples, tables, z, cotangents, stride, g);
+    case 5:
+      return form_tile<T, 2, true>(samples, tables, z, cotangents, stride, g);
+    case 6:
+      return form_tile<T, 3, false>(samples, tables, z, cotangents, stride, g);
+    case 7:
+      return form_tile<T, 3, true>(samples, tables, z, cotangents, stride, g);
+    case 8:
+      return form_tile<T, 4, false>(samples, tables, z, cotangents, stride, g);
+    case 9:
+      return form_tile<T, 4, true>(samples, tables, z, cotangents, stride, g);
   }
 }
 
 template <class T, bool twins>
-void form_along_tile(int64_t samples, const T* tables, const T* z, const T* v, const T* cotangents,
-                     int64_t stride, T* g) {
+void form_along_tile(int64_t samples, const T* tables, const T* z, const T* v, const T* cotangents, int64_t stride,
+                     T* g) {
   constexpr int L = lanes<T>;
   constexpr int half = tile_columns / 2;
   constexpr int width = twins ? half : tile_columns;
@@ -366,9 +374,7 @@ void form_along_tile(int64_t samples, const T* tables, const T* z, const T* v, c
     for (int column = 0; column < width; column += L) {
       const Vec<T> s1 = along1 * load<T>(tables + column);
       const Vec<T> s2 = load<T>(tables + width + column);
-      const auto value = [&](int at) {
-        return s1 + s2 * (along2 * load<T>(z + at) + second * load<T>(v + at));
-      };
+      const auto value = [&](int at) { return s1 + s2 * (along2 * load<T>(z + at) + second * load<T>(v + at)); };
       store<T>(g + column, value(column));
       if constexpr (twins) store<T>(g + half + column, -value(half + column));
     }
@@ -380,8 +386,8 @@ void form_along_tile(int64_t samples, const T* tables, const T* z, const T* v, c
 }
 
 template <class T>
-void form_along(int64_t samples, bool twins, const T* tables, const T* z, const T* v,
-                const T* cotangents, int64_t stride, T* g) {
+void form_along(int64_t samples, bool twins, const T* tables, const T* z, const T* v, const T* cotangents,
+                int64_t stride, T* g) {
   if (twins) {
     form_along_tile<T, true>(samples, tables, z, v, cotangents, stride, g);
   } else {
@@ -431,11 +437,16 @@ void pull(int64_t samples, int64_t features, const T* g, const T* x, int64_t x_s
   }
   T* rest = gradient + k * tile_columns;
   switch (features - k) {
-    case 1: return pull_features<T, 1>(samples, g, x, rest);
-    case 2: return pull_features<T, 2>(samples, g, x, rest);
-    case 3: return pull_features<T, 3>(samples, g, x, rest);
-    case 4: return pull_features<T, 4>(samples, g, x, rest);
-    case 5: return pull_features<T, 5>(samples, g, x, rest);
+    case 1:
+      return pull_features<T, 1>(samples, g, x, rest);
+    case 2:
+      return pull_features<T, 2>(samples, g, x, rest);
+    case 3:
+      return pull_features<T, 3>(samples, g, x, rest);
+    case 4:
+      return pull_features<T, 4>(samples, g, x, rest);
+    case 5:
+      return pull_features<T, 5>(samples, g, x, rest);
   }
 }
 
@@ -483,14 +494,12 @@ void transpose(const T* from, int64_t from_stride, int64_t rows, int64_t columns
 }
 
 template <class T>
-void rows_to_tile(const T* rows, int64_t stride, int count, int64_t features, T* weights, int columns,
-                  int first) {
+void rows_to_tile(const T* rows, int64_t stride, int count, int64_t features, T* weights, int columns, int first) {
   transpose<T>(rows, stride, count, features, weights + first, columns);
 }
 
 template <class T>
-void tile_to_rows(const T* weights, int columns, int first, int count, int64_t features, T* rows,
-                  int64_t stride) {
+void tile_to_rows(const T* weights, int columns, int first, int count, int64_t features, T* rows, int64_t stride) {
   transpose<T>(weights + first, columns, features, count, rows, stride);
 }
 
@@ -627,8 +636,8 @@ ENTK_INLINE Derivatives<T> derivatives(const ActivationCode& code, Vec<T> z) {
 }
 
 template <class T, KernelActivation kind>
-void activate_kind(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z,
-                   const T* scale, T* tables) {
+void activate_kind(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z, const T* scale,
+                   T* tables) {
   for (int64_t i = 0; i < samples; ++i) {
     for (int column = 0; column < columns; column += lanes<T>) {
       const auto s = derivatives<T, kind>(code, load<T>(z + column));
@@ -642,17 +651,24 @@ void activate_kind(const ActivationCode& code, int64_t samples, int columns, int
 }
 
 template <class T>
-void activate(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z,
-              const T* scale, T* tables) {
+void activate(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z, const T* scale,
+              T* tables) {
   using K = KernelActivation;
   switch (code.kind) {
-    case K::sigmoid: return activate_kind<T, K::sigmoid>(code, samples, columns, orders, z, scale, tables);
-    case K::tanh: return activate_kind<T, K::tanh>(code, samples, columns, orders, z, scale, tables);
-    case K::softplus: return activate_kind<T, K::softplus>(code, samples, columns, orders, z, scale, tables);
-    case K::silu: return activate_kind<T, K::silu>(code, samples, columns, orders, z, scale, tables);
-    case K::relu: return activate_kind<T, K::relu>(code, samples, columns, orders, z, scale, tables);
-    case K::erf: return activate_kind<T, K::erf>(code, samples, columns, orders, z, scale, tables);
-    case K::polynomial: return activate_kind<T, K::polynomial>(code, samples, columns, orders, z, scale, tables);
+    case K::sigmoid:
+      return activate_kind<T, K::sigmoid>(code, samples, columns, orders, z, scale, tables);
+    case K::tanh:
+      return activate_kind<T, K::tanh>(code, samples, columns, orders, z, scale, tables);
+    case K::softplus:
+      return activate_kind<T, K::softplus>(code, samples, columns, orders, z, scale, tables);
+    case K::silu:
+      return activate_kind<T, K::silu>(code, samples, columns, orders, z, scale, tables);
+    case K::relu:
+      return activate_kind<T, K::relu>(code, samples, columns, orders, z, scale, tables);
+    case K::erf:
+      return activate_kind<T, K::erf>(code, samples, columns, orders, z, scale, tables);
+    case K::polynomial:
+      return activate_kind<T, K::polynomial>(code, samples, columns, orders, z, scale, tables);
   }
 }
 
@@ -684,9 +700,8 @@ ENTK_INLINE Vec<T> logarithm(Vec<T> u) {
 template <class T>
 ENTK_INLINE Vec<T> square_root(Vec<T> x) {
   Vec<T> r;
-  unrolled<lanes<T>>([&](auto l) {
-    r[l.value] = sizeof(T) == 4 ? __builtin_sqrtf(x[l.value]) : __builtin_sqrt(x[l.value]);
-  });
+  unrolled<lanes<T>>(
+      [&](auto l) { r[l.value] = sizeof(T) == 4 ? __builtin_sqrtf(x[l.value]) : __builtin_sqrt(x[l.value]); });
   return r;
 }
 
@@ -753,8 +768,7 @@ ENTK_INLINE void noise_chunk(const NoiseCode& code, uint64_t first_block, T* out
   const T deviation = static_cast<T>(code.deviation);
   for (int pair = 0; pair < 4; pair += 2) {
     for (int l = 0; l < noise_blocks; l += lanes<T>) {
-      const Vec<T> radius =
-          deviation * square_root<T>(T(-2) * logarithm<T>(load<T>(&u[pair][l])));
+      const Vec<T> radius = deviation * square_root<T>(T(-2) * logarithm<T>(load<T>(&u[pair][l])));
       Vec<T> sine, cosine;
       sincos2pi<T>(load<T>(&u[pair + 1][l]), sine, cosine);
       store<T>(&u[pair][l], radius * cosine);
@@ -806,9 +820,9 @@ double peak_probe(int64_t iterations, T* sink) {
 
 template <class T>
 const TileKernels<T>& table() {
-  static constexpr TileKernels<T> kernels{
-      Isa::ENTK_ISA,     product<T>,      forward<T>,      form<T>,     form_along<T>, sums_along<T>,
-      pull<T>, rows_to_tile<T>, tile_to_rows<T>, activate<T>, update<T>, add<T>, noise<T>, peak_probe<T>};
+  static constexpr TileKernels<T> kernels{Isa::ENTK_ISA, product<T>, forward<T>,      form<T>,         form_along<T>,
+                                          sums_along<T>, pull<T>,    rows_to_tile<T>, tile_to_rows<T>, activate<T>,
+                                          update<T>,     add<T>,     noise<T>,        peak_probe<T>};
   return kernels;
 }
 template const TileKernels<float>& table<float>();

@@ -61,8 +61,7 @@ at::Tensor gaussian_derivative(const at::Tensor& z, int order, double b) {
 }
 
 Activation built_in(std::string name, std::function<at::Tensor(const at::Tensor&, int)> derivative,
-                    std::optional<kernels::KernelActivation> kind, double shift = 0.0,
-                    Polynomial coefficients = {}) {
+                    std::optional<kernels::KernelActivation> kind, double shift = 0.0, Polynomial coefficients = {}) {
   ActivationFunctions functions;
   functions.derivative = std::move(derivative);
   functions.kind = kind;
@@ -89,18 +88,19 @@ void check_arguments(const at::Tensor& x, const at::Tensor& w0) {
 }
 
 /// Refuses derivatives that differences of the function before them contradict. At each point the derivative has to lie
-/// between the two one-sided differences, a little widened: curvature and kinks widen the interval of themselves. One of
-/// two steps will do: the large one where a user's function computes in float32, the small one where it varies fast.
+/// between the two one-sided differences, a little widened: curvature and kinks widen the interval of themselves. One
+/// of two steps will do: the large one where a user's function computes in float32, the small one where it varies fast.
 /// Points where σ is not finite are left out.
 void check_derivatives(const std::string& name, const std::function<at::Tensor(const at::Tensor&, int)>& derivative,
                        int highest) {
   // Not where kinks like to be: no integer, and no multiple of 1/10.
-  const auto z = at::cat({at::arange(200, at::kDouble) * 0.06 - 5.97, at::tensor({-19.7, -11.3, 8.7, 14.3}, at::kDouble)});
+  const auto z =
+      at::cat({at::arange(200, at::kDouble) * 0.06 - 5.97, at::tensor({-19.7, -11.3, 8.7, 14.3}, at::kDouble)});
   const auto at_points = [&](int order, double shift) {
     const auto value = derivative(z + shift, order);
     if (!value.defined() || value.sizes() != z.sizes()) {
-      throw InputError(fmt::format("activation {}: derivative {}: expected {} numbers for as many arguments, got {}", name, order,
-                                   z.numel(), value.defined() ? value.numel() : 0));
+      throw InputError(fmt::format("activation {}: derivative {}: expected {} numbers for as many arguments, got {}",
+                                   name, order, z.numel(), value.defined() ? value.numel() : 0));
     }
     return value.detach().to(at::kCPU, at::kDouble);
   };
@@ -110,16 +110,18 @@ void check_derivatives(const std::string& name, const std::function<at::Tensor(c
     at::Tensor expected;
     for (const double h : {1e-3, 1e-5}) {
       const auto left = (middle - at_points(order - 1, -h)) / h, right = (at_points(order - 1, h) - middle) / h;
-      const auto slack = 1e-3 * at::maximum(left.abs(), right.abs()) + 1e-4 * middle.abs() + 2e-4 * at::clamp_max(at::nan_to_num(middle.abs(), 0, 0).max(), 1);
+      const auto slack = 1e-3 * at::maximum(left.abs(), right.abs()) + 1e-4 * middle.abs() +
+                         2e-4 * at::clamp_max(at::nan_to_num(middle.abs(), 0, 0).max(), 1);
       const auto within = (given >= at::minimum(left, right) - slack) & (given <= at::maximum(left, right) + slack);
       wrong = wrong & at::isfinite(left) & at::isfinite(right) & ~within;
       expected = 0.5 * (left + right);
     }
     if (!wrong.any().item<bool>()) continue;
     const auto first = wrong.to(at::kInt).argmax().item<std::int64_t>();
-    throw InputError(fmt::format("activation {}: derivative {} at z = {:.4g}: expected {:.6g} by differences of {}, got {:.6g}", name,
-                                 order, z[first].item<double>(), expected[first].item<double>(),
-                                 order == 1 ? "σ" : fmt::format("derivative {}", order - 1), given[first].item<double>()));
+    throw InputError(
+        fmt::format("activation {}: derivative {} at z = {:.4g}: expected {:.6g} by differences of {}, got {:.6g}",
+                    name, order, z[first].item<double>(), expected[first].item<double>(),
+                    order == 1 ? "σ" : fmt::format("derivative {}", order - 1), given[first].item<double>()));
   }
 }
 
@@ -127,73 +129,80 @@ void check_derivatives(const std::string& name, const std::function<at::Tensor(c
 
 Activation sigmoid(double shift) {
   check_shift("sigmoid", shift);
-  return built_in(shifted_name("sigmoid", shift),
-                  [shift](const at::Tensor& z, int order) { return sigmoid_derivative(z - shift, order); },
-                  kernels::KernelActivation::sigmoid, shift);
+  return built_in(
+      shifted_name("sigmoid", shift),
+      [shift](const at::Tensor& z, int order) { return sigmoid_derivative(z - shift, order); },
+      kernels::KernelActivation::sigmoid, shift);
 }
 
 Activation tanh(double shift) {
   check_shift("tanh", shift);
   // tanh(z) = 2 sigmoid(2z) − 1.
-  return built_in(shifted_name("tanh", shift),
-                  [shift](const at::Tensor& z, int order) {
-                    if (order == 0) return at::tanh(z - shift);
-                    return std::pow(2.0, order + 1) * sigmoid_derivative(2.0 * (z - shift), order);
-                  },
-                  kernels::KernelActivation::tanh, shift);
+  return built_in(
+      shifted_name("tanh", shift),
+      [shift](const at::Tensor& z, int order) {
+        if (order == 0) return at::tanh(z - shift);
+        return std::pow(2.0, order + 1) * sigmoid_derivative(2.0 * (z - shift), order);
+      },
+      kernels::KernelActivation::tanh, shift);
 }
 
 Activation erf() {
-  return built_in("erf(z)",
-                  [](const at::Tensor& z, int order) {
-                    if (order == 0) return at::erf(z);
-                    return (2.0 / std::sqrt(M_PI)) * gaussian_derivative(z, order - 1, 1.0);
-                  },
-                  kernels::KernelActivation::erf);
+  return built_in(
+      "erf(z)",
+      [](const at::Tensor& z, int order) {
+        if (order == 0) return at::erf(z);
+        return (2.0 / std::sqrt(M_PI)) * gaussian_derivative(z, order - 1, 1.0);
+      },
+      kernels::KernelActivation::erf);
 }
 
 Activation softplus() {
-  return built_in("softplus(z)",
-                  [](const at::Tensor& z, int order) {
-                    if (order > 0) return sigmoid_derivative(z, order - 1);
-                    // log(1 + e^z) = p + log(1 + e^(−|z|)), p = max(z, 0), −|z| = z − 2p: ATen's derivative of p at 0
-                    // is 1, that of |z| would be 0 and the sum's wrong.
-                    const auto p = at::clamp_min(z, 0);
-                    return p + at::log1p(at::exp(z - 2 * p));
-                  },
-                  kernels::KernelActivation::softplus);
+  return built_in(
+      "softplus(z)",
+      [](const at::Tensor& z, int order) {
+        if (order > 0) return sigmoid_derivative(z, order - 1);
+        // log(1 + e^z) = p + log(1 + e^(−|z|)), p = max(z, 0), −|z| = z − 2p: ATen's derivative of p at 0
+        // is 1, that of |z| would be 0 and the sum's wrong.
+        const auto p = at::clamp_min(z, 0);
+        return p + at::log1p(at::exp(z - 2 * p));
+      },
+      kernels::KernelActivation::softplus);
 }
 
 Activation gelu() {
   // (zΦ)^(k) = zΦ^(k) + kΦ^(k−1), Φ' = e^(−z²/2)/√(2π).
-  return built_in("gelu(z)",
-                  [](const at::Tensor& z, int order) {
-                    const auto phi = [&](int k) {
-                      if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
-                      return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
-                    };
-                    return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
-                  },
-                  std::nullopt);
+  return built_in(
+      "gelu(z)",
+      [](const at::Tensor& z, int order) {
+        const auto phi = [&](int k) {
+          if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
+          return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
+        };
+        return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
+      },
+      std::nullopt);
 }
 
 Activation silu() {
-  return built_in("silu(z)",
-                  [](const at::Tensor& z, int order) {
-                    if (order == 0) return z * at::sigmoid(z);
-                    return z * sigmoid_derivative(z, order) + order * sigmoid_derivative(z, order - 1);
-                  },
-                  kernels::KernelActivation::silu);
+  return built_in(
+      "silu(z)",
+      [](const at::Tensor& z, int order) {
+        if (order == 0) return z * at::sigmoid(z);
+        return z * sigmoid_derivative(z, order) + order * sigmoid_derivative(z, order - 1);
+      },
+      kernels::KernelActivation::silu);
 }
 
 Activation relu() {
-  return built_in("relu(z)",
-                  [](const at::Tensor& z, int order) {
-                    if (order == 0) return at::relu(z);
-                    const auto nothing = z - z;  // keeps NaN
-                    return order == 1 ? at::gt(z, 0).to(z.scalar_type()) + nothing : nothing;
-                  },
-                  kernels::KernelActivation::relu);
+  return built_in(
+      "relu(z)",
+      [](const at::Tensor& z, int order) {
+        if (order == 0) return at::relu(z);
+        const auto nothing = z - z;  // keeps NaN
+        return order == 1 ? at::gt(z, 0).to(z.scalar_type()) + nothing : nothing;
+      },
+      kernels::KernelActivation::relu);
 }
 
 Activation polynomial(std::vector<double> coefficients) {
@@ -201,22 +210,22 @@ Activation polynomial(std::vector<double> coefficients) {
   std::string name = "polynomial(";
   for (std::size_t j = 0; j < coefficients.size(); ++j) {
     if (!std::isfinite(coefficients[j])) {
-      throw InputError(fmt::format("activation polynomial: coefficients[{}]: expected a finite number, got {}",
-                                   j, coefficients[j]));
+      throw InputError(
+          fmt::format("activation polynomial: coefficients[{}]: expected a finite number, got {}", j, coefficients[j]));
     }
     name += fmt::format("{}{}", j ? ", " : "", coefficients[j]);
   }
-  return built_in(name + ")",
-                  [coefficients](const at::Tensor& z, int order) {
-                    Polynomial p = coefficients;
-                    for (int k = 0; k < order; ++k) p = differentiate(p);
-                    return evaluate(p, z);
-                  },
-                  kernels::KernelActivation::polynomial, 0.0, coefficients);
+  return built_in(
+      name + ")",
+      [coefficients](const at::Tensor& z, int order) {
+        Polynomial p = coefficients;
+        for (int k = 0; k < order; ++k) p = differentiate(p);
+        return evaluate(p, z);
+      },
+      kernels::KernelActivation::polynomial, 0.0, coefficients);
 }
 
-Activation activation(std::string name, Activation::Function sigma,
-                      std::vector<Activation::Function> derivatives) {
+Activation activation(std::string name, Activation::Function sigma, std::vector<Activation::Function> derivatives) {
   if (!sigma) throw InputError(fmt::format("activation {}: σ is missing", name));
   std::vector<Activation::Function> known{std::move(sigma)};
   for (auto& f : derivatives) {
@@ -281,7 +290,8 @@ std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor
     names += fmt::format("{}{}", names.empty() ? "" : ", ", p == 1 ? "f_L" : p == 2 ? "f_Q" : fmt::format("t_{}", p));
   }
   if (names.empty()) return names;
-  return fmt::format("{} of {} on these inputs: 0 for every W, as the derivative of σ in it is 0 at every argument", names, sigma.name());
+  return fmt::format("{} of {} on these inputs: 0 for every W, as the derivative of σ in it is 0 at every argument",
+                     names, sigma.name());
 }
 
 std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0) {

@@ -52,12 +52,11 @@ Activation polynomial(std::vector<double> coefficients);
 
 /// A user's own: σ and as many of σ', σ'', … as there are. All must act on each entry alone.
 /// @throws InputError where a derivative, given or autograd's, is not what central differences say, kinks apart.
-Activation activation(std::string name, Activation::Function sigma,
-                      std::vector<Activation::Function> derivatives = {});
+Activation activation(std::string name, Activation::Function sigma, std::vector<Activation::Function> derivatives = {});
 
 /// Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; here over an interval of arguments, on a fine grid.
 struct AssumptionTwo {
-  double lowest, highest;                  ///< arguments seen
+  double lowest, highest;  ///< arguments seen
   double sup_value, sup_first, sup_second;
   bool holds;
   /// Empty where it holds, otherwise what fails, for a warning.

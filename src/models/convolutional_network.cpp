@@ -13,8 +13,11 @@ namespace entk {
 
 ConvolutionalNetworkImpl::ConvolutionalNetworkImpl(const ConvolutionalOptions& options) : options_(options) {
   const auto& o = options_;
-  for (const auto& [name, value] : {std::pair{"input_channels", o.input_channels}, {"height", o.height}, {"width", o.width},
-                                    {"blocks", o.blocks}, {"channels", o.channels}}) {
+  for (const auto& [name, value] : {std::pair{"input_channels", o.input_channels},
+                                    {"height", o.height},
+                                    {"width", o.width},
+                                    {"blocks", o.blocks},
+                                    {"channels", o.channels}}) {
     if (value < 1) throw InputError(fmt::format("{}: expected at least 1, got {}", name, value));
   }
   if (o.blocks > 30 || std::min(o.height, o.width) >> o.blocks < 1) {
@@ -30,12 +33,14 @@ void ConvolutionalNetworkImpl::reset() {
   std::int64_t drawn = 0;
   weights_.clear();
   biases_.clear();
-  const auto add = [&](const std::string& suffix, std::int64_t outputs, std::int64_t inputs, std::int64_t side, double gain) {
+  const auto add = [&](const std::string& suffix, std::int64_t outputs, std::int64_t inputs, std::int64_t side,
+                       double gain) {
     const std::int64_t fan_in = inputs * side * side, count = checked_product("channels", outputs, fan_in);
     auto weight = at::empty({outputs, inputs, side, side}, at::kDouble);
     double* values = weight.mutable_data_ptr<double>();
     const double deviation = std::sqrt(gain / static_cast<double>(fan_in));
-    for (std::int64_t i = 0; i < count; ++i) values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
+    for (std::int64_t i = 0; i < count; ++i)
+      values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
     drawn += count;
     if (side == 1) weight = weight.flatten(1);
     weights_.push_back(register_parameter("weight" + suffix, weight.to(o.dtype)));

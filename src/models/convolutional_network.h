@@ -10,7 +10,7 @@ namespace entk {
 struct ConvolutionalOptions {
   std::int64_t input_channels, height, width;  ///< of an image
   std::int64_t blocks = 3;
-  std::int64_t channels = 64;                  ///< of every block
+  std::int64_t channels = 64;  ///< of every block
   std::uint64_t seed = 1;
   at::ScalarType dtype = at::kFloat;
 };

@@ -17,9 +17,7 @@ template <class N>
 bool in_training(const Node& node) {
   return static_cast<const N&>(node).training;
 }
-bool always(const Node&) {
-  return true;
-}
+bool always(const Node&) { return true; }
 
 /// An operation's node in a graph; whether the node is one that is wrong; which of its edges leads to what must
 /// depend on what is differentiated; and whether it is itself a derivative.

@@ -12,7 +12,9 @@ const std::vector<ActivationEntry>& built_in_activations() {
       {"gelu", "z Phi(z)", {}, [](const Parameters&) { return gelu(); }},
       {"silu", "z/(1 + e^(-z))", {}, [](const Parameters&) { return silu(); }},
       {"relu", "max(z, 0)", {}, [](const Parameters&) { return relu(); }},
-      {"polynomial", "sum of coefficients[j] z^j", {{"coefficients", nullptr, {}, "from degree 0"}},
+      {"polynomial",
+       "sum of coefficients[j] z^j",
+       {{"coefficients", nullptr, {}, "from degree 0"}},
        [](const Parameters& p) { return polynomial(p.get<std::vector<double>>("coefficients")); }}};
   return all;
 }

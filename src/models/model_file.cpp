@@ -17,7 +17,9 @@ void save_model(const std::filesystem::path& file, const TaylorModel& model) {
   auto bytes = at::empty({static_cast<std::int64_t>(name.size())}, at::kByte);
   std::copy(name.begin(), name.end(), bytes.mutable_data_ptr<std::uint8_t>());
   const auto options = at::tensor(std::vector<std::int64_t>{o.order, o.linear_term, o.initial_output, o.whole_network});
-  write_pt(file, {{"W0", n.w0.detach()}, {"a", n.a.detach()}, {"W", n.w.detach()}, {"activation", bytes}, {"options", options}});
+  write_pt(
+      file,
+      {{"W0", n.w0.detach()}, {"a", n.a.detach()}, {"W", n.w.detach()}, {"activation", bytes}, {"options", options}});
 }
 
 TaylorModel load_model(const std::filesystem::path& file, const Activation& activation) {
@@ -32,7 +34,8 @@ TaylorModel load_model(const std::filesystem::path& file, const Activation& acti
     fail("expected a file of save_model; its entries 'activation' and 'options' are of another kind");
   }
   const std::string name(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
-  if (name != activation.name()) fail(fmt::format("activation: expected {}, with which it was saved, got {}", name, activation.name()));
+  if (name != activation.name())
+    fail(fmt::format("activation: expected {}, with which it was saved, got {}", name, activation.name()));
   const auto& w = entries.at("W");
   Network network(entries.at("W0"), entries.at("a"), activation);
   if (w.sizes() != network->w.sizes() || w.scalar_type() != network->w.scalar_type()) fail("its W is not like its W0");
@@ -41,8 +44,10 @@ TaylorModel load_model(const std::filesystem::path& file, const Activation& acti
     network->w.copy_(w);
   }
   const auto* o = options.const_data_ptr<std::int64_t>();
-  return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(o[0]), .linear_term = o[1] != 0,
-                                                 .initial_output = o[2] != 0, .whole_network = o[3] != 0});
+  return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(o[0]),
+                                                 .linear_term = o[1] != 0,
+                                                 .initial_output = o[2] != 0,
+                                                 .whole_network = o[3] != 0});
 }
 
 }  // namespace entk

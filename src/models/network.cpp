@@ -75,8 +75,7 @@ bool NetworkImpl::symmetric() const { return has_twins(w0, a); }
 std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
                                                       const PrimitiveOptions& options) {
   check_matrix("x", x, -1, network.dimension());
-  return make_primitive(x.to(network.w0.options()), network.w0, network.a, network.activation().functions(),
-                        options);
+  return make_primitive(x.to(network.w0.options()), network.w0, network.a, network.activation().functions(), options);
 }
 
 }  // namespace entk

@@ -73,9 +73,9 @@ struct Evaluation : torch::CustomClassHolder {
   std::vector<std::string> names;  ///< of the parameters
   variable_list start;
   int order = 1;
-  bool keep = false;               ///< a gradient may be asked for
-  at::Tensor whole, lower;         ///< f_P (where an input needs it) and f_{P−1}, with their graphs
-  bool random = false;             ///< f drew random numbers
+  bool keep = false;        ///< a gradient may be asked for
+  at::Tensor whole, lower;  ///< f_P (where an input needs it) and f_{P−1}, with their graphs
+  bool random = false;      ///< f drew random numbers
   variable_list inputs;
 };
 
@@ -130,7 +130,8 @@ variable_list gradients(const at::Tensor& of, const variable_list& in, const at:
 
 struct Expand : torch::autograd::Function<Expand> {
   /// tensors: Δ, one a parameter, then the inputs.
-  static at::Tensor forward(AutogradContext* ctx, const c10::intrusive_ptr<Evaluation>& e, const at::TensorList& tensors) {
+  static at::Tensor forward(AutogradContext* ctx, const c10::intrusive_ptr<Evaluation>& e,
+                            const at::TensorList& tensors) {
     ctx->save_for_backward(tensors.vec());
     ctx->saved_data["evaluation"] = c10::IValue::make_capsule(e);
     const at::AutoGradMode differentiating(true);
@@ -249,14 +250,16 @@ TaylorExpansionBase::TaylorExpansionBase(std::shared_ptr<torch::nn::Module> modu
   if (order < 1) throw InputError(fmt::format("order: expected at least 1, got {}", order));
   const auto named = start_->named_parameters();
   if (parameters.size() != named.size()) {
-    throw InputError(fmt::format("parameters: expected {}, one for each of the module's, got {}", named.size(), parameters.size()));
+    throw InputError(
+        fmt::format("parameters: expected {}, one for each of the module's, got {}", named.size(), parameters.size()));
   }
   const at::NoGradGuard no_grad;
   std::size_t i = 0;
   for (const auto& item : named) {
     const auto& value = parameters[i++];
     if (!value.defined() || value.sizes() != item.value().sizes()) {
-      throw InputError(fmt::format("parameters: {} has shape {}, got {}", item.key(), fmt::streamed(item.value().sizes()),
+      throw InputError(fmt::format("parameters: {} has shape {}, got {}", item.key(),
+                                   fmt::streamed(item.value().sizes()),
                                    value.defined() ? fmt::format("{}", fmt::streamed(value.sizes())) : "none"));
     }
     at::Tensor at_start = item.value();
@@ -292,8 +295,10 @@ void TaylorExpansionBase::check_start() const {
   for (std::size_t i = 0; i < start_parameters_.size(); ++i) {
     const auto& [values, version] = start_values_[i];
     if (start_parameters_[i].data_ptr() != values.data_ptr() || start_parameters_[i]._version() != version) {
-      throw InputError(fmt::format("module: its parameter {} was changed after the expansion was made; derive the module from "
-                                   "torch::nn::Cloneable to have a copy expanded", names_[i]));
+      throw InputError(
+          fmt::format("module: its parameter {} was changed after the expansion was made; derive the module from "
+                      "torch::nn::Cloneable to have a copy expanded",
+                      names_[i]));
     }
   }
 }
@@ -311,7 +316,8 @@ void TaylorExpansionBase::set_parameters(const torch::nn::Module& other) {
   const auto theirs = other.named_parameters();
   for (const auto& name : names_) {
     if (!theirs.contains(name)) throw InputError(fmt::format("parameters: the other module has none named {}", name));
-    if (theirs[name].sizes() != own[name].sizes()) throw InputError(fmt::format("parameters: {} has another shape", name));
+    if (theirs[name].sizes() != own[name].sizes())
+      throw InputError(fmt::format("parameters: {} has another shape", name));
     at::Tensor to = own[name];
     to.copy_(theirs[name]);
   }

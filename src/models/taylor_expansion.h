@@ -27,8 +27,8 @@ struct OrderCheck {
   int order = 1;
   double power =
       NAN;  ///< with which it falls; infinite where there is none (beyond rounding); NaN where it was refused
-  bool right = false;   ///< power > order + 1/2
-  std::string reason{}; ///< empty where right
+  bool right = false;    ///< power > order + 1/2
+  std::string reason{};  ///< empty where right
 };
 
 /// What check_expansion found.
@@ -75,9 +75,9 @@ class TaylorExpansionBase : public torch::nn::Module {
   void check_start() const;
 
   int order_;
-  bool own_start_;                            // a copy that nobody else can change
+  bool own_start_;  // a copy that nobody else can change
   std::vector<std::string> names_;
-  std::vector<at::Tensor> start_parameters_;  // θ0, the trainable ones
+  std::vector<at::Tensor> start_parameters_;                        // θ0, the trainable ones
   std::vector<std::pair<at::Tensor, std::uint32_t>> start_values_;  // and which values they had
 };
 

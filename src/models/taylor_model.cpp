@@ -13,9 +13,7 @@ namespace entk {
 namespace {
 
 /// A network with the same start, for clones: W follows by the module's own copying.
-Network same_start(const Network& network) {
-  return Network(network->w0, network->a, network->activation());
-}
+Network same_start(const Network& network) { return Network(network->w0, network->a, network->activation()); }
 
 /// What the models are made of at x.
 struct AtPoints {
@@ -46,18 +44,14 @@ void LinearTermImpl::reset() {
   network = register_module("network", same_start(network));
   cache_ = {};
 }
-at::Tensor LinearTermImpl::forward(const at::Tensor& x) {
-  return at_points(cache_, *network, x, 1).terms[0];
-}
+at::Tensor LinearTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *network, x, 1).terms[0]; }
 
 QuadraticTermImpl::QuadraticTermImpl(Network of) : network(register_module("network", std::move(of))) {}
 void QuadraticTermImpl::reset() {
   network = register_module("network", same_start(network));
   cache_ = {};
 }
-at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) {
-  return at_points(cache_, *network, x, 2).terms[1];
-}
+at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *network, x, 2).terms[1]; }
 
 TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
     : network(register_module("network", std::move(of))), linear(network), quadratic(network), options_(options) {
@@ -80,8 +74,8 @@ void TaylorModelImpl::reset() {
 std::shared_ptr<const TaylorPrimitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
   options.orders = options_.order;
   if (!options_.whole_network) return make_primitive(*network, x, options);
-  return make_network_primitive(x.to(network->w0.options()), network->w0, network->a,
-                                network->activation().functions(), options);
+  return make_network_primitive(x.to(network->w0.options()), network->w0, network->a, network->activation().functions(),
+                                options);
 }
 
 at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
@@ -98,8 +92,8 @@ at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& in
 }
 
 at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {
-  const auto at = options_.whole_network ? whole_network_at(cache_, network, x)
-                                         : at_points(cache_, *network, x, options_.order);
+  const auto at =
+      options_.whole_network ? whole_network_at(cache_, network, x) : at_points(cache_, *network, x, options_.order);
   return output(at.terms, at.initial);
 }
 

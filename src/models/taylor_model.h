@@ -7,8 +7,8 @@
 namespace entk {
 
 struct TaylorModelOptions {
-  int order = 2;             ///< terms 1 … order, up to 4
-  bool linear_term = true;   ///< without f_L: the QuadNTK alone
+  int order = 2;               ///< terms 1 … order, up to 4
+  bool linear_term = true;     ///< without f_L: the QuadNTK alone
   bool initial_output = true;  ///< without f(·;0): f_L + f_Q as in (28), for starts that are not symmetric
   bool whole_network = false;  ///< t_2 = f − f(·;0) − f_L in place of f_Q: the model is the network (1) itself
 };

@@ -87,28 +87,35 @@ at::Tensor energy(const at::Tensor& v, const HarmonicProjector& sigma) {
   return at::full({}, sigma.population_energy(v), v.options().requires_grad(false));
 }
 
-constexpr const char* cost = "in population goes through all pairs of neurons, O(m²d) at each step where its weight is not 0";
+constexpr const char* cost =
+    "in population goes through all pairs of neurons, O(m²d) at each step where its weight is not 0";
 
 }  // namespace
 
 Term R1(const HarmonicProjector& sigma) {
-  return {.name = "R1", .reads = TermReads::displacement,
+  return {.name = "R1",
+          .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(in.w - Low::apply(in.w, sigma), sigma); },
-          .note = std::string("R1 ") + cost, .flat_at_zero = true};
+          .note = std::string("R1 ") + cost,
+          .flat_at_zero = true};
 }
 
 Term R2(const HarmonicProjector& sigma) {
-  return {.name = "R2", .reads = TermReads::displacement,
+  return {.name = "R2",
+          .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(Low::apply(in.w, sigma), sigma); },
-          .note = std::string("R2 ") + cost, .flat_at_zero = true};
+          .note = std::string("R2 ") + cost,
+          .flat_at_zero = true};
 }
 
 Term R3(const HarmonicProjector& sigma, const at::Tensor& x) {
   const auto table = sigma.transfer(x);  // n×r
-  return {.name = "R3", .reads = TermReads::displacement,
-          .value = [sigma, table](const TermInputs& in) {
-            return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
-          },
+  return {.name = "R3",
+          .reads = TermReads::displacement,
+          .value =
+              [sigma, table](const TermInputs& in) {
+                return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
+              },
           .flat_at_zero = true};
 }
 

@@ -39,48 +39,65 @@ at::Tensor mean_square_high(const SigmaProjector& sigma, const at::Tensor& u) {
 }  // namespace
 
 Term R1(const SigmaProjector& sigma) {
-  return {.name = "R1", .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
-          .own_points = sigma.points(), .recordable = true, .flat_at_zero = true};
+  return {.name = "R1",
+          .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
+          .own_points = sigma.points(),
+          .recordable = true,
+          .flat_at_zero = true};
 }
 
 Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
   const auto primitive = make_primitive(network, x, {.orders = 1});
   const auto table = sigma.transfer(network, primitive->points());  // N×r
-  return {.name = "R1", .reads = TermReads::displacement,
-          .value = [sigma, primitive, table](const TermInputs& in) {
-            return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
-          },
-          .own_points = sigma.points(), .flat_at_zero = true};
+  return {.name = "R1",
+          .reads = TermReads::displacement,
+          .value =
+              [sigma, primitive, table](const TermInputs& in) {
+                return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+              },
+          .own_points = sigma.points(),
+          .flat_at_zero = true};
 }
 
 Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t step)> draw) {
-  return {.name = "R1", .reads = TermReads::displacement,
-          .value = [sigma, draw = std::move(draw)](const TermInputs& in) {
-            const auto& network = *in.model->network;
-            const auto x = draw(in.step).to(network.w0.options());
-            const auto primitive = make_primitive(network, x, {.orders = 1, .mode = KernelMode::recompute});
-            const auto table = sigma.transfer(network, x);  // N×r
-            return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
-          },
-          .own_points = sigma.points(), .flat_at_zero = true};
+  return {.name = "R1",
+          .reads = TermReads::displacement,
+          .value =
+              [sigma, draw = std::move(draw)](const TermInputs& in) {
+                const auto& network = *in.model->network;
+                const auto x = draw(in.step).to(network.w0.options());
+                const auto primitive = make_primitive(network, x, {.orders = 1, .mode = KernelMode::recompute});
+                const auto table = sigma.transfer(network, x);  // N×r
+                return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+              },
+          .own_points = sigma.points(),
+          .flat_at_zero = true};
 }
 
 Term R2(const SigmaProjector& sigma) {
   return {.name = "R2",
-          .value = [sigma](const TermInputs& in) {
-            const auto u = in.own_terms[0];
-            return sigma.coefficients(u).square().sum() / static_cast<double>(u.size(0));
-          },
-          .own_points = sigma.points(), .recordable = true, .flat_at_zero = true};
+          .value =
+              [sigma](const TermInputs& in) {
+                const auto u = in.own_terms[0];
+                return sigma.coefficients(u).square().sum() / static_cast<double>(u.size(0));
+              },
+          .own_points = sigma.points(),
+          .recordable = true,
+          .flat_at_zero = true};
 }
 
 Term R3(const SigmaProjector& sigma) {
   if (sigma.source() != SigmaSource::features) {
-    throw InputError("R3: a projector from unlabeled points needs the network and the training inputs: "
-                     "R3(sigma, network, x)");
+    throw InputError(
+        "R3: a projector from unlabeled points needs the network and the training inputs: "
+        "R3(sigma, network, x)");
   }
-  return {.name = "R3", .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
-          .own_points = sigma.points(), .own_are_training = true, .recordable = true, .flat_at_zero = true};
+  return {.name = "R3",
+          .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
+          .own_points = sigma.points(),
+          .own_are_training = true,
+          .recordable = true,
+          .flat_at_zero = true};
 }
 
 Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
@@ -89,17 +106,22 @@ Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tenso
   }
   const auto table = sigma.transfer(network, x);  // n×r
   return {.name = "R3",
-          .value = [sigma, table](const TermInputs& in) {
-            return mean_square(in.terms[0] - table.mv(sigma.coefficients(in.own_terms[0])));
-          },
-          .own_points = sigma.points(), .recordable = true, .flat_at_zero = true};
+          .value =
+              [sigma, table](const TermInputs& in) {
+                return mean_square(in.terms[0] - table.mv(sigma.coefficients(in.own_terms[0])));
+              },
+          .own_points = sigma.points(),
+          .recordable = true,
+          .flat_at_zero = true};
 }
 
 Term R4() {
-  return {.name = "R4", .reads = TermReads::displacement,
+  return {.name = "R4",
+          .reads = TermReads::displacement,
           .value = [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); },
           .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
-          .recordable = true, .flat_at_zero = true};
+          .recordable = true,
+          .flat_at_zero = true};
 }
 
 std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,

@@ -42,8 +42,8 @@ Term R3(const HarmonicProjector& sigma, const at::Tensor& x);
 
 /// R1 to R4 at once, weighted by λ1 … λ4; x are the training inputs. All four are present, so that a
 /// record can show them, whatever the weights.
-std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network,
-                                     const at::Tensor& x, const std::array<double, 4>& lambda);
+std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,
+                                     const std::array<double, 4>& lambda);
 std::vector<Term> paper_regularizers(const HarmonicProjector& sigma, const at::Tensor& x,
                                      const std::array<double, 4>& lambda);
 

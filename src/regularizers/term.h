@@ -19,11 +19,11 @@ namespace entk {
 
 /// What a term may look at. Vectors carry gradients.
 struct TermInputs {
-  at::Tensor terms;      ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
-  at::Tensor output;     ///< the model's output there: length n
-  at::Tensor targets;    ///< y: length n
-  at::Tensor own_terms;  ///< (t_1 … t_P) at the term's own points: P×N, undefined where it has none
-  at::Tensor w;          ///< W: m×d, for terms that read it
+  at::Tensor terms;                  ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
+  at::Tensor output;                 ///< the model's output there: length n
+  at::Tensor targets;                ///< y: length n
+  at::Tensor own_terms;              ///< (t_1 … t_P) at the term's own points: P×N, undefined where it has none
+  at::Tensor w;                      ///< W: m×d, for terms that read it
   TaylorModelImpl* model = nullptr;  ///< for terms that go through the whole model
   std::int64_t step = 0;             ///< of the run: for terms that draw points of their own
 
@@ -43,13 +43,13 @@ struct Term {
   /// A scalar.
   std::function<at::Tensor(const TermInputs&)> value;
   double weight = 1.0;
-  at::Tensor own_points{};           ///< N×d, or undefined; shared with the training points if equal
-  bool own_are_training = false;     ///< own_points must be the training points: an error otherwise
-  std::string note{};                ///< what a user should know of its scale
+  at::Tensor own_points{};        ///< N×d, or undefined; shared with the training points if equal
+  bool own_are_training = false;  ///< own_points must be the training points: an error otherwise
+  std::string note{};             ///< what a user should know of its scale
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;
-  bool flat_at_zero = false;         ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
+  bool flat_at_zero = false;  ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
 };
 
 inline Term operator*(double weight, Term term) {

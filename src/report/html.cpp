@@ -83,27 +83,21 @@ void HtmlPage::heading(int level, const std::string& text) {
   const std::string id = fmt::format("section-{}", ++headings_);
   body_ += fmt::format("<h{0} id=\"{1}\">{2}</h{0}>\n", level, id, escaped);
   if (level <= 3) {
-    contents_ += fmt::format("<li{}><a href=\"#{}\">{}</a></li>\n",
-                             level == 3 ? " class=\"inner\"" : "", id, escaped);
+    contents_ += fmt::format("<li{}><a href=\"#{}\">{}</a></li>\n", level == 3 ? " class=\"inner\"" : "", id, escaped);
   }
 }
 
-void HtmlPage::paragraph(const std::string& text) {
-  body_ += "<p>" + escape_html(text) + "</p>\n";
-}
+void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + escape_html(text) + "</p>\n"; }
 
 void HtmlPage::table(const Table& table) {
   // Focus lets the keyboard scroll it.
   body_ += "<div class=\"scroll\" tabindex=\"0\">\n" + to_html(table) + "</div>\n";
 }
 
-void HtmlPage::code(const std::string& text) {
-  body_ += "<pre><code>" + escape_html(text) + "</code></pre>\n";
-}
+void HtmlPage::code(const std::string& text) { body_ += "<pre><code>" + escape_html(text) + "</code></pre>\n"; }
 
 void HtmlPage::verdict(Verdict verdict, const std::string& text) {
-  body_ += fmt::format("<p class=\"verdict {}\">{}{}</p>\n", css_class(verdict), badge(verdict),
-                       escape_html(text));
+  body_ += fmt::format("<p class=\"verdict {}\">{}{}</p>\n", css_class(verdict), badge(verdict), escape_html(text));
 }
 
 void HtmlPage::claims(const std::vector<ClaimLine>& lines) {
@@ -145,8 +139,7 @@ void HtmlPage::figure(const FigureFiles& files, const std::string& caption) {
   figure(text.str(), caption, source);
 }
 
-void HtmlPage::figure(const std::string& svg, const std::string& caption,
-                      const std::string& source) {
+void HtmlPage::figure(const std::string& svg, const std::string& caption, const std::string& source) {
   body_ += "<figure>\n<img alt=\"" + escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" +
            escape_html(caption);
   if (!source.empty()) {
@@ -159,12 +152,12 @@ std::string HtmlPage::str() const {
   std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   // Were something of the text to pass for markup, it could still neither run nor load anything.
-  page += "<meta http-equiv=\"Content-Security-Policy\" "
-          "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
+  page +=
+      "<meta http-equiv=\"Content-Security-Policy\" "
+      "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
   page += "<title>" + title_ + "</title>\n<style>" + std::string(page_style()) + "</style>\n</head>\n<body>\n";
   page += "<h1>" + title_ + "</h1>\n";
-  if (!contents_.empty())
-    page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
+  if (!contents_.empty()) page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
   return page + "<main>\n" + body_ + "</main>\n</body>\n</html>\n";
 }
 

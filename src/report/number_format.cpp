@@ -18,14 +18,10 @@ int rounded_exponent(double value, int digits) {
 }
 
 // Exponents shown without an e.
-bool is_plain(int exponent) {
-  return exponent >= -4 && exponent < 6;
-}
+bool is_plain(int exponent) { return exponent >= -4 && exponent < 6; }
 
 // Whole numbers that are exact are written out: 20000, not 2e+04.
-bool is_short_whole(double value) {
-  return value == std::trunc(value) && std::fabs(value) < 1e9;
-}
+bool is_short_whole(double value) { return value == std::trunc(value) && std::fabs(value) < 1e9; }
 
 // 1.5e-07 as 1.5e-7, 1e+23 as 1e23.
 std::string tidy_exponent(const std::string& text) {
@@ -35,8 +31,7 @@ std::string tidy_exponent(const std::string& text) {
 }
 
 std::string shortest(double value) {
-  if (is_short_whole(value) && !(value == 0 && std::signbit(value)))
-    return fmt::format("{:.0f}", value);
+  if (is_short_whole(value) && !(value == 0 && std::signbit(value))) return fmt::format("{:.0f}", value);
   char buffer[32];
   return tidy_exponent({buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr});
 }
@@ -81,8 +76,7 @@ std::string format_number(Uncertain number, int digits, NumberFormat format) {
     return fmt::format("{:.{}f} ± {:.{}f}", value, decimals, deviation, decimals);
   }
   const double scale = std::pow(10.0, first);
-  return fmt::format("({:.{}f} ± {:.{}f})e{}", value / scale, first - last, deviation / scale,
-                     first - last, first);
+  return fmt::format("({:.{}f} ± {:.{}f})e{}", value / scale, first - last, deviation / scale, first - last, first);
 }
 
 namespace {

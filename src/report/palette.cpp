@@ -52,10 +52,9 @@ std::vector<std::string> palette_colors(Palette palette, int count) {
                                               "#e69f00", "#56b4e9", "#000000"};
   std::vector<std::string> colors;
   for (int i = 0; i < count; ++i) {
-    colors.push_back(
-        palette == Palette::categorical
-            ? okabe_ito[i % std::size(okabe_ito)]
-            : sequential_color(count > 1 ? static_cast<double>(i) / (count - 1) : 0.25));
+    colors.push_back(palette == Palette::categorical
+                         ? okabe_ito[i % std::size(okabe_ito)]
+                         : sequential_color(count > 1 ? static_cast<double>(i) / (count - 1) : 0.25));
   }
   return colors;
 }

@@ -37,8 +37,7 @@ void write_file(const fs::path& path, const std::string& bytes) {
   }
   const int error = errno;
   if (file >= 0 && ::close(file) != 0) good = false;
-  if (!good)
-    throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
+  if (!good) throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
 }
 
 std::string contents_of(const fs::path& path) {
@@ -53,14 +52,12 @@ void check(const std::string& name, const Figure& figure) {
                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                              "0123456789-_.") == std::string::npos;
   if (!good_name) {
-    throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name +
-                     "'");
+    throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name + "'");
   }
   if (figure.panels.empty()) throw InputError("figure " + name + ": expected at least one panel");
   for (const double inches : {figure.width, figure.height}) {
     if (!(inches >= 0 && inches <= 50)) {
-      throw InputError(
-          fmt::format("figure {}: width and height must be in 0 … 50 in., got {}", name, inches));
+      throw InputError(fmt::format("figure {}: width and height must be in 0 … 50 in., got {}", name, inches));
     }
   }
   for (std::size_t p = 0; p < figure.panels.size(); ++p) {
@@ -69,16 +66,15 @@ void check(const std::string& name, const Figure& figure) {
       const std::size_t n = series.x.size();
       const bool band = !series.low.empty() || !series.high.empty();
       if (series.y.size() != n || (band && (series.low.size() != n || series.high.size() != n))) {
-        throw InputError(fmt::format(
-            "figure {}: panel {}, series {}: x, y, low and high have {}, {}, {} and {} values; "
-            "expected "
-            "as many y as x, and as many low and high or none",
-            name, p + 1, s + 1, n, series.y.size(), series.low.size(), series.high.size()));
+        throw InputError(
+            fmt::format("figure {}: panel {}, series {}: x, y, low and high have {}, {}, {} and {} values; "
+                        "expected "
+                        "as many y as x, and as many low and high or none",
+                        name, p + 1, s + 1, n, series.y.size(), series.low.size(), series.high.size()));
       }
       if (series.color && (*series.color < 0 || *series.color > 255)) {
-        throw InputError(
-            fmt::format("figure {}: panel {}, series {}: color must be in 0 … 255, got {}", name,
-                        p + 1, s + 1, *series.color));
+        throw InputError(fmt::format("figure {}: panel {}, series {}: color must be in 0 … 255, got {}", name, p + 1,
+                                     s + 1, *series.color));
       }
     }
   }
@@ -103,8 +99,7 @@ void fix_date(std::string& pdf) {
   const auto start = pdf.find(key);
   if (start == std::string::npos) return;
   const std::string date = "20000101000000";
-  if (start + key.size() + date.size() <= pdf.size())
-    pdf.replace(start + key.size(), date.size(), date);
+  if (start + key.size() + date.size() <= pdf.size()) pdf.replace(start + key.size(), date.size(), date);
 }
 
 // Runs the script in a folder of its own, so that what it leaves half made is never taken for a
@@ -128,15 +123,12 @@ std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureF
                                         scratch.path, gnuplot_limit);
   if (!run.found || run.status == 127) return "gnuplot is not on PATH";
   if (run.timed_out) return fmt::format("gnuplot took longer than {} s", gnuplot_limit.count());
-  if (run.status != 0)
-    return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
-  for (auto [extension, path] : {std::pair<std::string, fs::path*>{"svg", &files.svg},
-                                 {"png", &files.png},
-                                 {"pdf", &files.pdf}}) {
+  if (run.status != 0) return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
+  for (auto [extension, path] :
+       {std::pair<std::string, fs::path*>{"svg", &files.svg}, {"png", &files.png}, {"pdf", &files.pdf}}) {
     const std::string file = name + "." + extension;
     std::string bytes = contents_of(scratch.path / file);
-    if (!is_whole(bytes, extension))
-      return fmt::format("gnuplot left no whole {}: {}", file, run.output);
+    if (!is_whole(bytes, extension)) return fmt::format("gnuplot left no whole {}: {}", file, run.output);
     if (extension == "pdf") fix_date(bytes);
     write_file(folder / file, bytes);
     *path = folder / file;
@@ -176,10 +168,8 @@ FigureFiles write_figure(const fs::path& folder, const std::string& name, const 
 }
 
 Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label label) {
-  return {.label = std::move(label),
-          .x = {x_low, x_high},
-          .y = {law(x_low), law(x_high)},
-          .style = SeriesStyle::reference};
+  return {
+      .label = std::move(label), .x = {x_low, x_high}, .y = {law(x_low), law(x_high)}, .style = SeriesStyle::reference};
 }
 
 Series guide_line(double slope, double x, double y, double x_low, double x_high, Label label) {

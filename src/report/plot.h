@@ -38,8 +38,7 @@ enum class SeriesStyle {
 struct Series {
   Label label = {};  ///< empty: not in the legend
   std::vector<double> x = {}, y = {};
-  std::vector<double> low = {},
-                      high = {};  ///< optional translucent band, as mean ± one standard deviation
+  std::vector<double> low = {}, high = {};  ///< optional translucent band, as mean ± one standard deviation
   SeriesStyle style = SeriesStyle::line;
   std::optional<int> color = {};  ///< index into the palette; by default the place in the panel
 };
@@ -89,8 +88,7 @@ struct FigureFiles {
 /// @throws InputError for a name with other characters than letters, digits, '-', '_' and '.', for
 /// x, y, low and high of different lengths, or for an axis with minimum ≥ maximum; SaveError if
 /// data or script cannot be written.
-FigureFiles write_figure(const std::filesystem::path& folder, const std::string& name,
-                         const Figure& figure);
+FigureFiles write_figure(const std::filesystem::path& folder, const std::string& name, const Figure& figure);
 
 /// A dashed line y = exp(intercept) x^slope from x_low to x_high.
 Series power_law_line(const PowerLaw& law, double x_low, double x_high, Label label = {});

@@ -30,8 +30,7 @@ std::vector<double> multiples(double step, double low, double high) {
   return values;
 }
 
-std::vector<double> mantissas_times_powers(const std::vector<double>& mantissas, double low,
-                                           double high) {
+std::vector<double> mantissas_times_powers(const std::vector<double>& mantissas, double low, double high) {
   std::vector<double> values;
   for (int e = static_cast<int>(std::floor(std::log10(low))); std::pow(10.0, e) <= high; ++e) {
     for (const double mantissa : mantissas) {
@@ -61,13 +60,12 @@ void set_ticks(Scale& scale, double most) {
 }
 
 // `touch`: whether data may lie on the frame.
-Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& values, bool touch,
-                 bool zero_is_near, double most_ticks) {
+Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& values, bool touch, bool zero_is_near,
+                 double most_ticks) {
   Scale scale;
   scale.logarithmic = axis.logarithmic;
   std::vector<double> drawn;
-  std::copy_if(values.begin(), values.end(), std::back_inserter(drawn),
-               [&](double v) { return scale.shows(v); });
+  std::copy_if(values.begin(), values.end(), std::back_inserter(drawn), [&](double v) { return scale.shows(v); });
   const auto position = [&](double v) { return axis.logarithmic ? std::log10(v) : v; };
   const auto value_at = [&](double p) { return axis.logarithmic ? std::pow(10.0, p) : p; };
 
@@ -88,9 +86,8 @@ Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& 
   scale.low = axis.minimum.value_or(value_at(low));
   scale.high = axis.maximum.value_or(value_at(high));
   if (!scale.shows(scale.low) || !scale.shows(scale.high) || scale.low >= scale.high) {
-    throw InputError(fmt::format(
-        "figure: {} axis from {} to {}: expected minimum < maximum{}", name, scale.low, scale.high,
-        axis.logarithmic ? ", both positive (the axis is logarithmic)" : ""));
+    throw InputError(fmt::format("figure: {} axis from {} to {}: expected minimum < maximum{}", name, scale.low,
+                                 scale.high, axis.logarithmic ? ", both positive (the axis is logarithmic)" : ""));
   }
   set_ticks(scale, most_ticks);
   return scale;

@@ -15,7 +15,7 @@ constexpr double em = font_points / 72;  // inches
 struct Scale {
   double low = 0, high = 1;
   bool logarithmic = false;
-  double step = 0;  ///< between labels (a factor on a logarithmic axis); 0: `ticks` instead
+  double step = 0;                  ///< between labels (a factor on a logarithmic axis); 0: `ticks` instead
   std::vector<double> ticks;        ///< labelled by tick_text, where decades are too far apart
   std::vector<double> minor_ticks;  ///< without a label, beside `ticks`
 

@@ -13,12 +13,11 @@ std::string data_text(const std::string& name, const Figure& figure) {
     const Panel& panel = figure.panels[p];
     for (const Series& series : panel.series) {
       if (index > 0) out += "\n\n";
-      out += comment(fmt::format("index {}: panel {} ({}), {}", index, p + 1, panel.title.text,
-                                 series.label.text));
+      out += comment(fmt::format("index {}: panel {} ({}), {}", index, p + 1, panel.title.text, series.label.text));
       ++index;
       const bool band = !series.low.empty();
-      out += comment(fmt::format("x ({})  y ({}){}", panel.x.label.text, panel.y.label.text,
-                                 band ? "  low  high" : ""));
+      out +=
+          comment(fmt::format("x ({})  y ({}){}", panel.x.label.text, panel.y.label.text, band ? "  low  high" : ""));
       for (std::size_t i = 0; i < series.x.size(); ++i) {
         out += fmt::format("{} {}", number(series.x[i]), number(series.y[i]));
         if (band) out += fmt::format(" {} {}", number(series.low[i]), number(series.high[i]));

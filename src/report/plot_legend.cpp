@@ -48,14 +48,12 @@ std::vector<const Series*> legend_entries(const Panel& panel) {
 
 double widest_entry_em(const Panel& panel) {
   double widest = 0;
-  for (const auto* series : legend_entries(panel))
-    widest = std::max(widest, label_em(series->label));
+  for (const auto* series : legend_entries(panel)) widest = std::max(widest, label_em(series->label));
   return widest + sample_em + gap_em;
 }
 
 // How much of the data lies where a legend of this width and height (parts of the panel) would be.
-int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, double width,
-             double height) {
+int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, double width, double height) {
   const auto part = [](const Scale& scale, double v) {
     return scale.logarithmic ? std::log(v / scale.low) / std::log(scale.high / scale.low)
                              : (v - scale.low) / (scale.high - scale.low);
@@ -71,8 +69,8 @@ int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, 
       for (std::size_t i = 0; i < values->size(); ++i) {
         if (!x.shows(series.x[i]) || !y.shows((*values)[i])) continue;
         const double px = part(x, series.x[i]), py = part(y, (*values)[i]);
-        const bool joined = i > 0 && series.style != SeriesStyle::points &&
-                            x.shows(series.x[i - 1]) && y.shows((*values)[i - 1]);
+        const bool joined =
+            i > 0 && series.style != SeriesStyle::points && x.shows(series.x[i - 1]) && y.shows((*values)[i - 1]);
         const double qx = joined ? part(x, series.x[i - 1]) : px;
         const double qy = joined ? part(y, (*values)[i - 1]) : py;
         for (int step = 0; step < 16; ++step) {
@@ -87,32 +85,28 @@ int crowding(const Panel& panel, const Scale& x, const Scale& y, Legend corner, 
 
 }  // namespace
 
-bool has_entries(const Panel& panel) {
-  return !legend_entries(panel).empty();
-}
+bool has_entries(const Panel& panel) { return !legend_entries(panel).empty(); }
 
 bool same_entries(const Panel& a, const Panel& b) {
   const auto first = legend_entries(a), second = legend_entries(b);
   if (first.size() != second.size()) return false;
   for (std::size_t i = 0; i < first.size(); ++i) {
-    const bool same =
-        first[i]->label.text == second[i]->label.text &&
-        first[i]->label.rich == second[i]->label.rich && first[i]->style == second[i]->style &&
-        color_index(a, first[i] - a.series.data()) == color_index(b, second[i] - b.series.data());
+    const bool same = first[i]->label.text == second[i]->label.text && first[i]->label.rich == second[i]->label.rich &&
+                      first[i]->style == second[i]->style &&
+                      color_index(a, first[i] - a.series.data()) == color_index(b, second[i] - b.series.data());
     if (!same) return false;
   }
   return !first.empty();
 }
 
-std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Scale& y,
-                                    double frame_width, double frame_height) {
+std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Scale& y, double frame_width,
+                                    double frame_height) {
   const double rows = static_cast<double>(legend_entries(panel).size());
   const double width = (widest_entry_em(panel) + 1) * em / frame_width;
   const double height = (rows * line_em + 0.8) * em / frame_height;
   Legend best = Legend::top_right;
   int least = -1;
-  for (const Legend corner :
-       {Legend::top_right, Legend::top_left, Legend::bottom_left, Legend::bottom_right}) {
+  for (const Legend corner : {Legend::top_right, Legend::top_left, Legend::bottom_left, Legend::bottom_right}) {
     const int count = crowding(panel, x, y, corner, width, height);
     if (least < 0 || count < least) best = corner, least = count;
   }
@@ -121,13 +115,12 @@ std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Sc
 
 int color_index(const Panel& panel, std::size_t series) {
   if (panel.series[series].color) return *panel.series[series].color;
-  return static_cast<int>(std::count_if(
-      panel.series.begin(), panel.series.begin() + static_cast<std::ptrdiff_t>(series),
-      [](const Series& s) { return s.style != SeriesStyle::reference; }));
+  return static_cast<int>(std::count_if(panel.series.begin(),
+                                        panel.series.begin() + static_cast<std::ptrdiff_t>(series),
+                                        [](const Series& s) { return s.style != SeriesStyle::reference; }));
 }
 
-double place_strip(const Panel& panel, std::size_t p, double page, double top,
-                   std::vector<LegendEntry>& strip) {
+double place_strip(const Panel& panel, std::size_t p, double page, double top, std::vector<LegendEntry>& strip) {
   constexpr double between = 1.6 * em;
   const auto entries = legend_entries(panel);
   std::vector<double> widths;

@@ -25,13 +25,11 @@ bool has_entries(const Panel& panel);
 bool same_entries(const Panel& a, const Panel& b);
 
 /// The emptiest corner of a frame of this size in inches, and whether nothing at all is there.
-std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Scale& y,
-                                    double width, double height);
+std::pair<Legend, bool> free_corner(const Panel& panel, const Scale& x, const Scale& y, double width, double height);
 
 /// Adds a panel's entries to the legend below: one row in the middle of the page if it fits, else a
 /// grid of equal columns. `page` is the width in inches, `top` the height of what is there already;
 /// the entries' y is left in inches from the top. Returns the new height.
-double place_strip(const Panel& panel, std::size_t p, double page, double top,
-                   std::vector<LegendEntry>& strip);
+double place_strip(const Panel& panel, std::size_t p, double page, double top, std::vector<LegendEntry>& strip);
 
 }  // namespace entk::plot

@@ -13,9 +13,7 @@ namespace entk::plot {
 
 namespace {
 
-bool has_band(const Series& series) {
-  return !series.low.empty();
-}
+bool has_band(const Series& series) { return !series.low.empty(); }
 
 int color_count(const Figure& figure) {
   int count = 1;
@@ -35,8 +33,8 @@ std::string linetype_commands(const Figure& figure) {
   const auto colors = palette_colors(figure.palette, color_count(figure));
   std::string out;
   for (std::size_t i = 0; i < colors.size(); ++i) {
-    out += fmt::format("set linetype {} lc rgb '{}' lw 1.4 pt {} ps {}", i + 1, colors[i],
-                       markers[i % 6], sizes[i % 6]);
+    out +=
+        fmt::format("set linetype {} lc rgb '{}' lw 1.4 pt {} ps {}", i + 1, colors[i], markers[i % 6], sizes[i % 6]);
     // A second round of the seven colours is told apart by its dashes.
     if (figure.palette == Palette::categorical && i >= 7) out += i < 14 ? " dt (5,3)" : " dt (1,2)";
     out += "\n";
@@ -67,8 +65,7 @@ std::string style(const Panel& panel, std::size_t s) {
 
 // gnuplot's filledcurves draws nonsense around a point that is not finite, so each unbroken piece
 // of the band is drawn for itself.
-std::vector<std::pair<std::size_t, std::size_t>> band_pieces(const Series& series, const Scale& x,
-                                                             const Scale& y) {
+std::vector<std::pair<std::size_t, std::size_t>> band_pieces(const Series& series, const Scale& x, const Scale& y) {
   std::vector<std::pair<std::size_t, std::size_t>> pieces;
   for (std::size_t first = 0; first < series.x.size();) {
     std::size_t end = first;
@@ -87,8 +84,8 @@ std::string axis_commands(char name, const Scale& scale) {
   std::string out = scale.logarithmic ? fmt::format("  set logscale {}\n", name) : "";
   out += fmt::format("  set {}range [{}:{}]\n", name, number(scale.low), number(scale.high));
   if (!scale.logarithmic) {
-    return out + fmt::format("  set format {0} '%h'; set {0}tics {1}{2}; unset m{0}tics\n", name,
-                             number(scale.step), place);
+    return out +
+           fmt::format("  set format {0} '%h'; set {0}tics {1}{2}; unset m{0}tics\n", name, number(scale.step), place);
   }
   if (scale.step > 0) {
     // Unlabelled ticks: 2 … 9 times a power of ten, or the decades between two labels.
@@ -96,16 +93,15 @@ std::string axis_commands(char name, const Scale& scale) {
     // With a start: without one gnuplot counts from the frame, writes the wrong power beside each tick, and
     // takes minutes where the step is 1e8 and more.
     const double start = std::pow(scale.step, std::ceil(std::log(scale.low) / std::log(scale.step)));
-    return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {4},{1}{2}; set m{0}tics {3}\n",
-                             name, number(scale.step), place, minor, number(start));
+    return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {4},{1}{2}; set m{0}tics {3}\n", name,
+                             number(scale.step), place, minor, number(start));
   }
   std::vector<std::string> ticks;
   for (const double tick : scale.ticks) {
     ticks.push_back(fmt::format("'{}' {}", tick_text(tick), number(tick)));
   }
   for (const double tick : scale.minor_ticks) ticks.push_back(fmt::format("'' {} 1", number(tick)));
-  return out + fmt::format("  set {0}tics ({1}){2}; unset m{0}tics\n", name, fmt::join(ticks, ", "),
-                           place);
+  return out + fmt::format("  set {0}tics ({1}){2}; unset m{0}tics\n", name, fmt::join(ticks, ", "), place);
 }
 
 std::string legend_command(Legend legend) {
@@ -136,24 +132,21 @@ std::string label_commands(const Panel& panel, const Layout& layout, std::size_t
   const double center_x = (box.left + box.right) / 2, center_y = (box.bottom + box.top) / 2;
   const auto label = [](const Label& text, double x, double y, const char* turn) {
     if (text.text.empty()) return std::string();
-    return fmt::format("  set label {} at screen {:.4f},{:.4f} center{}\n", quoted(text), x, y,
-                       turn);
+    return fmt::format("  set label {} at screen {:.4f},{:.4f} center{}\n", quoted(text), x, y, turn);
   };
   return label(panel.title, center_x, box.top + title_distance / layout.height, "") +
          label(panel.x.label, center_x, box.bottom - x_label_distance / layout.height, "") +
-         label(panel.y.label, box.left - y_label_distance(layout.y[p]) / layout.width, center_y,
-               " rotate by 90");
+         label(panel.y.label, box.left - y_label_distance(layout.y[p]) / layout.width, center_y, " rotate by 90");
 }
 
-std::string panel_commands(const std::string& name, const Figure& figure, const Layout& layout,
-                           std::size_t p, std::size_t first_index) {
+std::string panel_commands(const std::string& name, const Figure& figure, const Layout& layout, std::size_t p,
+                           std::size_t first_index) {
   const Panel& panel = figure.panels[p];
   std::string out = "  set autoscale; unset logscale; set tics out nomirror scale 0.4,0.2\n" +
                     box_command(layout.boxes[p]) + legend_command(layout.legends[p]) +
                     label_commands(panel, layout, p) + axis_commands('x', layout.x[p]) +
                     axis_commands('y', layout.y[p]);
-  const bool clip =
-      panel.y.logarithmic && std::any_of(panel.series.begin(), panel.series.end(), has_band);
+  const bool clip = panel.y.logarithmic && std::any_of(panel.series.begin(), panel.series.end(), has_band);
   if (clip) out += fmt::format("  least = {}\n", number(layout.y[p].low));
   std::vector<std::string> clauses;
   for (std::size_t s = 0; s < panel.series.size(); ++s) {
@@ -161,16 +154,14 @@ std::string panel_commands(const std::string& name, const Figure& figure, const 
     if (!has_band(series)) continue;
     for (const auto& [first, last] : band_pieces(series, layout.x[p], layout.y[p])) {
       const bool whole = first == 0 && last + 1 == series.x.size();
-      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {} notitle",
-                                    name, first_index + s,
-                                    whole ? "" : fmt::format(" every ::{}::{}", first, last),
+      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {} notitle", name,
+                                    first_index + s, whole ? "" : fmt::format(" every ::{}::{}", first, last),
                                     clip ? "1:(max($3, least)):4" : "1:3:4", linetype(panel, s)));
     }
   }
   for (std::size_t s = 0; s < panel.series.size(); ++s) {
     const Label& label = panel.series[s].label;
-    clauses.push_back(fmt::format("'{}.dat' index {} using 1:2 {} {}", name, first_index + s,
-                                  style(panel, s),
+    clauses.push_back(fmt::format("'{}.dat' index {} using 1:2 {} {}", name, first_index + s, style(panel, s),
                                   label.text.empty() ? "notitle" : "title " + quoted(label)));
   }
   if (clauses.empty()) clauses.push_back("NaN notitle");
@@ -188,20 +179,17 @@ std::string page_commands(const Figure& figure, const Layout& layout) {
     const Panel& panel = figure.panels[entry.panel];
     const Series& series = panel.series[entry.series];
     const int type = linetype(panel, entry.series);
-    const bool marker =
-        series.style == SeriesStyle::points || series.style == SeriesStyle::line_points;
+    const bool marker = series.style == SeriesStyle::points || series.style == SeriesStyle::line_points;
     if (series.style != SeriesStyle::points) {
       const bool reference = series.style == SeriesStyle::reference;
-      out += fmt::format(
-          "  set arrow from screen {0:.4f},{2:.4f} to screen {1:.4f},{2:.4f} nohead lt {3}{4}\n",
-          entry.sample_left, entry.sample_right, entry.y, type, reference ? " lw 1 dt (6,4)" : "");
+      out += fmt::format("  set arrow from screen {0:.4f},{2:.4f} to screen {1:.4f},{2:.4f} nohead lt {3}{4}\n",
+                         entry.sample_left, entry.sample_right, entry.y, type, reference ? " lw 1 dt (6,4)" : "");
     }
     if (marker) {
       out += fmt::format("  set label '' at screen {:.4f},{:.4f} point lt {}\n",
                          (entry.sample_left + entry.sample_right) / 2, entry.y, type);
     }
-    out += fmt::format("  set label {} at screen {:.4f},{:.4f} left\n", quoted(series.label),
-                       entry.text_left, entry.y);
+    out += fmt::format("  set label {} at screen {:.4f},{:.4f} left\n", quoted(series.label), entry.text_left, entry.y);
   }
   return out;
 }
@@ -211,8 +199,7 @@ std::string page_commands(const Figure& figure, const Layout& layout) {
 std::string script_text(const std::string& name, const Figure& figure) {
   const Layout layout = make_layout(figure);
   constexpr double svg_dots = 96, png_dots = 192;
-  std::string out =
-      comment(fmt::format("gnuplot {0}.gp: makes {0}.svg, {0}.png, {0}.pdf from {0}.dat", name));
+  std::string out = comment(fmt::format("gnuplot {0}.gp: makes {0}.svg, {0}.png, {0}.pdf from {0}.dat", name));
   if (!figure.caption.empty()) out += comment(figure.caption);
   out += fmt::format(
       "reset\nset encoding utf8\nset minussign\nmax(a, b) = a < b ? b : a\n"
@@ -229,9 +216,9 @@ std::string script_text(const std::string& name, const Figure& figure) {
       "# lines of text are half as high again in gnuplot's svg as in the others\n"
       "array spacing[3] = [0.8, 1.2, 1.2]\n"
       "array lift[3] = [0.5, 0.2, 0.2]\n",
-      std::lround(layout.width * svg_dots), std::lround(layout.height * svg_dots),
-      font_points * svg_dots / 72, std::lround(layout.width * png_dots),
-      std::lround(layout.height * png_dots), font_points, layout.width, layout.height, font_points);
+      std::lround(layout.width * svg_dots), std::lround(layout.height * svg_dots), font_points * svg_dots / 72,
+      std::lround(layout.width * png_dots), std::lround(layout.height * png_dots), font_points, layout.width,
+      layout.height, font_points);
   out += linetype_commands(figure);
   out += fmt::format(
       "set style fill transparent solid 0.18 noborder\n\n"
@@ -247,8 +234,8 @@ std::string script_text(const std::string& name, const Figure& figure) {
   const std::string page = page_commands(figure, layout);
   std::size_t index = 0;
   for (std::size_t p = 0; p < figure.panels.size(); ++p) {
-    out += fmt::format("\n  # panel {}\n", p + 1) + (p == 0 ? page : "") +
-           panel_commands(name, figure, layout, p, index);
+    out +=
+        fmt::format("\n  # panel {}\n", p + 1) + (p == 0 ? page : "") + panel_commands(name, figure, layout, p, index);
     out += "  unset label; unset arrow\n";
     index += figure.panels[p].series.size();
   }

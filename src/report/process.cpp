@@ -48,8 +48,7 @@ struct Pipe {
 };
 
 // 0, or the error number with which the program could not be started.
-int spawn(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
-          int output, pid_t& pid) {
+int spawn(const std::vector<std::string>& arguments, const std::filesystem::path& folder, int output, pid_t& pid) {
   std::vector<char*> argv;
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -70,8 +69,7 @@ int spawn(const std::vector<std::string>& arguments, const std::filesystem::path
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   const int error = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
@@ -81,8 +79,7 @@ int spawn(const std::vector<std::string>& arguments, const std::filesystem::path
 // Reads until the other end closes (true) or the deadline passes (false).
 bool read_until(int descriptor, Clock::time_point deadline, std::string& output) {
   for (;;) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return false;
     pollfd ready{descriptor, POLLIN, 0};
     const int count = ::poll(&ready, 1, static_cast<int>(std::min<long long>(left.count(), 1000)));
@@ -109,8 +106,8 @@ bool wait_until(pid_t pid, Clock::time_point deadline, int& status) {
 
 }  // namespace
 
-ProcessResult run_program(const std::vector<std::string>& arguments,
-                          const std::filesystem::path& folder, std::chrono::milliseconds limit) {
+ProcessResult run_program(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+                          std::chrono::milliseconds limit) {
   ProcessResult result;
   Pipe pipe;
   pid_t pid = 0;
@@ -129,13 +126,11 @@ ProcessResult run_program(const std::vector<std::string>& arguments,
 
   const auto deadline = Clock::now() + limit;
   int status = 0;
-  const bool ended =
-      read_until(pipe.read_end, deadline, result.output) && wait_until(pid, deadline, status);
+  const bool ended = read_until(pipe.read_end, deadline, result.output) && wait_until(pid, deadline, status);
   if (!ended) {
     result.timed_out = true;
     ::kill(-pid, SIGKILL);
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
   }
   {
     const std::lock_guard lock(running_mutex);
@@ -169,8 +164,8 @@ int run_watched(const std::vector<std::string>& arguments, const std::filesystem
     for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     const int input = ::open("/dev/null", O_RDONLY);
-    if (input >= 0 && ::dup2(input, 0) == 0 && ::dup2(output.write_end, 1) == 1 &&
-        ::dup2(output.write_end, 2) == 2 && ::chdir(folder.c_str()) == 0) {
+    if (input >= 0 && ::dup2(input, 0) == 0 && ::dup2(output.write_end, 1) == 1 && ::dup2(output.write_end, 2) == 2 &&
+        ::chdir(folder.c_str()) == 0) {
       ::execvp(argv[0], argv.data());
     }
     const int error = errno;
@@ -215,8 +210,7 @@ int run_watched(const std::vector<std::string>& arguments, const std::filesystem
 }
 
 std::string shell_word(const std::string& word) {
-  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`;&|<>(){}*?[]#~!") == std::string::npos)
-    return word;
+  if (!word.empty() && word.find_first_of(" \t\n\"'\\$`;&|<>(){}*?[]#~!") == std::string::npos) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";

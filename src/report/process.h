@@ -20,8 +20,8 @@ struct ProcessResult {
 /// Runs arguments[0], searched on PATH, in `folder` with no input, in a process group of its own
 /// (an interrupt from the terminal does not reach it). When time is up the whole group is killed.
 /// @throws RunError if no process can be started.
-ProcessResult run_program(const std::vector<std::string>& arguments,
-                          const std::filesystem::path& folder, std::chrono::milliseconds limit);
+ProcessResult run_program(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
+                          std::chrono::milliseconds limit);
 
 /// For a process that is about to leave: kills what run_program runs, and no more is started from here on.
 void end_programs();
@@ -29,7 +29,7 @@ void end_programs();
 /// What is heard from a program while it runs, and said to it.
 struct ProcessWatch {
   std::function<void(std::string_view)> output;  ///< stdout and stderr together, as they come
-  std::function<int()> signal;  ///< a signal's number, or 0: asked every 50 ms, passed on once
+  std::function<int()> signal;                   ///< a signal's number, or 0: asked every 50 ms, passed on once
 };
 
 /// Runs arguments[0], searched on PATH, with no input and no time limit, in a process group of its

@@ -32,16 +32,13 @@ double standard_deviation(const std::vector<double>& values) {
   return std::sqrt(sum / static_cast<double>(values.size() - 1));
 }
 
-double median(const std::vector<double>& values) {
-  return quantile(values, 0.5);
-}
+double median(const std::vector<double>& values) { return quantile(values, 0.5); }
 
 double quantile(std::vector<double> values, double p) {
   if (!(p >= 0.0 && p <= 1.0)) {
     throw InputError(fmt::format("quantile: p must be in [0, 1], got {}", p));
   }
-  const bool has_nan =
-      std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
+  const bool has_nan = std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
   if (values.empty() || has_nan) return nan;
   std::sort(values.begin(), values.end());
   const double position = p * static_cast<double>(values.size() - 1);
@@ -56,8 +53,7 @@ MeanBand mean_and_band(const std::vector<std::vector<double>>& runs) {
   const std::size_t points = runs.front().size();
   for (std::size_t r = 0; r < runs.size(); ++r) {
     if (runs[r].size() != points) {
-      throw InputError(fmt::format("mean_and_band: run {} has {} points, run 0 has {}", r,
-                                   runs[r].size(), points));
+      throw InputError(fmt::format("mean_and_band: run {} has {} points, run 0 has {}", r, runs[r].size(), points));
     }
   }
   MeanBand band;
@@ -75,9 +71,7 @@ MeanBand mean_and_band(const std::vector<std::vector<double>>& runs) {
   return band;
 }
 
-bool Estimate::has_interval() const {
-  return std::isfinite(value) && std::isfinite(low) && std::isfinite(high);
-}
+bool Estimate::has_interval() const { return std::isfinite(value) && std::isfinite(low) && std::isfinite(high); }
 
 double student_quantile(int degrees) {
   if (degrees < 1) {
@@ -111,9 +105,7 @@ Estimate estimate_with(double value, double standard_error, int degrees, std::st
   return e;
 }
 
-Estimate exact(double value, std::string from) {
-  return {value, value, value, std::move(from)};
-}
+Estimate exact(double value, std::string from) { return {value, value, value, std::move(from)}; }
 
 Estimate mean_over_seeds(const std::vector<double>& values) {
   const int count = static_cast<int>(values.size());
@@ -137,29 +129,24 @@ Estimate ratio_over_seeds(const std::vector<double>& a, const std::vector<double
   return e;
 }
 
-double PowerLaw::operator()(double x) const {
-  return std::exp(intercept + slope * std::log(x));
-}
+double PowerLaw::operator()(double x) const { return std::exp(intercept + slope * std::log(x)); }
 
 PowerLaw power_law_fit(const std::vector<double>& x, const std::vector<double>& y) {
   const std::size_t n = x.size();
   if (y.size() != n || n < 2) {
-    throw InputError(fmt::format(
-        "power_law_fit: expected as many x as y, at least two, got {} and {}", n, y.size()));
+    throw InputError(fmt::format("power_law_fit: expected as many x as y, at least two, got {} and {}", n, y.size()));
   }
   std::vector<double> log_x, log_y;
   for (std::size_t i = 0; i < n; ++i) {
     if (!(x[i] > 0 && y[i] > 0 && std::isfinite(x[i]) && std::isfinite(y[i]))) {
-      throw InputError(fmt::format(
-          "power_law_fit: x and y must be positive and finite, got ({}, {}) at index {}", x[i],
-          y[i], i));
+      throw InputError(
+          fmt::format("power_law_fit: x and y must be positive and finite, got ({}, {}) at index {}", x[i], y[i], i));
     }
     log_x.push_back(std::log(x[i]));
     log_y.push_back(std::log(y[i]));
   }
   const auto [least, greatest] = std::minmax_element(log_x.begin(), log_x.end());
-  if (*least == *greatest)
-    throw InputError("power_law_fit: expected two different x, all are equal");
+  if (*least == *greatest) throw InputError("power_law_fit: expected two different x, all are equal");
   const double mean_x = mean(log_x), mean_y = mean(log_y);
   double xx = 0.0, xy = 0.0;
   for (std::size_t i = 0; i < n; ++i) {

@@ -18,8 +18,8 @@ std::string shown(const Cell& cell, const Column& column, bool key);
 void check(const Table& table) {
   for (std::size_t r = 0; r < table.rows.size(); ++r) {
     if (table.rows[r].size() != table.columns.size()) {
-      throw InputError(fmt::format("table '{}': row {} has {} cells, expected {} (one a column)",
-                                   table.title, r, table.rows[r].size(), table.columns.size()));
+      throw InputError(fmt::format("table '{}': row {} has {} cells, expected {} (one a column)", table.title, r,
+                                   table.rows[r].size(), table.columns.size()));
     }
   }
   std::map<std::vector<std::string>, std::size_t> seen;
@@ -35,21 +35,14 @@ void check(const Table& table) {
   }
 }
 
-const std::string* as_string(const Cell& cell) {
-  return std::get_if<std::string>(&cell.content);
-}
-const Uncertain* as_uncertain(const Cell& cell) {
-  return std::get_if<Uncertain>(&cell.content);
-}
+const std::string* as_string(const Cell& cell) { return std::get_if<std::string>(&cell.content); }
+const Uncertain* as_uncertain(const Cell& cell) { return std::get_if<Uncertain>(&cell.content); }
 
-const Estimate* as_estimate(const Cell& cell) {
-  return std::get_if<Estimate>(&cell.content);
-}
+const Estimate* as_estimate(const Cell& cell) { return std::get_if<Estimate>(&cell.content); }
 
 std::string shown(const Cell& cell, const Column& column, bool key) {
   if (const auto* text = as_string(cell)) return clean_text(*text);
-  if (const auto* pair = as_uncertain(cell))
-    return format_number(*pair, column.digits, column.format);
+  if (const auto* pair = as_uncertain(cell)) return format_number(*pair, column.digits, column.format);
   if (const auto* estimate = as_estimate(cell)) return format_number(*estimate, column.digits);
   return format_number(std::get<double>(cell.content), column.digits, key ? NumberFormat::shortest : column.format);
 }
@@ -161,7 +154,9 @@ std::string to_csv(const Table& table) {
   // What a column's further columns hold, by the cells that are in it.
   std::vector<bool> uncertain, estimated;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    const auto any = [&](auto is) { return std::any_of(table.rows.begin(), table.rows.end(), [&](const auto& row) { return is(row[c]); }); };
+    const auto any = [&](auto is) {
+      return std::any_of(table.rows.begin(), table.rows.end(), [&](const auto& row) { return is(row[c]); });
+    };
     uncertain.push_back(any([](const Cell& cell) { return as_uncertain(cell) != nullptr; }));
     estimated.push_back(any([](const Cell& cell) { return as_estimate(cell) != nullptr; }));
     const auto& name = table.columns[c].name;

@@ -43,8 +43,8 @@ struct Cell {
   Cell(Uncertain number) : content(number) {}
   Cell(Estimate number) : content(std::move(number)) {}
   template <typename T>
-  requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) Cell(T number)
-      : content(static_cast<double>(number)) {}
+    requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
+  Cell(T number) : content(static_cast<double>(number)) {}
 };
 
 struct Table {
@@ -57,12 +57,10 @@ struct Table {
 };
 
 /// A number in at most `digits` significant digits. NaN is "–", infinity "∞".
-std::string format_number(double value, int digits = 4,
-                          NumberFormat format = NumberFormat::significant);
+std::string format_number(double value, int digits = 4, NumberFormat format = NumberFormat::significant);
 /// "0.1412 ± 0.0032" or "(1.24 ± 0.03)e-5": two digits of the deviation, the value to match. Where
 /// the deviation is 0, NaN or far below the value, the value as by format_number.
-std::string format_number(Uncertain number, int digits = 4,
-                          NumberFormat format = NumberFormat::significant);
+std::string format_number(Uncertain number, int digits = 4, NumberFormat format = NumberFormat::significant);
 
 /// "1.73 [1.21, 2.25]", both ends of the 95% interval with two digits of its width; without one "1.73".
 std::string format_number(const Estimate& number, int digits = 4);

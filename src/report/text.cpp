@@ -20,8 +20,8 @@ std::size_t sequence_length(std::string_view text) {
     point = point << 6 | (byte(i) & 0x3Fu);
   }
   const std::uint32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-  const bool forbidden = point < least || point > 0x10FFFF ||
-                         (point >= 0xD800 && point <= 0xDFFF) || point == 0xFFFE || point == 0xFFFF;
+  const bool forbidden =
+      point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF) || point == 0xFFFE || point == 0xFFFF;
   return forbidden ? 0 : length;
 }
 

@@ -25,8 +25,11 @@ Verdict verdict_named(const JsonReader& reader) {
 
 nlohmann::json to_json(const Evidence& e) {
   nlohmann::json json = {{"of", e.of}, {"from", e.found.from}};
-  for (const auto& [key, value] : {std::pair{"value", e.found.value}, {"low", e.found.low}, {"high", e.found.high},
-                                   {"at_least", e.at_least}, {"at_most", e.at_most}}) {
+  for (const auto& [key, value] : {std::pair{"value", e.found.value},
+                                   {"low", e.found.low},
+                                   {"high", e.found.high},
+                                   {"at_least", e.at_least},
+                                   {"at_most", e.at_most}}) {
     if (std::isfinite(value)) json[key] = value;
   }
   return json;
@@ -36,8 +39,11 @@ Evidence read_evidence(const JsonReader& reader) {
   Evidence e;
   e.of = reader.get<std::string>("of");
   e.found.from = reader.get<std::string>("from");
-  for (const auto& [key, value] : {std::pair{"value", &e.found.value}, {"low", &e.found.low}, {"high", &e.found.high},
-                                   {"at_least", &e.at_least}, {"at_most", &e.at_most}}) {
+  for (const auto& [key, value] : {std::pair{"value", &e.found.value},
+                                   {"low", &e.found.low},
+                                   {"high", &e.found.high},
+                                   {"at_least", &e.at_least},
+                                   {"at_most", &e.at_most}}) {
     *value = reader.get_or<double>(key, *value);
   }
   reader.finish();
@@ -70,8 +76,13 @@ Claim judged(Claim claim, bool finished, const std::string& too_small) {
 void write_claims(const std::filesystem::path& folder, const std::vector<Claim>& claims) {
   auto list = nlohmann::json::array();
   for (const auto& c : claims) {
-    list.push_back({{"source", c.source}, {"statement", c.statement}, {"paper", c.paper}, {"ours", c.ours},
-                    {"verdict", to_string(c.verdict)}, {"reason", c.reason}, {"figure", c.figure}});
+    list.push_back({{"source", c.source},
+                    {"statement", c.statement},
+                    {"paper", c.paper},
+                    {"ours", c.ours},
+                    {"verdict", to_string(c.verdict)},
+                    {"reason", c.reason},
+                    {"figure", c.figure}});
     auto& evidence = list.back()["evidence"] = nlohmann::json::array();
     for (const auto& e : c.evidence) evidence.push_back(to_json(e));
   }

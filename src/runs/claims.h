@@ -30,8 +30,8 @@ struct Claim {
   std::string ours{};       ///< the value measured here
   /// too_small_to_tell for a run that is too small, whatever it gave.
   Verdict verdict = Verdict::not_run;
-  std::string reason{};     ///< the criterion, in words: "test loss at λ3 = 10 below half of that at 0"
-  std::string figure{};     ///< the plot's name in the study's folder, without .svg; empty: none
+  std::string reason{};  ///< the criterion, in words: "test loss at λ3 = 10 below half of that at 0"
+  std::string figure{};  ///< the plot's name in the study's folder, without .svg; empty: none
   std::vector<Evidence> evidence{};
 };
 

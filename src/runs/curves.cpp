@@ -22,7 +22,9 @@ std::vector<double> last_values(const SweepCurves& curves, const std::string& co
 
 Uncertain summary(const std::vector<double>& values) { return {mean(values), standard_deviation(values)}; }
 
-Uncertain last_summary(const SweepCurves& curves, const std::string& column) { return summary(last_values(curves, column)); }
+Uncertain last_summary(const SweepCurves& curves, const std::string& column) {
+  return summary(last_values(curves, column));
+}
 
 Estimate last_ratio(const SweepCurves& of, const SweepCurves& over, const std::string& column) {
   const auto upper = last_values(of, column), lower = last_values(over, column);
@@ -68,7 +70,8 @@ std::size_t most_seeds(const std::vector<SweepCurves>& curves) {
   return most;
 }
 
-Series band_series(const std::vector<double>& x, const std::vector<std::vector<double>>& runs, Label label, double from) {
+Series band_series(const std::vector<double>& x, const std::vector<std::vector<double>>& runs, Label label,
+                   double from) {
   const auto band = mean_and_band(runs);
   Series series;
   series.label = std::move(label);

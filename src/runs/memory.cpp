@@ -99,8 +99,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   if (c.projector.population_degree >= 0) {
     auto own = sizes;
     own.points = 0;
-    own.rank = static_cast<std::int64_t>(cumulative_multiplicity(static_cast<int>(c.data.dimension),
-                                                                 static_cast<int>(c.projector.population_degree)));
+    own.rank = static_cast<std::int64_t>(
+        cumulative_multiplicity(static_cast<int>(c.data.dimension), static_cast<int>(c.projector.population_degree)));
     if (c.projector.source != "harmonic" || own.rank != sizes.rank) population = harmonic_projector_bytes(own);
   }
   const double projecting =
@@ -112,7 +112,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   if (unlabeled_projector) held += weighted ? bytes((n + unlabeled) * d) : bytes(3 * 2 * unlabeled * d);
   const auto at = [&](double samples) {
     return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, c.model.width, twins,
-                          static_cast<int>(c.model.order), element};
+                          static_cast<int>(c.model.order),    element};
   };
   const auto mode = resolved_mode(at(points), read_kernel_mode(c.train.kernel),
                                   static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
@@ -167,15 +167,16 @@ std::int64_t memory_limit_bytes() {
 void check_fits(double bytes, const std::string& smaller) {
   const auto limit = static_cast<double>(memory_limit_bytes());
   if (bytes <= limit) return;
-  throw InputError(fmt::format("memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make {}", bytes / 1e9,
-                               limit / 1e9, smaller));
+  throw InputError(fmt::format("memory: this run would take about {:.1f} GB, and {:.1f} GB are there; make {}",
+                               bytes / 1e9, limit / 1e9, smaller));
 }
 
 void check_memory(const RunConfig& config, c10::Device device) {
-  check_fits(static_cast<double>(estimate_peak_bytes(config, device)),
-             fmt::format("data.samples ({}), data.test_samples ({}) or model.width ({}) smaller, or train.memory_limit_gb "
-                         "({}), above which tables are recomputed",
-                         config.data.samples, config.data.test_samples, config.model.width, config.train.memory_limit_gb));
+  check_fits(
+      static_cast<double>(estimate_peak_bytes(config, device)),
+      fmt::format("data.samples ({}), data.test_samples ({}) or model.width ({}) smaller, or train.memory_limit_gb "
+                  "({}), above which tables are recomputed",
+                  config.data.samples, config.data.test_samples, config.model.width, config.train.memory_limit_gb));
 }
 
 }  // namespace entk

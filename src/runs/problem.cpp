@@ -51,7 +51,8 @@ void fill_sizes(RunConfig& c, const DataSet& data) {
     return;
   }
   const bool unlabeled = c.projector.source == "unlabeled";
-  for (const auto& [key, wants] : {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == "unlabeled"}}) {
+  for (const auto& [key, wants] :
+       {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == "unlabeled"}}) {
     if (wants && !data.unlabeled.defined()) {
       throw InputError(fmt::format("{}: unlabeled needs X_unlabeled in the data file", key));
     }
@@ -72,8 +73,8 @@ DataSet load_data(const std::string& file) {
   };
   for (const char* name : {"X", "y"}) {
     if (!take(name).defined()) {
-      throw InputError(fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)",
-                                   file, name));
+      throw InputError(
+          fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)", file, name));
     }
   }
   try {
@@ -85,12 +86,16 @@ DataSet load_data(const std::string& file) {
 
 nlohmann::json data_checksums(const DataSet& data) {
   auto checksums = nlohmann::json::object();
-  for (const auto& [name, tensor] : {std::pair{"X", data.train.x}, {"y", data.train.y}, {"X_test", data.test.x},
-                                     {"y_test", data.test.y}, {"X_unlabeled", data.unlabeled}}) {
+  for (const auto& [name, tensor] : {std::pair{"X", data.train.x},
+                                     {"y", data.train.y},
+                                     {"X_test", data.test.x},
+                                     {"y_test", data.test.y},
+                                     {"X_unlabeled", data.unlabeled}}) {
     if (!tensor.defined()) continue;
     const auto sum = checksum({{name, tensor.contiguous()}});
     const auto* half = sum.const_data_ptr<std::int64_t>();
-    checksums[name] = fmt::format("{:016x}{:016x}", static_cast<std::uint64_t>(half[1]), static_cast<std::uint64_t>(half[0]));
+    checksums[name] =
+        fmt::format("{:016x}{:016x}", static_cast<std::uint64_t>(half[1]), static_cast<std::uint64_t>(half[0]));
   }
   return checksums;
 }
@@ -110,9 +115,10 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     p.file_checksums = data_checksums(p.data);
     fill_sizes(p.config, p.data);
     const auto& c = p.config.data;
-    p.notices.push_back(fmt::format("{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
-                                    "data.test_samples, data.unlabeled_samples and data.target have no effect",
-                                    c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
+    p.notices.push_back(
+        fmt::format("{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
+                    "data.test_samples, data.unlabeled_samples and data.target have no effect",
+                    c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
   } else {
     const auto target = make_target(config);
     p.data = draw(config, target);
@@ -139,7 +145,8 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     p.notices.push_back(std::move(report.warning));
   }
   if (!config.model.whole_network) {
-    if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0); !notice.empty()) {
+    if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0);
+        !notice.empty()) {
       p.notices.push_back(std::move(notice));
     }
   }
@@ -166,7 +173,8 @@ void make_projectors(Problem& p) {
   if (population_degree >= 0) {
     const auto d = static_cast<int>(network->dimension());
     const auto n_k = exact_cumulative_multiplicity(d, static_cast<int>(population_degree));
-    p.population = p.harmonic && p.harmonic->rank() == n_k ? p.harmonic : HarmonicProjector::make(network, n_k.value_or(0));
+    p.population =
+        p.harmonic && p.harmonic->rank() == n_k ? p.harmonic : HarmonicProjector::make(network, n_k.value_or(0));
   }
   if (p.sigma) tell(p.sigma->warnings());
   for (const auto* made : {&p.harmonic, &p.population}) {
@@ -209,10 +217,11 @@ Objective make_objective(const Problem& p, const TaylorModel& model) {
                             : objective + weights[3] * R4();
   const auto& r1 = p.config.r1;
   if (p.sigma && r1.points == "fresh") {
-    whole.terms[0] = weights[0] * R1_fresh(*p.sigma, [law = p.data.law, rows = r1.samples, columns = p.w0.size(1),
-                                                      seed = p.config.seed](std::int64_t step) {
-      return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
-    });
+    whole.terms[0] =
+        weights[0] * R1_fresh(*p.sigma, [law = p.data.law, rows = r1.samples, columns = p.w0.size(1),
+                                         seed = p.config.seed](std::int64_t step) {
+          return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
+        });
   } else if (p.sigma && r1.points == "unlabeled") {
     whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
   }
@@ -227,7 +236,9 @@ Objective make_objective(const Problem& p, const TaylorModel& model) {
 
 std::string ProblemCache::key(const RunConfig& config) {
   auto json = to_json(config);
-  return nlohmann::json{json["model"], json["data"], json["projector"], json["seed"], json["dtype"], wants_labels(config)}.dump();
+  return nlohmann::json{json["model"], json["data"],  json["projector"],
+                        json["seed"],  json["dtype"], wants_labels(config)}
+      .dump();
 }
 
 std::shared_ptr<ProblemCache::Entry> ProblemCache::entry(const std::string& key) {

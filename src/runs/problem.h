@@ -17,23 +17,24 @@ namespace entk {
 /// The part of a run that only its data, model, projector, seed and type decide: runs of a sweep over
 /// λ share one. Immutable.
 struct Problem {
-  RunConfig config;                       ///< with rank and sizes filled in from a data file
-  DataSet data;                           ///< in the run's type, on its device
-  at::Tensor w0, a, start;                ///< of the network; start: W(0), undefined where it is zero
+  RunConfig config;         ///< with rank and sizes filled in from a data file
+  DataSet data;             ///< in the run's type, on its device
+  at::Tensor w0, a, start;  ///< of the network; start: W(0), undefined where it is zero
   std::optional<Activation> activation;
-  std::optional<SigmaProjector> sigma;        ///< projector.source features or unlabeled
-  std::optional<HarmonicProjector> harmonic;  ///< projector.source harmonic
-  std::optional<HarmonicProjector> population;  ///< of projector.population_degree, for the records
-  nlohmann::json file_checksums;          ///< of a data file; null where the data is drawn
+  std::optional<SigmaProjector> sigma;            ///< projector.source features or unlabeled
+  std::optional<HarmonicProjector> harmonic;      ///< projector.source harmonic
+  std::optional<HarmonicProjector> population;    ///< of projector.population_degree, for the records
+  nlohmann::json file_checksums;                  ///< of a data file; null where the data is drawn
   std::vector<std::vector<double>> directions{};  ///< that the target singles out; none for a data file's
-  std::vector<std::string> notices;       ///< Assumption 2, eigenvalue gaps, …
+  std::vector<std::string> notices;               ///< Assumption 2, eigenvalue gaps, …
 
   bool has_projector() const { return sigma || harmonic; }
 };
 
 /// The notice of a harmonic projector where inputs are not of norm √d.
 inline constexpr const char* off_the_sphere =
-    "harmonic projector: its formulas are those of inputs uniform on the sphere; for other inputs R1, R2 and the projector are "
+    "harmonic projector: its formulas are those of inputs uniform on the sphere; for other inputs R1, R2 and the "
+    "projector are "
     "an approximation";
 
 /// @throws InputError where the configuration cannot be met: a file, a rank, NaN in X.

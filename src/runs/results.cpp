@@ -16,7 +16,8 @@ namespace entk {
 namespace {
 
 /// Scalars of a JSON object as key and value, nested keys with points.
-void flatten(const nlohmann::json& json, const std::string& prefix, std::vector<std::pair<std::string, std::string>>& out) {
+void flatten(const nlohmann::json& json, const std::string& prefix,
+             std::vector<std::pair<std::string, std::string>>& out) {
   for (const auto& [key, value] : json.items()) {
     const auto path = prefix.empty() ? key : prefix + "." + key;
     if (value.is_object() && !value.empty()) {
@@ -75,10 +76,13 @@ Results write_run_results(const std::filesystem::path& folder) {
   const auto metrics = read_records(folder);
   Figure figure;
   figure.panels = {
-      metrics_panel(metrics, "Losses", {{"train_loss", "training"}, {"test_loss", "test"}, {"regularized_loss", "regularized"}}),
+      metrics_panel(metrics, "Losses",
+                    {{"train_loss", "training"}, {"test_loss", "test"}, {"regularized_loss", "regularized"}}),
       metrics_panel(metrics, "Regularizers",
-                    {{"R1", rich_text("{/:Italic R}_1")}, {"R2", rich_text("{/:Italic R}_2")},
-                     {"R3", rich_text("{/:Italic R}_3")}, {"R4", rich_text("{/:Italic R}_4")}}),
+                    {{"R1", rich_text("{/:Italic R}_1")},
+                     {"R2", rich_text("{/:Italic R}_2")},
+                     {"R3", rich_text("{/:Italic R}_3")},
+                     {"R4", rich_text("{/:Italic R}_4")}}),
       metrics_panel(metrics, "Norms", {{"norm_W", "displacement W"}, {"norm_gradient", "gradient"}})};
   // What this run records beside: each in a panel of its own.
   const auto standard = metrics_columns();
@@ -94,7 +98,8 @@ Results write_run_results(const std::filesystem::path& folder) {
   results.table.columns = {Column("quantity"), Column("value")};
   if (!metrics.rows.empty()) {
     for (std::size_t i = 0; i < metrics.columns.size(); ++i) {
-      if (!std::isnan(metrics.rows.back()[i])) results.table.rows.push_back({metrics.columns[i], metrics.rows.back()[i]});
+      if (!std::isnan(metrics.rows.back()[i]))
+        results.table.rows.push_back({metrics.columns[i], metrics.rows.back()[i]});
     }
   }
   HtmlPage page("entk run " + folder.filename().string());

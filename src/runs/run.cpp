@@ -62,9 +62,9 @@ std::vector<std::string> names_of(const Problem& p, const Objective& objective,
 /// A record by the names of its quantities.
 std::map<std::string, double> by_name(const Record& r, const Objective& objective,
                                       const std::vector<Observable>& observables) {
-  std::map<std::string, double> values = {{"step", static_cast<double>(r.step)}, {"train_loss", r.train_loss},
-                                          {"test_loss", r.test_loss}, {"regularized_loss", r.regularized_loss},
-                                          {"norm_W", r.norm_w}, {"norm_gradient", r.norm_gradient}};
+  std::map<std::string, double> values = {
+      {"step", static_cast<double>(r.step)},    {"train_loss", r.train_loss}, {"test_loss", r.test_loss},
+      {"regularized_loss", r.regularized_loss}, {"norm_W", r.norm_w},         {"norm_gradient", r.norm_gradient}};
   // A diverged run's last record has no terms and no observables.
   for (std::size_t i = 0; i < r.terms.size(); ++i) values[objective.terms[i].name] = r.terms[i];
   std::size_t next = 0;
@@ -97,7 +97,8 @@ nlohmann::json summary_json(const TrainResult& result, const Problem& p, const s
 }
 
 bool has_checkpoint(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "checkpoint.pt") || std::filesystem::exists(folder / "checkpoint.previous.pt");
+  return std::filesystem::exists(folder / "checkpoint.pt") ||
+         std::filesystem::exists(folder / "checkpoint.previous.pt");
 }
 
 /// The checksums of a data file that a run's config.json holds, or null.
@@ -119,7 +120,12 @@ class FolderRun {
  public:
   FolderRun(const RunConfig& config, const RunFolder& folder, const std::string& name, ProblemCache& cache,
             const RunHooks& hooks)
-      : config_(config), folder_(folder), name_(name), cache_(cache), hooks_(hooks), device_(pick_device(config.device)) {}
+      : config_(config),
+        folder_(folder),
+        name_(name),
+        cache_(cache),
+        hooks_(hooks),
+        device_(pick_device(config.device)) {}
 
   RunOutcome take(const std::string& command) {
     // First of all, so that from here on the folder can be resumed.
@@ -193,7 +199,8 @@ class FolderRun {
 
   /// A run at step 0 makes its first record itself.
   void begin_again(const std::string& why) {
-    if (std::filesystem::exists(folder_.file("metrics.csv"))) tell(fmt::format("{}: {}; it begins at step 0", name_, why));
+    if (std::filesystem::exists(folder_.file("metrics.csv")))
+      tell(fmt::format("{}: {}; it begins at step 0", name_, why));
     for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
   }
 
@@ -220,8 +227,12 @@ class FolderRun {
   void write_config(const NetworkImpl& network) {
     auto json = to_json(problem_->config);
     const auto& c = problem_->config;
-    const PrimitiveSizes sizes{c.data.samples, c.data.dimension, c.model.width, network.symmetric(),
-                               static_cast<int>(c.model.order), c.dtype == "float64" ? 8 : 4};
+    const PrimitiveSizes sizes{c.data.samples,
+                               c.data.dimension,
+                               c.model.width,
+                               network.symmetric(),
+                               static_cast<int>(c.model.order),
+                               c.dtype == "float64" ? 8 : 4};
     const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
                                     static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
     json["resolved"] = {{"device", device_.str()},
@@ -235,7 +246,11 @@ class FolderRun {
 
   TensorDict checkpoint(const TrainState& state) const {
     const auto& p = *problem_;
-    TensorDict dict{{"W0", p.w0}, {"a", p.a}, {"W", state.w}, {"X", p.data.train.x}, {"y", p.data.train.y},
+    TensorDict dict{{"W0", p.w0},
+                    {"a", p.a},
+                    {"W", state.w},
+                    {"X", p.data.train.x},
+                    {"y", p.data.train.y},
                     {"step", at::scalar_tensor(state.step, at::kLong)},
                     {"config", as_bytes(deciding(p.config).dump())}};
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
@@ -258,7 +273,8 @@ class FolderRun {
     }
     const auto& bytes = tensors.at("config");
     if (bytes.scalar_type() != at::kByte) fail("its entry 'config' is no text");
-    if (tensors.at("step").scalar_type() != at::kLong || tensors.at("step").numel() != 1) fail("its entry 'step' is no integer");
+    if (tensors.at("step").scalar_type() != at::kLong || tensors.at("step").numel() != 1)
+      fail("its entry 'step' is no integer");
     const std::string text(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
     const auto source = folder_.file("checkpoint.pt").string();
     const auto before = read_run_config(parse_json(text, source), source, config_.catalogue);
@@ -274,7 +290,8 @@ class FolderRun {
     if (!same(tensors.at("W0"), problem_->w0) || !same(tensors.at("a"), problem_->a)) {
       fail("its W0 or a is not what this configuration gives now");
     }
-    if (tensors.at("W").sizes() != tensors.at("W0").sizes() || tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
+    if (tensors.at("W").sizes() != tensors.at("W0").sizes() ||
+        tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
       fail("its W is not like its W0");
     }
     const std::int64_t step = tensors.at("step").item<std::int64_t>();
@@ -286,7 +303,8 @@ class FolderRun {
     if (step == 0) {
       begin_again("its checkpoint is that of the start");
     } else {
-      for (const char* name : {"metrics.csv", "timing.csv"}) cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
+      for (const char* name : {"metrics.csv", "timing.csv"})
+        cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
       check_records(step);
     }
     return step;
@@ -302,9 +320,10 @@ class FolderRun {
         ++found;
         continue;
       }
-      throw InputError(fmt::format("{}: expected the record of step {}, got {}; a run that goes on at step {} cannot make it "
-                                   "again (without its checkpoints it would begin at step 0)", file.string(), step,
-                                   found < steps.size() ? fmt::format("that of step {}", steps[found]) : "none", last));
+      throw InputError(fmt::format(
+          "{}: expected the record of step {}, got {}; a run that goes on at step {} cannot make it "
+          "again (without its checkpoints it would begin at step 0)",
+          file.string(), step, found < steps.size() ? fmt::format("that of step {}", steps[found]) : "none", last));
     }
   }
 
@@ -319,7 +338,8 @@ class FolderRun {
         outcome = {static_cast<ExitCode>(128 + result.signal), RunState::interrupted,
                    fmt::format("interrupted at step {}; resume with --resume", result.step), result.last};
         break;
-      default: outcome.state = RunState::done;
+      default:
+        outcome.state = RunState::done;
     }
     folder_.set_status(outcome.state, result.step, outcome.message);
     return outcome;
@@ -352,8 +372,8 @@ CsvTable read_records(const std::filesystem::path& folder) {
 }
 
 std::vector<std::string> metrics_columns(const std::vector<std::string>& more) {
-  std::vector<std::string> columns = {"step", "train_loss", "test_loss", "R1", "R2", "R3", "R4",
-                                      "regularized_loss", "norm_W", "norm_gradient"};
+  std::vector<std::string> columns = {"step", "train_loss", "test_loss",        "R1",     "R2",
+                                      "R3",   "R4",         "regularized_loss", "norm_W", "norm_gradient"};
   for (const auto& name : more) {
     if (std::count(columns.begin(), columns.end(), name)) {
       throw InputError(fmt::format("{}: two quantities of this name would be columns of metrics.csv", name));
@@ -399,14 +419,17 @@ void check_resumable(const RunFolder& folder, const RunConfig& config, bool othe
   if (other_device) std::erase(refused, "device");
   if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {
-    throw InputError(fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}",
-                                 path.string(), fmt::join(refused, ", "),
-                                 refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
+    throw InputError(
+        fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}", path.string(),
+                    fmt::join(refused, ", "),
+                    refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
   }
   if (!has_checkpoint(folder.path()) && std::filesystem::exists(folder.file("status.json")) &&
       read_status(folder.path()).state == RunState::done) {
-    throw InputError(fmt::format("{}: the run is finished and its checkpoint is gone: it cannot go on, and is not taken again; "
-                                 "choose another --out", folder.path().string()));
+    throw InputError(
+        fmt::format("{}: the run is finished and its checkpoint is gone: it cannot go on, and is not taken again; "
+                    "choose another --out",
+                    folder.path().string()));
   }
 }
 

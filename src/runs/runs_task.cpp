@@ -27,7 +27,8 @@ std::vector<Unit> RunsTask::units(const TakeContext& context) {
 }
 
 TakeOptions RunsTask::take_options() {
-  return {.jobs = pick_device(device()).is_cpu() ? 0 : 1, .release = [this](const std::string& key) { cache_.forget(key); }};
+  return {.jobs = pick_device(device()).is_cpu() ? 0 : 1,
+          .release = [this](const std::string& key) { cache_.forget(key); }};
 }
 
 }  // namespace entk

@@ -22,10 +22,13 @@ namespace {
 class TrialLog {
  public:
   explicit TrialLog(const std::filesystem::path& path, bool writes = true) {
-    if (writes) file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "train_loss", "test_loss"});
+    if (writes)
+      file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "train_loss", "test_loss"});
     if (!std::filesystem::exists(path)) return;
     for (const auto& row : read_csv(path).rows) {
-      keep({static_cast<std::int64_t>(row[0]), static_cast<std::int64_t>(row[1]), static_cast<std::uint64_t>(row[2]),
+      keep({static_cast<std::int64_t>(row[0]),
+            static_cast<std::int64_t>(row[1]),
+            static_cast<std::uint64_t>(row[2]),
             {row[3], row[4]}});
     }
   }
@@ -36,8 +39,8 @@ class TrialLog {
   }
   void add(const Trial& t, double seconds, const std::function<void(const Trial&, double)>& told) {
     const std::lock_guard lock(mutex_);
-    file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed), t.losses.train,
-               t.losses.test});
+    file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed),
+                t.losses.train, t.losses.test});
     file_->sync();
     keep(t);
     if (told) told(t, seconds);
@@ -108,14 +111,16 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   if (learned < count) found.samples = sizes[learned];
   if (failed >= 0) found.failed = sizes[failed];
   if (found.samples && found.failed) {
-    found.crossing = crossing_between(*found.failed, loss_at(failed), *found.samples, loss_at(learned), search.threshold);
+    found.crossing =
+        crossing_between(*found.failed, loss_at(failed), *found.samples, loss_at(learned), search.threshold);
   }
   return found;
 }
 
 std::vector<std::int64_t> checked_sizes(const SampleSearch& search, std::int64_t dimension) {
   const auto sizes = search.sizes(dimension);
-  if (sizes.empty() || sizes[0] < 1 || std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>()) != sizes.end()) {
+  if (sizes.empty() || sizes[0] < 1 ||
+      std::adjacent_find(sizes.begin(), sizes.end(), std::greater_equal<>()) != sizes.end()) {
     throw InputError(fmt::format("samples at dimension {}: expected ascending candidates of at least 1", dimension));
   }
   return sizes;
@@ -124,8 +129,8 @@ std::vector<std::int64_t> checked_sizes(const SampleSearch& search, std::int64_t
 }  // namespace
 
 std::string trial_text(const Trial& t, double seconds) {
-  return fmt::format("d = {}, n = {}, seed {}: training loss {:.4g}, test loss {:.4g} ({:.2g} s)", t.dimension, t.samples, t.seed,
-                     t.losses.train, t.losses.test, seconds);
+  return fmt::format("d = {}, n = {}, seed {}: training loss {:.4g}, test loss {:.4g} ({:.2g} s)", t.dimension,
+                     t.samples, t.seed, t.losses.train, t.losses.test, seconds);
 }
 
 std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials) {
@@ -138,10 +143,10 @@ std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem
     const auto sizes = checked_sizes(search, dimension);
     for (const auto seed : search.seeds) {
       units.push_back({.name = fmt::format("d={},seed={}", dimension, seed), .take = [=] {
-        RunOutcome outcome;
-        if (!search_one(*shared, dimension, seed, sizes, *log)) outcome.state = RunState::interrupted;
-        return outcome;
-      }});
+                         RunOutcome outcome;
+                         if (!search_one(*shared, dimension, seed, sizes, *log)) outcome.state = RunState::interrupted;
+                         return outcome;
+                       }});
     }
   }
   return units;
@@ -173,7 +178,7 @@ std::map<std::int64_t, NeededSamples> needed_samples(const SampleSearchResult& r
       ++needed.below;
     } else {
       const auto n = static_cast<double>(*f.samples);
-      needed.samples[f.seed] = !interpolated              ? n
+      needed.samples[f.seed] = !interpolated               ? n
                                : std::isfinite(f.crossing) ? f.crossing
                                                            : std::sqrt(n * static_cast<double>(*f.failed));
     }
@@ -181,7 +186,8 @@ std::map<std::int64_t, NeededSamples> needed_samples(const SampleSearchResult& r
   return all;
 }
 
-std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed, std::size_t seeds) {
+std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed,
+                                                          std::size_t seeds) {
   auto complete = needed;
   std::erase_if(complete, [&](const auto& entry) { return entry.second.samples.size() < seeds; });
   return complete;
@@ -215,7 +221,8 @@ Cell needed_cell(const NeededSamples& needed, const std::vector<std::int64_t>& c
 
 std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio) {
   if (first < 1 || last < first || !(ratio > 1)) {
-    throw InputError(fmt::format("samples: expected 1 ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));
+    throw InputError(
+        fmt::format("samples: expected 1 ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));
   }
   std::vector<std::int64_t> sizes;
   for (double n = static_cast<double>(first); std::llround(n) < last; n *= ratio) {

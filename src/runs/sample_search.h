@@ -40,7 +40,7 @@ struct SampleSearch {
   std::vector<std::uint64_t> seeds;
   /// The candidates n for a dimension, ascending.
   std::function<std::vector<std::int64_t>(std::int64_t dimension)> sizes;
-  double threshold = 0.1;  ///< learned: a final test loss below this
+  double threshold = 0.1;                         ///< learned: a final test loss below this
   SearchMethod method = SearchMethod::bisection;  ///< bisection takes the loss to fall with n
   /// One run's final losses; no value where it was interrupted. Called from several threads.
   std::function<std::optional<FinalLosses>(std::int64_t dimension, std::int64_t samples, std::uint64_t seed)> run;
@@ -65,8 +65,8 @@ struct SampleSearchResult {
 };
 
 /// A unit for each dimension and seed, the largest dimensions first: they take longest. `trials` is a CSV file
-/// (dimension, samples, seed, train_loss, test_loss) that keeps each finished run: a search that finds it there continues
-/// after it. No run is larger than about twice what is needed. The units share the file; they keep `search`.
+/// (dimension, samples, seed, train_loss, test_loss) that keeps each finished run: a search that finds it there
+/// continues after it. No run is larger than about twice what is needed. The units share the file; they keep `search`.
 /// @throws InputError for empty or unordered candidates.
 std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials);
 /// What the runs in the file say; `search` needs no `run`.
@@ -83,7 +83,8 @@ struct NeededSamples {
 std::map<std::int64_t, NeededSamples> needed_samples(const SampleSearchResult& result, bool interpolated);
 /// The dimensions in which every one of `seeds` searches has its n. The others' n are bounds: a mean over the seeds
 /// that have one, or a fit with them, would be of the easier seeds alone.
-std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed, std::size_t seeds);
+std::map<std::int64_t, NeededSamples> complete_dimensions(const std::map<std::int64_t, NeededSamples>& needed,
+                                                          std::size_t seeds);
 /// The exponent of n in d over these dimensions, with the seeds as groups.
 ExponentFit sample_exponent(const std::map<std::int64_t, NeededSamples>& needed);
 /// "3600 ± 566" as a cell; where a search has a bound alone, "3600 in 1 of 2 seeds, else > 8000".

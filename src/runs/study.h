@@ -18,28 +18,28 @@
 namespace entk {
 
 struct NamedFigure {
-  std::string name;     ///< of its files
-  Figure figure;        ///< left out where it has no panels
+  std::string name;  ///< of its files
+  Figure figure;     ///< left out where it has no panels
   std::string caption;
 };
 
 /// What a study found so far, read from its folder; making it writes nothing.
 struct Findings {
-  Table table;                                            ///< results.csv, results.md, and what the terminal shows
+  Table table;  ///< results.csv, results.md, and what the terminal shows
   std::vector<NamedFigure> figures{};
   std::vector<Claim> claims{};
-  std::vector<std::string> notes{};                       ///< paragraphs below the figures
-  std::vector<std::string> warnings{};                    ///< what the reader should know, on the page and the terminal
-  std::vector<std::pair<std::string, Table>> tables{};    ///< further ones, by heading
-  nlohmann::json numbers = nlohmann::json::object();      ///< for machines: of --json
+  std::vector<std::string> notes{};                     ///< paragraphs below the figures
+  std::vector<std::string> warnings{};                  ///< what the reader should know, on the page and the terminal
+  std::vector<std::pair<std::string, Table>> tables{};  ///< further ones, by heading
+  nlohmann::json numbers = nlohmann::json::object();    ///< for machines: of --json
 };
 
 /// What a task's units are made for.
 struct TakeContext {
   const RunFolder& folder;
-  std::string command;                                    ///< as it was typed
+  std::string command;  ///< as it was typed
   RunHooks hooks{};
-  std::function<void(const std::string&)> line{};         ///< what a unit has to say; from any thread
+  std::function<void(const std::string&)> line{};  ///< what a unit has to say; from any thread
 };
 
 /// A study with its configuration.
@@ -64,37 +64,39 @@ class Task {
 
 /// An option that stands for a key.
 struct Shortcut {
-  std::string option, value_name, meaning;                ///< --mnist, DIR
+  std::string option, value_name, meaning;  ///< --mnist, DIR
   std::function<void(nlohmann::json& config, const std::string& value)> set;
 };
 
 /// What `entk reproduce` asks of a study.
 struct Stage {
-  std::string name;                 ///< of its folder, and the key of its overrides
-  std::string title;                ///< heading in the report
-  std::string source;               ///< where in the paper
-  std::string claim;                ///< what the paper says there, in a sentence or two
-  std::vector<std::string> command; ///< words that say which study it is: {"appendix-g", "--study", "r1"}
+  std::string name;                  ///< of its folder, and the key of its overrides
+  std::string title;                 ///< heading in the report
+  std::string source;                ///< where in the paper
+  std::string claim;                 ///< what the paper says there, in a sentence or two
+  std::vector<std::string> command;  ///< words that say which study it is: {"appendix-g", "--study", "r1"}
   /// What a new start is given besides; "{figure1}" in a word stands for that stage's folder.
   std::vector<std::string> quick, published;
-  bool takes_device = true;         ///< whether the command has --device
-  bool resumes = true;              ///< whether it has --resume; one that has not starts anew
+  bool takes_device = true;  ///< whether the command has --device
+  bool resumes = true;       ///< whether it has --resume; one that has not starts anew
 };
 
 struct Study {
-  std::string name;                 ///< the command's
-  std::string variant{};            ///< its --study, of a command that has several
-  std::string summary;              ///< one line of --help
-  std::string title;                ///< of its page
+  std::string name;       ///< the command's
+  std::string variant{};  ///< its --study, of a command that has several
+  std::string summary;    ///< one line of --help
+  std::string title;      ///< of its page
   /// Short name to the name in configs/; the first is the default. Empty: the defaults.
   std::vector<std::pair<std::string, std::string>> presets{};
-  nlohmann::json standard;          ///< every key with its default
-  std::vector<KeyInfo> keys;        ///< what --help lists
+  nlohmann::json standard;    ///< every key with its default
+  std::vector<KeyInfo> keys;  ///< what --help lists
   /// Names are the catalogue's. @throws InputError naming source, key, value and what was expected.
-  std::function<std::unique_ptr<Task>(const nlohmann::json& config, const std::string& source, const Catalogue& catalogue)> read;
-  bool estimates_memory = true;     ///< --force
-  bool sweeps = false;              ///< --sweep and what else goes with a run's own keys
-  bool numbers_alone = false;       ///< --out FILE.json writes Findings::numbers and no folder
+  std::function<std::unique_ptr<Task>(const nlohmann::json& config, const std::string& source,
+                                      const Catalogue& catalogue)>
+      read;
+  bool estimates_memory = true;  ///< --force
+  bool sweeps = false;           ///< --sweep and what else goes with a run's own keys
+  bool numbers_alone = false;    ///< --out FILE.json writes Findings::numbers and no folder
   std::vector<Shortcut> shortcuts{};
   std::vector<Stage> stages{};
 };

@@ -12,7 +12,8 @@ Results write_study_page(const std::filesystem::path& folder, const std::string&
   Results results;
   results.table = findings.table;
   HtmlPage page(title);
-  if (const auto command = folder / "command.txt"; std::filesystem::exists(command)) page.code(read_file(command, 1 << 20));
+  if (const auto command = folder / "command.txt"; std::filesystem::exists(command))
+    page.code(read_file(command, 1 << 20));
   page.heading(2, "Results");
   write_file_atomically(folder / "results.csv", to_csv(findings.table));
   write_file_atomically(folder / "results.md", to_markdown(findings.table));

@@ -6,8 +6,8 @@
 
 namespace entk {
 
-/// report.html from the top: command, table, figures, claims, further tables, configuration and environment; and the files
-/// beside it, with the numbers in <name>.json. @throws SaveError
+/// report.html from the top: command, table, figures, claims, further tables, configuration and environment; and the
+/// files beside it, with the numbers in <name>.json. @throws SaveError
 Results write_study_page(const std::filesystem::path& folder, const std::string& name, const std::string& title,
                          const Findings& findings);
 

@@ -112,7 +112,8 @@ SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std:
     common.erase(key);
   }
   SplitStudy split{read_study_config(common, source, catalogue), own};
-  if (!split.common.sweep.empty()) throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
+  if (!split.common.sweep.empty())
+    throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
   return split;
 }
 

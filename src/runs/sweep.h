@@ -11,8 +11,8 @@ namespace entk {
 
 /// A configuration with "seeds" and "sweep" beside a run's keys.
 struct StudyConfig {
-  nlohmann::json base;                 ///< a run's configuration
-  std::vector<std::uint64_t> seeds;    ///< empty: base's own
+  nlohmann::json base;               ///< a run's configuration
+  std::vector<std::uint64_t> seeds;  ///< empty: base's own
   std::vector<SweepAxis> sweep;
   Catalogue catalogue = built_in_catalogue();  ///< of names
 };
@@ -32,9 +32,9 @@ SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std:
                               const Catalogue& catalogue);
 
 struct PlannedRun {
-  std::string name;                               ///< lambda.3=10,seed=1; also its folder's
+  std::string name;  ///< lambda.3=10,seed=1; also its folder's
   RunConfig config;
-  std::vector<nlohmann::json> swept;              ///< the value on each axis
+  std::vector<nlohmann::json> swept;  ///< the value on each axis
   std::uint64_t seed;
 };
 /// Every combination of swept values, then of seeds. @throws InputError where one is refused.

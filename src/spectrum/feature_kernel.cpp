@@ -110,9 +110,7 @@ at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, const
   return kernel(network, x, x2, false);
 }
 
-at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x) {
-  return kernel(network, x, x, true);
-}
+at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x) { return kernel(network, x, x, true); }
 
 at::Tensor tiled_product(const at::Tensor& a, const at::Tensor& b) {
   check_matrix("a", a, -1, -1);

@@ -25,7 +25,7 @@ struct QuadratureOptions {
 struct HarmonicCoefficients {
   int dimension = 0;
   std::vector<double> values;  ///< c_j
-  std::vector<double> norms;  ///< √B(D,j) c_j: the L² norm of g's part of degree j, with c_j's sign
+  std::vector<double> norms;   ///< √B(D,j) c_j: the L² norm of g's part of degree j, with c_j's sign
   std::vector<double> errors;  ///< of norms: the change when the nodes are taken half as many again
   double mean_square = 0.0;    ///< E[g²] = Σ_j norms_j² over all degrees
 
@@ -35,14 +35,13 @@ struct HarmonicCoefficients {
 /// c_0 … c_L of g(scale·t) in the given dimension, from the finer of two rules.
 /// @throws InputError for an impossible dimension, degree, scale or option, NotFiniteError where g
 /// is not finite.
-HarmonicCoefficients harmonic_coefficients(const std::function<double(double)>& g, int dimension,
-                                           double scale, int max_degree,
-                                           const QuadratureOptions& options = {});
+HarmonicCoefficients harmonic_coefficients(const std::function<double(double)>& g, int dimension, double scale,
+                                           int max_degree, const QuadratureOptions& options = {});
 
 /// The same from values at a rule's nodes alone; `errors` are then zero, nothing being known of
 /// them.
-HarmonicCoefficients harmonic_coefficients(const std::vector<double>& values,
-                                           const Quadrature& rule, int dimension, int max_degree);
+HarmonicCoefficients harmonic_coefficients(const std::vector<double>& values, const Quadrature& rule, int dimension,
+                                           int max_degree);
 
 /// Degrees whose coefficient is zero, by symmetry or below what can be told from zero, and degrees
 /// where it is nearly so. Relative to the L² norm of g.

@@ -19,10 +19,10 @@ namespace entk {
 namespace {
 
 constexpr int spectrum_degree = 8;
-constexpr std::int64_t block = 512;          // rows of a tile. Part of the bits.
+constexpr std::int64_t block = 512;  // rows of a tile. Part of the bits.
 constexpr std::int64_t most_partial_sums = 16;
 constexpr std::int64_t neurons_at_once = 256;
-constexpr double smallest_pivot = 1e-12;     // of the scaled G, whose diagonal is 1
+constexpr double smallest_pivot = 1e-12;  // of the scaled G, whose diagonal is 1
 constexpr double reported_truncation = 1e-3;
 
 struct Tiles {
@@ -120,8 +120,8 @@ at::Tensor HarmonicProjector::State::gram() const {
   auto g = mean_of_monomial_products();
   const double mass = g[0][0].item<double>();
   if (degree == 0) return g.mul_(c * c);
-  const auto mean = part(g[0], 1).clone();                                        // E w
-  const auto second = part(part(g, 1).t(), 1).t().clone();                        // E wwᵀ
+  const auto mean = part(g[0], 1).clone();                  // E w
+  const auto second = part(part(g, 1).t(), 1).t().clone();  // E wwᵀ
   const auto block_of = [&](int k, int l) { return part(part(g, k).t(), l).t(); };
   g[0][0].mul_(c * c);
   block_of(0, 1).mul_(c * (A + B));
@@ -130,7 +130,9 @@ at::Tensor HarmonicProjector::State::gram() const {
     block_of(0, 2).mul_(c * (2 * C + D));
     // Row j: pack of ½(e_j meanᵀ + mean e_jᵀ), which maps M to (M mean)_j.
     const auto identity = at::eye(dimension, w0.options());
-    block_of(1, 2).mul_(A * D + 2 * B * C + B * D).add_(packing.rows(identity, mean.expand({dimension, dimension})), 2 * A * C);
+    block_of(1, 2)
+        .mul_(A * D + 2 * B * C + B * D)
+        .add_(packing.rows(identity, mean.expand({dimension, dimension})), 2 * A * C);
     auto quadratic = block_of(2, 2);
     quadratic.mul_(4 * C * D + D * D);
     // Row M: pack of ½(M E wwᵀ + E wwᵀ M).
@@ -149,7 +151,8 @@ at::Tensor HarmonicProjector::State::gram() const {
 }
 
 int harmonic_degree(std::int64_t dimension, std::int64_t rank) {
-  if (dimension < 2) throw InputError(fmt::format("dimension: the harmonic projector needs at least 2, got {}", dimension));
+  if (dimension < 2)
+    throw InputError(fmt::format("dimension: the harmonic projector needs at least 2, got {}", dimension));
   const int d = static_cast<int>(dimension);
   for (int k = 0; k <= 2; ++k) {
     if (exact_cumulative_multiplicity(d, k) == rank) return k;
@@ -167,7 +170,8 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   const bool twins = network.symmetric();
   const std::int64_t rows = twins ? m / 2 : m;
   if (rows * d < rank) {
-    throw InputError(fmt::format("projector.rank: {} is above the rank {} that Σ can have at width {}", rank, rows * d, m));
+    throw InputError(
+        fmt::format("projector.rank: {} is above the rank {} that Σ can have at width {}", rank, rows * d, m));
   }
   const auto w0 = network.w0.detach().narrow(0, 0, rows).to(at::kDouble).contiguous();
   check_unit_rows(w0);
@@ -176,19 +180,33 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   const auto& b = spectrum.blocks;
   // x_j is orthonormal under the inputs, xᵀMx of tr(M²) = 1 has E[(xᵀMx)²] = 2d/(d+2).
   const double s = std::sqrt((static_cast<double>(d) + 2) / (2 * static_cast<double>(d)));
-  auto state = std::make_shared<State>(State{
-      k, rank, m, d, twins, network.w0.scalar_type(), network.activation(), w0,
-      network.a.detach().narrow(0, 0, rows).to(at::kDouble).contiguous(), spectrum,
-      population_form(network.activation(), static_cast<int>(d)), b.c, b.A, b.B, s * b.C, s * b.D,
-      TracelessPacking(k >= 2 ? d : 1),
-      {}, {}, spectrum.warnings});
+  auto state = std::make_shared<State>(State{k,
+                                             rank,
+                                             m,
+                                             d,
+                                             twins,
+                                             network.w0.scalar_type(),
+                                             network.activation(),
+                                             w0,
+                                             network.a.detach().narrow(0, 0, rows).to(at::kDouble).contiguous(),
+                                             spectrum,
+                                             population_form(network.activation(), static_cast<int>(d)),
+                                             b.c,
+                                             b.A,
+                                             b.B,
+                                             s * b.C,
+                                             s * b.D,
+                                             TracelessPacking(k >= 2 ? d : 1),
+                                             {},
+                                             {},
+                                             spectrum.warnings});
   state->packing.to(w0.device());
   const double largest = *std::max_element(spectrum.lambda.begin(), spectrum.lambda.end());
   for (int l = 0; l <= k; ++l) {
     if (!(spectrum.lambda[l] > 1e-22 * largest)) {
-      throw InputError(fmt::format(
-          "projector.rank: {} needs degree {}, whose eigenvalue vanishes for {}: Σ has no such directions", rank, l,
-          network.activation().name()));
+      throw InputError(
+          fmt::format("projector.rank: {} needs degree {}, whose eigenvalue vanishes for {}: Σ has no such directions",
+                      rank, l, network.activation().name()));
     }
   }
   state->warnings.insert(state->warnings.end(), check.warnings.begin(), check.warnings.end());
@@ -203,8 +221,9 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   const at::Tensor factor = std::get<0>(result), info = std::get<1>(result);
   const bool definite = info.item<std::int64_t>() == 0 && at::isfinite(factor.diagonal()).all().item<bool>();
   if (!definite || factor.diagonal().square().min().item<double>() < smallest_pivot) {
-    throw InputError(fmt::format(
-        "projector.rank: {} is above the numerical rank of the harmonic blocks of degree ≤ {} at width {}", rank, k, m));
+    throw InputError(
+        fmt::format("projector.rank: {} is above the numerical rank of the harmonic blocks of degree ≤ {} at width {}",
+                    rank, k, m));
   }
   state->cholesky = factor;
   return HarmonicProjector(state);
@@ -333,7 +352,8 @@ at::Tensor HarmonicProjector::transfer(const at::Tensor& x) const {
 double HarmonicProjector::population_energy(const at::Tensor& v) const {
   const auto& s = *state_;
   s.check_w(v);
-  return population_quadratic_form(s.form, s.a.cpu(), s.w0.cpu(), s.distinct(v).cpu(), s.twins ? Rows::first_half : Rows::all);
+  return population_quadratic_form(s.form, s.a.cpu(), s.w0.cpu(), s.distinct(v).cpu(),
+                                   s.twins ? Rows::first_half : Rows::all);
 }
 
 at::Tensor HarmonicProjector::population_product(const at::Tensor& v) const {

@@ -21,12 +21,8 @@ void check_arguments(int dimension, int degree) {
 }
 
 // P_{l+1} = up(l) t P_l − down(l) P_{l−1}. The quotient is 0/0 at l = 0, D = 2: P_1 = t always.
-double up(int dimension, int l) {
-  return l == 0 ? 1.0 : (2.0 * l + dimension - 2.0) / (l + dimension - 2.0);
-}
-double down(int dimension, int l) {
-  return l == 0 ? 0.0 : l / (l + dimension - 2.0);
-}
+double up(int dimension, int l) { return l == 0 ? 1.0 : (2.0 * l + dimension - 2.0) / (l + dimension - 2.0); }
+double down(int dimension, int l) { return l == 0 ? 0.0 : l / (l + dimension - 2.0); }
 
 // C(n, k) unless it is beyond 64 bits. Each partial product is itself a binomial coefficient, and
 // they grow: the first that does not fit proves that the result does not.
@@ -82,8 +78,7 @@ std::vector<double> orthonormal_values(int dimension, int max_degree, double t) 
   return values;
 }
 
-at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients,
-                           const at::Tensor& t) {
+at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients, const at::Tensor& t) {
   check_arguments(dimension, 0);
   if (coefficients.empty()) throw InputError("legendre_series: expected at least one coefficient");
   const int max_degree = static_cast<int>(coefficients.size()) - 1;
@@ -105,8 +100,7 @@ std::optional<std::int64_t> exact_multiplicity(int dimension, int degree) {
   // (2l+D−2)/l · C(l+D−3, l−1); the quotient is above 2, so B fits only if the binomial does.
   const auto choose = binomial(std::int64_t{degree} + dimension - 3, degree - 1);
   if (!choose) return std::nullopt;
-  const __int128 value =
-      static_cast<__int128>(*choose) * (2 * std::int64_t{degree} + dimension - 2) / degree;
+  const __int128 value = static_cast<__int128>(*choose) * (2 * std::int64_t{degree} + dimension - 2) / degree;
   if (value > std::numeric_limits<std::int64_t>::max()) return std::nullopt;
   return static_cast<std::int64_t>(value);
 }

@@ -30,8 +30,7 @@ double jacobi_entry(int dimension, int degree);
 
 /// Σ_l coefficients[l] P_l(t) for each entry of t, in t's shape, type and device.
 /// @throws InputError if there are no coefficients.
-at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients,
-                           const at::Tensor& t);
+at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients, const at::Tensor& t);
 
 /// B(D,l), rounded; infinite from about 1e308.
 double multiplicity(int dimension, int degree);

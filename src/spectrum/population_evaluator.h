@@ -30,9 +30,7 @@ struct Recurrence {
 class Evaluator {
  public:
   explicit Evaluator(const PopulationForm& form)
-      : form_(form),
-        low_(form.dimension + 2, form.alpha.size()),
-        high_(form.dimension + 4, form.alpha.size()) {}
+      : form_(form), low_(form.dimension + 2, form.alpha.size()), high_(form.dimension + 4, form.alpha.size()) {}
 
   void operator()(const Lanes& __restrict rho, Lanes& __restrict alpha, Lanes& __restrict beta,
                   Lanes& __restrict gamma) const {

@@ -42,8 +42,8 @@ struct PopulationForm {
 /// The form of an activation with the given σ', truncated at degree J = max_degree. Exact where σ'
 /// is a polynomial of degree ≤ J.
 /// @throws InputError unless d ≥ 2 and max_degree ≥ 0; NotFiniteError where σ' is not finite.
-PopulationForm population_form(const std::function<double(double)>& dsigma, int dimension,
-                               int max_degree, const QuadratureOptions& options = {});
+PopulationForm population_form(const std::function<double(double)>& dsigma, int dimension, int max_degree,
+                               const QuadratureOptions& options = {});
 
 /// α(ρ), β(ρ), γ(ρ), each of rho's shape.
 struct FormValues {
@@ -63,8 +63,8 @@ enum class Rows {
 /// Rows of w0 have unit norm. Summed in float64, whatever the type of the arguments, with the same
 /// bits for every number of threads().
 /// @throws InputError for a wrong shape, type or device, or rows of w0 that are not of unit norm.
-double population_quadratic_form(const PopulationForm& form, const at::Tensor& a,
-                                 const at::Tensor& w0, const at::Tensor& w, Rows rows = Rows::all);
+double population_quadratic_form(const PopulationForm& form, const at::Tensor& a, const at::Tensor& w0,
+                                 const at::Tensor& w, Rows rows = Rows::all);
 
 /// Σ vec(W) as rows, half the gradient of the quadratic form: float64, the shape of w. For
 /// Rows::first_half, the first m/2 rows; the others are their negatives.

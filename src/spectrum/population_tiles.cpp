@@ -25,8 +25,7 @@ using population::Lanes;
 using population::lanes;
 using population::load;
 
-constexpr std::int64_t tile =
-    128;  // rows; the tile² buffers of one step stay in L2. Part of the bits.
+constexpr std::int64_t tile = 128;  // rows; the tile² buffers of one step stay in L2. Part of the bits.
 
 // W0, V = diag(a)W in float64, contiguous, and p_r = v_r·w0_r: a enters Σ through V alone.
 struct Inputs {
@@ -35,37 +34,30 @@ struct Inputs {
   double width;  // m
 };
 
-Inputs checked(const PopulationForm& form, const at::Tensor& a, const at::Tensor& w0,
-               const at::Tensor& w, Rows rows) {
-  const auto expect = [](bool holds, const char* name, const std::string& wanted,
-                         const at::Tensor& got) {
+Inputs checked(const PopulationForm& form, const at::Tensor& a, const at::Tensor& w0, const at::Tensor& w, Rows rows) {
+  const auto expect = [](bool holds, const char* name, const std::string& wanted, const at::Tensor& got) {
     if (holds) return;
-    throw InputError(
-        fmt::format("population form: {}: expected {}, got {} of shape [{}] on {}", name, wanted,
-                    got.defined() ? c10::toString(got.scalar_type()) : "nothing",
-                    got.defined() ? fmt::format("{}", fmt::join(got.sizes(), ", ")) : "",
-                    got.defined() ? got.device().str() : "no device"));
+    throw InputError(fmt::format("population form: {}: expected {}, got {} of shape [{}] on {}", name, wanted,
+                                 got.defined() ? c10::toString(got.scalar_type()) : "nothing",
+                                 got.defined() ? fmt::format("{}", fmt::join(got.sizes(), ", ")) : "",
+                                 got.defined() ? got.device().str() : "no device"));
   };
-  const auto usable = [](const at::Tensor& t) {
-    return t.defined() && t.device().is_cpu() && t.is_floating_point();
-  };
+  const auto usable = [](const at::Tensor& t) { return t.defined() && t.device().is_cpu() && t.is_floating_point(); };
   expect(usable(w0) && w0.dim() == 2 && w0.size(0) > 0 && w0.size(1) == form.dimension, "w0",
          fmt::format("floating rows×{} on the cpu, with rows", form.dimension), w0);
-  expect(usable(a) && a.dim() == 1 && a.size(0) == w0.size(0), "a",
-         fmt::format("floating [{}] on the cpu", w0.size(0)), a);
+  expect(usable(a) && a.dim() == 1 && a.size(0) == w0.size(0), "a", fmt::format("floating [{}] on the cpu", w0.size(0)),
+         a);
   expect(usable(w) && w.sizes() == w0.sizes(), "w",
          fmt::format("floating [{}, {}] on the cpu", w0.size(0), form.dimension), w);
   Inputs in;
   in.w0 = w0.detach().to(torch::kFloat64).contiguous();
-  in.v =
-      (a.detach().to(torch::kFloat64).unsqueeze(1) * w.detach().to(torch::kFloat64)).contiguous();
+  in.v = (a.detach().to(torch::kFloat64).unsqueeze(1) * w.detach().to(torch::kFloat64)).contiguous();
   const auto norms = in.w0.square().sum(1);
   const double worst = (norms - 1).abs().max().item<double>();
   if (!(worst <= 1e-5)) {  // float32 rows are of unit norm to 1e-7
     const auto row = (norms - 1).abs().nan_to_num(INFINITY).argmax().item<std::int64_t>();
-    throw InputError(
-        fmt::format("population form: w0: expected rows of unit norm, got ‖w0_{}‖² = {}", row,
-                    norms[row].item<double>()));
+    throw InputError(fmt::format("population form: w0: expected rows of unit norm, got ‖w0_{}‖² = {}", row,
+                                 norms[row].item<double>()));
   }
   const auto p = (in.v * in.w0).sum(1);
   in.p.assign(p.data_ptr<double>(), p.data_ptr<double>() + p.numel());
@@ -76,15 +68,11 @@ Inputs checked(const PopulationForm& form, const at::Tensor& a, const at::Tensor
 struct Range {
   std::int64_t begin, size;
 };
-std::int64_t tiles_of(const Inputs& in) {
-  return (in.w0.size(0) + tile - 1) / tile;
-}
+std::int64_t tiles_of(const Inputs& in) { return (in.w0.size(0) + tile - 1) / tile; }
 Range range_of(const Inputs& in, std::int64_t index) {
   return {index * tile, std::min(tile, in.w0.size(0) - index * tile)};
 }
-at::Tensor rows_of(const at::Tensor& t, Range range) {
-  return t.narrow(0, range.begin, range.size);
-}
+at::Tensor rows_of(const at::Tensor& t, Range range) { return t.narrow(0, range.begin, range.size); }
 
 // Rows I of ΣW, times m and without a: for each tile J of columns
 //   Σ_s [ α v_s + (β p_s + γ w0_r·v_s) w0_s ] + w0_r Σ_s [ β w0_r·v_s + γ p_s ].
@@ -151,8 +139,8 @@ double quadratic_tile(const Evaluator& evaluator, const Inputs& in, Range I, Ran
 
 }  // namespace
 
-double population_quadratic_form(const PopulationForm& form, const at::Tensor& a,
-                                 const at::Tensor& w0, const at::Tensor& w, Rows rows) {
+double population_quadratic_form(const PopulationForm& form, const at::Tensor& a, const at::Tensor& w0,
+                                 const at::Tensor& w, Rows rows) {
   const SerialTorch serial;
   const Inputs in = checked(form, a, w0, w, rows);
   const Evaluator evaluator(form);
@@ -162,8 +150,7 @@ double population_quadratic_form(const PopulationForm& form, const at::Tensor& a
   parallel_for(count, [&](std::int64_t i) {
     const SerialTorch here;
     for (std::int64_t j = i; j < count; ++j) {
-      sums[i] +=
-          (j > i ? 2.0 : 1.0) * quadratic_tile(evaluator, in, range_of(in, i), range_of(in, j));
+      sums[i] += (j > i ? 2.0 : 1.0) * quadratic_tile(evaluator, in, range_of(in, i), range_of(in, j));
     }
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0) / in.width;

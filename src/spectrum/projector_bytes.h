@@ -13,7 +13,7 @@ struct ProjectorSizes {
 };
 
 struct ProjectorBytes {
-  double making = 0;   ///< at the peak, beyond X, W0 and a
+  double making = 0;  ///< at the peak, beyond X, W0 and a
   double kept = 0;
   double at_work = 0;  ///< for a moment, at each value or gradient of a term
 };

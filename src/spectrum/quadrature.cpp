@@ -16,8 +16,7 @@ namespace {
 
 void check_rule(int dimension, int count) {
   if (dimension < 2) {
-    throw InputError(
-        fmt::format("quadrature: expected a dimension of 2 or more, got {}", dimension));
+    throw InputError(fmt::format("quadrature: expected a dimension of 2 or more, got {}", dimension));
   }
   if (count < 1 || count > 2000) {
     throw InputError(fmt::format("quadrature: expected 1 to 2000 nodes, got {}", count));
@@ -61,8 +60,7 @@ Quadrature gauss_quadrature(int dimension, int count) {
   const Eigen::VectorXd off = Eigen::Map<const Eigen::VectorXd>(entries.data() + 1, count - 1);
   solver.computeFromTridiagonal(diagonal, off, Eigen::EigenvaluesOnly);
   if (solver.info() != Eigen::Success) {
-    throw RunError(
-        fmt::format("quadrature: no eigenvalues at dimension {}, {} nodes", dimension, count));
+    throw RunError(fmt::format("quadrature: no eigenvalues at dimension {}, {} nodes", dimension, count));
   }
 
   Quadrature rule{std::vector<double>(count, 0.0), std::vector<double>(count, 0.0)};
@@ -90,15 +88,13 @@ Quadrature composite_quadrature(int dimension, const std::vector<double>& breaks
   const double width = std::min(0.8, 4.0 / std::sqrt(dimension));
   std::vector<double> edges{-reach, reach};
   for (double t : breaks) {
-    if (!std::isfinite(t))
-      throw InputError(fmt::format("quadrature: expected finite breaks, got {}", t));
+    if (!std::isfinite(t)) throw InputError(fmt::format("quadrature: expected finite breaks, got {}", t));
     if (std::fabs(t) < 1.0 && std::fabs(std::asin(t)) < reach) edges.push_back(std::asin(t));
   }
   std::sort(edges.begin(), edges.end());
   edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
 
-  const Quadrature panel =
-      gauss_quadrature(3, per_panel);  // D = 3 is Gauss–Legendre, of mean 1 over [−1, 1]
+  const Quadrature panel = gauss_quadrature(3, per_panel);  // D = 3 is Gauss–Legendre, of mean 1 over [−1, 1]
   Quadrature rule;
   for (std::size_t e = 0; e + 1 < edges.size(); ++e) {
     const int panels = static_cast<int>(std::ceil((edges[e + 1] - edges[e]) / width));

@@ -56,8 +56,8 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& netwo
   if (!(lambda[rank - 1] > floor)) {
     std::int64_t numerical = 0;
     while (numerical < wanted && lambda[numerical] > floor) ++numerical;
-    throw InputError(fmt::format(
-        "projector.rank: {} is above the numerical rank {} of the features at these {} points", rank, numerical, n));
+    throw InputError(fmt::format("projector.rank: {} is above the numerical rank {} of the features at these {} points",
+                                 rank, numerical, n));
   }
   auto state = std::make_shared<State>();
   state->source = source;
@@ -89,8 +89,8 @@ SigmaProjector SigmaProjector::restored(SigmaSource source, at::Tensor points, a
   check_matrix("projector basis", basis, points.size(0), -1);
   check_vector("projector eigenvalues", eigenvalues, -1);
   if (eigenvalues.size(0) < basis.size(1)) {
-    throw InputError(fmt::format("projector eigenvalues: expected at least {}, one a column of the basis, got {}", basis.size(1),
-                                 eigenvalues.size(0)));
+    throw InputError(fmt::format("projector eigenvalues: expected at least {}, one a column of the basis, got {}",
+                                 basis.size(1), eigenvalues.size(0)));
   }
   check_finite("projector points", points);
   check_finite("projector basis", basis);

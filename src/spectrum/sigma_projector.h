@@ -31,19 +31,18 @@ class SigmaProjector {
   /// @throws InputError if rank is outside 1 … n, or above the numerical rank of K.
   static SigmaProjector from_features(const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {});
-  static SigmaProjector from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled,
-                                       std::int64_t rank, const ProjectorOptions& options = {});
+  static SigmaProjector from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled, std::int64_t rank,
+                                       const ProjectorOptions& options = {});
   static SigmaProjector from_features(const Network& network, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {}) {
     return from_features(*network, x, rank, options);
   }
-  static SigmaProjector from_unlabeled(const Network& network, const at::Tensor& x_unlabeled,
-                                       std::int64_t rank, const ProjectorOptions& options = {}) {
+  static SigmaProjector from_unlabeled(const Network& network, const at::Tensor& x_unlabeled, std::int64_t rank,
+                                       const ProjectorOptions& options = {}) {
     return from_unlabeled(*network, x_unlabeled, rank, options);
   }
   /// From what a checkpoint kept: the same bits without the eigendecomposition.
-  static SigmaProjector restored(SigmaSource source, at::Tensor points, at::Tensor basis,
-                                 at::Tensor eigenvalues);
+  static SigmaProjector restored(SigmaSource source, at::Tensor points, at::Tensor basis, at::Tensor eigenvalues);
 
   SigmaSource source() const { return state_->source; }
   std::int64_t rank() const { return state_->basis.size(1); }
@@ -73,8 +72,8 @@ class SigmaProjector {
     at::Tensor points, basis, eigenvalues;
     std::vector<std::string> warnings;
   };
-  static SigmaProjector make(SigmaSource source, const NetworkImpl& network, const at::Tensor& x,
-                             std::int64_t rank, const ProjectorOptions& options);
+  static SigmaProjector make(SigmaSource source, const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
+                             const ProjectorOptions& options);
   explicit SigmaProjector(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
   std::shared_ptr<const State> state_;

@@ -40,9 +40,9 @@ struct SigmaSpectrum {
   std::vector<double> multiplicity;  ///< B(d,l)
   std::vector<double> trace_part;    ///< B(d,l) λ_l
   std::vector<int> order;            ///< degrees by falling λ; equal ones by rising degree
-  std::vector<double> gaps;  ///< 1 − λ_order[i+1]/λ_order[i], i = 0 … L−1; 0 where both vanish
-  double trace_captured = 0.0;  ///< Σ_{l≤L} B(d,l) λ_l
-  double trace = 0.0;           ///< tr Σ = d E_t[σ'(√d t)²]
+  std::vector<double> gaps;          ///< 1 − λ_order[i+1]/λ_order[i], i = 0 … L−1; 0 where both vanish
+  double trace_captured = 0.0;       ///< Σ_{l≤L} B(d,l) λ_l
+  double trace = 0.0;                ///< tr Σ = d E_t[σ'(√d t)²]
   BlockConstants blocks{};
   std::vector<std::string> warnings;  ///< what is wrong with the input or the quadrature
 
@@ -52,14 +52,13 @@ struct SigmaSpectrum {
 /// The spectrum up to degree `max_degree` ≥ 2 of an activation with the given σ' and σ''.
 /// @throws InputError unless d ≥ 2 and 2 ≤ max_degree < highest_degree; NotFiniteError where σ' or
 /// σ'' is not finite.
-SigmaSpectrum sigma_spectrum(const std::function<double(double)>& dsigma,
-                             const std::function<double(double)>& ddsigma, int dimension,
-                             int max_degree, const QuadratureOptions& options = {});
+SigmaSpectrum sigma_spectrum(const std::function<double(double)>& dsigma, const std::function<double(double)>& ddsigma,
+                             int dimension, int max_degree, const QuadratureOptions& options = {});
 
 /// What the theory for targets of degrees ≤ k plus (β·x)^(k+1) asks of the coefficients.
 struct DegreeCheck {
-  bool leading;  ///< λ_0 … λ_k are all above λ_{k+1} … λ_L: the top n_k directions are degrees ≤ k
-  double relative_gap;  ///< 1 − max_{l>k} λ_l / min_{l≤k} λ_l; at most 0 unless `leading`
+  bool leading;                       ///< λ_0 … λ_k are all above λ_{k+1} … λ_L: the top n_k directions are degrees ≤ k
+  double relative_gap;                ///< 1 − max_{l>k} λ_l / min_{l≤k} λ_l; at most 0 unless `leading`
   std::vector<std::string> warnings;  ///< vanishing coefficients, with what cannot be learned then
 };
 /// @throws InputError unless 0 ≤ k < max_degree.
@@ -68,12 +67,12 @@ DegreeCheck check_degrees(const SigmaSpectrum& spectrum, int k);
 /// Q1, Q2, Q3 of section 1.1: degrees ≤ k; degrees k+1 … 2k; the rest of the md eigenvalues.
 struct Partition {
   int k;
-  double large, medium, small;  ///< numbers of eigenvalues; small is negative where none are left
-  bool exists;  ///< large + medium ≤ md/2, the most that a symmetric start (8)(9) can have nonzero
+  double large, medium, small;    ///< numbers of eigenvalues; small is negative where none are left
+  bool exists;                    ///< large + medium ≤ md/2, the most that a symmetric start (8)(9) can have nonzero
   double large_min;               ///< smallest λ_l, l ≤ k
   double medium_max, medium_min;  ///< of λ_l, k < l ≤ 2k
-  double small_mean;      ///< (tr Σ − Σ_{l≤2k} B λ_l) / small; 0 where it does not exist
-  std::string statement;  ///< one sentence: whether it exists at this width, and why
+  double small_mean;              ///< (tr Σ − Σ_{l≤2k} B λ_l) / small; 0 where it does not exist
+  std::string statement;          ///< one sentence: whether it exists at this width, and why
 };
 /// @throws InputError unless k ≥ 1, 2k ≤ max_degree and width ≥ 1.
 Partition partition(const SigmaSpectrum& spectrum, int k, std::int64_t width);

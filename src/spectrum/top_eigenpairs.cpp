@@ -23,8 +23,8 @@ Eigenpairs dense(const at::Tensor& matrix, std::int64_t count) {
   const SerialTorch serial;
   const auto [values, vectors] = at::linalg_eigh(matrix);
   const std::int64_t n = matrix.size(0);
-  return {values.flip(0).narrow(0, 0, count).contiguous(),
-          vectors.flip(1).narrow(1, 0, count).contiguous(), n * 2.2e-16};
+  return {values.flip(0).narrow(0, 0, count).contiguous(), vectors.flip(1).narrow(1, 0, count).contiguous(),
+          n * 2.2e-16};
 }
 
 at::Tensor orthonormal(const at::Tensor& v) { return std::get<0>(at::linalg_qr(v)); }
@@ -82,9 +82,10 @@ Eigenpairs top_eigenpairs(const std::function<at::Tensor(const at::Tensor&)>& pr
     degree = std::clamp(static_cast<int>(25 / std::acosh(2 * largest / edge - 1)), 2, 12);
   }
   if (best.residual > acceptable_residual) {
-    throw RunError(fmt::format("eigenvectors: subspace iteration stopped at a residual of {:.2g} (wanted {:.0e}): "
-                               "the eigenvalues at the cut of {} lie too close",
-                               best.residual, acceptable_residual, count));
+    throw RunError(
+        fmt::format("eigenvectors: subspace iteration stopped at a residual of {:.2g} (wanted {:.0e}): "
+                    "the eigenvalues at the cut of {} lie too close",
+                    best.residual, acceptable_residual, count));
   }
   return best;
 }

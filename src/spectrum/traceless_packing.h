@@ -59,9 +59,9 @@ class TracelessPacking {
 
  private:
   std::int64_t d_;
-  at::Tensor i_, j_;     // the pairs i < j
-  at::Tensor where_;     // entry of (√2 M_ij; M_ii) that each M_ij is
-  at::Tensor helmert_;   // (d−1)×d
+  at::Tensor i_, j_;    // the pairs i < j
+  at::Tensor where_;    // entry of (√2 M_ij; M_ii) that each M_ij is
+  at::Tensor helmert_;  // (d−1)×d
 };
 
 }  // namespace entk

@@ -23,15 +23,16 @@ struct ModelRuns {
 std::vector<ModelRuns> runs_by_model(const CompareConfig& config, const std::vector<SweepCurves>& curves) {
   std::vector<ModelRuns> all;
   for (const auto& model : config.models) {
-    const auto found = std::find_if(curves.begin(), curves.end(),
-                                    [&](const SweepCurves& c) { return c.swept.at(0) == model.name; });
+    const auto found =
+        std::find_if(curves.begin(), curves.end(), [&](const SweepCurves& c) { return c.swept.at(0) == model.name; });
     all.push_back({&model, &*found});
   }
   return all;
 }
 
 /// E f*² as each seed's test points give it: the test loss of a model that starts at zero, at step 0.
-std::map<std::uint64_t, double> zero_losses(const std::vector<SweepCurves>& curves, const std::vector<PlannedRun>& plan) {
+std::map<std::uint64_t, double> zero_losses(const std::vector<SweepCurves>& curves,
+                                            const std::vector<PlannedRun>& plan) {
   std::map<std::uint64_t, double> losses;
   for (const auto& c : curves) {
     const auto run = std::find_if(plan.begin(), plan.end(), [&](const PlannedRun& r) { return r.swept == c.swept; });
@@ -94,21 +95,29 @@ std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Mode
     }
     return nullptr;
   };
-  const auto add = [&](const char* source, const std::string& statement, const char* paper, const std::string& criterion,
-                       const std::vector<const ModelRuns*>& of, std::vector<Evidence> evidence) {
+  const auto add = [&](const char* source, const std::string& statement, const char* paper,
+                       const std::string& criterion, const std::vector<const ModelRuns*>& of,
+                       std::vector<Evidence> evidence) {
     std::string losses;
     bool finished = true;
     for (const auto* m : of) {
-      losses += fmt::format("{}{} {}", losses.empty() ? "final test loss, mean ± standard deviation: " : ", ", m->model->title,
-                            format_number(last_summary(*m->curves, "test_loss"), 3));
+      losses += fmt::format("{}{} {}", losses.empty() ? "final test loss, mean ± standard deviation: " : ", ",
+                            m->model->title, format_number(last_summary(*m->curves, "test_loss"), 3));
       finished = finished && is_complete(*m->curves);
     }
-    claims.push_back(judged({.source = source, .statement = statement, .paper = paper, .ours = losses, .reason = criterion,
-                             .figure = "compare", .evidence = std::move(evidence)}, finished));
+    claims.push_back(judged({.source = source,
+                             .statement = statement,
+                             .paper = paper,
+                             .ours = losses,
+                             .reason = criterion,
+                             .figure = "compare",
+                             .evidence = std::move(evidence)},
+                            finished));
   };
   if (const auto *two = find("order2"), *three = find("order3"); two && three) {
-    add("Section 6", "Higher-order terms of the expansion can be used too: with order 3 a sparse cubic part is learned from "
-                     "samples with which order 2 does not learn it.",
+    add("Section 6",
+        "Higher-order terms of the expansion can be used too: with order 3 a sparse cubic part is learned from "
+        "samples with which order 2 does not learn it.",
         "left open", "test loss of order 3 at most half of that of order 2", {two, three},
         {{"order 3 over order 2", last_ratio(*three->curves, *two->curves, "test_loss"), 0, 0.5}});
   }
@@ -125,15 +134,19 @@ std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Mode
   }
   if (!all.empty()) {
     add_share(best, 0, config.low_loss);
-    add("Theorem 1, Section 3", "Neither the NTK nor the quadratic NTK alone learns a dense low-degree plus a sparse target from "
-                                "this many samples; f_L + f_Q with the regularizers learns both parts.",
-        "", fmt::format("f_L + f_Q with regularizers at most {:g} of the zero model's test loss, each of the others at least that",
-                        config.low_loss),
+    add("Theorem 1, Section 3",
+        "Neither the NTK nor the quadratic NTK alone learns a dense low-degree plus a sparse target from "
+        "this many samples; f_L + f_Q with the regularizers learns both parts.",
+        "",
+        fmt::format(
+            "f_L + f_Q with regularizers at most {:g} of the zero model's test loss, each of the others at least that",
+            config.low_loss),
         all, shares);
   }
   if (const auto* joint = find("joint")) {
-    add("Section 5, Figure 1", "Without regularizers the NTK part of f_L + f_Q overfits, and the test loss stays higher than with "
-                               "them.",
+    add("Section 5, Figure 1",
+        "Without regularizers the NTK part of f_L + f_Q overfits, and the test loss stays higher than with "
+        "them.",
         "", "test loss without regularizers at least that with them", {joint, best},
         {{"without over with", last_ratio(*joint->curves, *best->curves, "test_loss"), 1, INFINITY}});
   }
@@ -169,8 +182,7 @@ nlohmann::json to_json(const std::vector<CompareModel>& models) {
   return list;
 }
 
-CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source,
-                                  const Catalogue& catalogue) {
+CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const auto [study, own] =
       split_study_config(json, {"models", "low_loss"}, "a comparison has models", source, catalogue);
   CompareConfig config;
@@ -194,7 +206,8 @@ nlohmann::json to_json(const CompareConfig& config) {
 std::vector<KeyInfo> compare_config_keys() {
   auto keys = run_config_keys();
   keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back({"models", "[]", "what is compared: objects of name, title and set, a run's keys over the common ones"});
+  keys.push_back(
+      {"models", "[]", "what is compared: objects of name, title and set, a run's keys over the common ones"});
   keys.push_back({"low_loss", "0.1", "share of the zero model's test loss below which a model has learned the target"});
   return keys;
 }
@@ -233,9 +246,12 @@ namespace {
 
 class CompareTask : public RunsTask {
  public:
-  CompareTask(CompareConfig config, const std::string& source) : RunsTask(plan_compare(config, source)), config_(std::move(config)) {}
+  CompareTask(CompareConfig config, const std::string& source)
+      : RunsTask(plan_compare(config, source)), config_(std::move(config)) {}
   nlohmann::json config() const override { return to_json(config_); }
-  Findings findings(const std::filesystem::path& folder) const override { return compare_findings(folder, config_, plan()); }
+  Findings findings(const std::filesystem::path& folder) const override {
+    return compare_findings(folder, config_, plan());
+  }
 
  private:
   CompareConfig config_;
@@ -246,38 +262,45 @@ class CompareTask : public RunsTask {
 Study compare_study() {
   auto standard = to_json(RunConfig{});
   standard["models"] = nlohmann::json::array();
-  return {.name = "compare",
-          .summary = "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set",
-          .title = "Models compared",
-          .presets = {{"quick", "compare-quick"}, {"full", "compare"}, {"cubic", "compare-cubic"}, {"orders-quick", "orders-quick"},
-                      {"orders", "orders"}},
-          .standard = standard,
-          .keys = compare_config_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
-            return std::make_unique<CompareTask>(read_compare_config(json, source, catalogue), source);
-          },
-          .stages = {{.name = "compare",
-                      .title = "Which model learns dense linear + sparse quadratic",
-                      .source = "Section 3, Theorem 1",
-                      .claim = "Neither the NTK nor the quadratic NTK alone learns a low degree + sparse target; the regularized joint "
-                               "model does.",
-                      .command = {"compare"},
-                      .quick = {"--preset", "quick"},
-                      .published = {"--preset", "full"}},
-                     {.name = "compare-cubic",
-                      .title = "A target of degree 2 + sparse cubic",
-                      .source = "Theorem 1",
-                      .claim = "The same with k = 2.",
-                      .command = {"compare"},
-                      .quick = {"--preset", "cubic", "--set", "seeds=[1]", "--set", "train.steps=200"},
-                      .published = {"--preset", "cubic"}},
-                     {.name = "orders",
-                      .title = "Orders above two",
-                      .source = "Section 6",
-                      .claim = "Whether higher orders of the expansion can be leveraged is left open.",
-                      .command = {"compare"},
-                      .quick = {"--preset", "orders-quick"},
-                      .published = {"--preset", "orders"}}}};
+  return {
+      .name = "compare",
+      .summary = "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set",
+      .title = "Models compared",
+      .presets = {{"quick", "compare-quick"},
+                  {"full", "compare"},
+                  {"cubic", "compare-cubic"},
+                  {"orders-quick", "orders-quick"},
+                  {"orders", "orders"}},
+      .standard = standard,
+      .keys = compare_config_keys(),
+      .read = [](const nlohmann::json& json, const std::string& source,
+                 const Catalogue& catalogue) -> std::unique_ptr<Task> {
+        return std::make_unique<CompareTask>(read_compare_config(json, source, catalogue), source);
+      },
+      .stages = {
+          {.name = "compare",
+           .title = "Which model learns dense linear + sparse quadratic",
+           .source = "Section 3, Theorem 1",
+           .claim =
+               "Neither the NTK nor the quadratic NTK alone learns a low degree + sparse target; the regularized joint "
+               "model does.",
+           .command = {"compare"},
+           .quick = {"--preset", "quick"},
+           .published = {"--preset", "full"}},
+          {.name = "compare-cubic",
+           .title = "A target of degree 2 + sparse cubic",
+           .source = "Theorem 1",
+           .claim = "The same with k = 2.",
+           .command = {"compare"},
+           .quick = {"--preset", "cubic", "--set", "seeds=[1]", "--set", "train.steps=200"},
+           .published = {"--preset", "cubic"}},
+          {.name = "orders",
+           .title = "Orders above two",
+           .source = "Section 6",
+           .claim = "Whether higher orders of the expansion can be leveraged is left open.",
+           .command = {"compare"},
+           .quick = {"--preset", "orders-quick"},
+           .published = {"--preset", "orders"}}}};
 }
 
 }  // namespace entk

@@ -38,7 +38,8 @@ std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::str
 
 /// Training and test loss over steps. Claims are made where their models are there, by ratios over seeds: ntk, quadntk,
 /// quadntk_signs, joint, joint_regularized; order2, order3.
-Findings compare_findings(const std::filesystem::path& folder, const CompareConfig& config, const std::vector<PlannedRun>& plan);
+Findings compare_findings(const std::filesystem::path& folder, const CompareConfig& config,
+                          const std::vector<PlannedRun>& plan);
 
 Study compare_study();
 

@@ -72,8 +72,9 @@ Figure plot_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
     }
     panel.series.push_back(points);
     if (const auto& fit = models[i].fit; std::isfinite(fit.line.slope)) {
-      auto line = power_law_line(fit.line, static_cast<double>(*low), static_cast<double>(*high),
-                                 rich_text(fmt::format("{{/:Italic d}}\u200a^{{{}}}", format_number(fit.exponent.value, 3))));
+      auto line =
+          power_law_line(fit.line, static_cast<double>(*low), static_cast<double>(*high),
+                         rich_text(fmt::format("{{/:Italic d}}\u200a^{{{}}}", format_number(fit.exponent.value, 3))));
       line.color = static_cast<int>(i);
       panel.series.push_back(line);
     }
@@ -87,8 +88,9 @@ Figure plot_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
 
 Table table_of(const ComplexityConfig& config, const std::vector<ModelSamples>& models) {
   Table table;
-  table.title = fmt::format("Smallest number of samples for a test loss below {:g}, {}; exponents with their 95% intervals",
-                            config.threshold, spread_text(config.seeds.size()));
+  table.title =
+      fmt::format("Smallest number of samples for a test loss below {:g}, {}; exponents with their 95% intervals",
+                  config.threshold, spread_text(config.seeds.size()));
   table.columns = {Column("model")};
   for (const auto d : config.dimensions) table.columns.push_back(Column(fmt::format("d = {}", d)));
   table.columns.push_back(Column("exponent of d", 3));
@@ -96,7 +98,8 @@ Table table_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
     std::vector<Cell> row{config.models[i].title};
     for (const auto d : config.dimensions) {
       const auto found = models[i].needed.find(d);
-      row.push_back(found == models[i].needed.end() ? Cell("not run") : needed_cell(found->second, candidates(config, d)));
+      row.push_back(found == models[i].needed.end() ? Cell("not run")
+                                                    : needed_cell(found->second, candidates(config, d)));
     }
     row.push_back(Cell(models[i].fit.exponent));
     table.rows.push_back(std::move(row));
@@ -117,19 +120,20 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   const bool large = config.dimensions.size() >= 4 && *high >= 3 * *low;
   const auto small = [&](bool complete) {
-    return !large     ? "needs four dimensions over a factor of three"
+    return !large      ? "needs four dimensions over a factor of three"
            : !complete ? "needs an n, not a bound, of every seed at every dimension"
                        : "";
   };
   const auto& ours = models[*joint];
-  claims.push_back(judged({.source = "Theorem 1",
-                           .statement = "f_L + f_Q with the regularizers learns a dense degree k plus a sparse degree k + 1 from "
-                                        "about d^k samples.",
-                           .paper = "exponent k = 1, up to logarithms",
-                           .reason = "exponent within 0.3 of k",
-                           .figure = "complexity",
-                           .evidence = {{"exponent", ours.fit.exponent, 0.7, 1.3}}},
-                          finished, small(ours.complete)));
+  claims.push_back(
+      judged({.source = "Theorem 1",
+              .statement = "f_L + f_Q with the regularizers learns a dense degree k plus a sparse degree k + 1 from "
+                           "about d^k samples.",
+              .paper = "exponent k = 1, up to logarithms",
+              .reason = "exponent within 0.3 of k",
+              .figure = "complexity",
+              .evidence = {{"exponent", ours.fit.exponent, 0.7, 1.3}}},
+             finished, small(ours.complete)));
   for (const auto& [name, what] : {std::pair{"ntk", "the NTK"}, {"quadntk", "the quadratic NTK"}}) {
     const auto other = index_of(name);
     if (!other) continue;
@@ -142,16 +146,18 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
       std::erase_if(at.samples, [&](const auto& entry) { return !own.count(entry.first); });
       for (auto& [seed, n] : at.samples) n /= own.at(seed);
     }
-    claims.push_back(judged({.source = "Remark 1",
-                             .statement = fmt::format("The number of samples that f_L + f_Q with the regularizers needs grows more "
-                                                      "slowly with d than that of {} alone.", what),
-                             .paper = name == std::string("ntk") ? "exponents k = 1 and k + 1 = 2"
-                                                                 : "exponent k = 1 against K²d^k, K the rank of the target",
-                             .ours = fmt::format("exponents {} and {}", to_sentence(ours.fit.exponent), to_sentence(theirs.fit.exponent)),
-                             .reason = "exponent of the quotient of the two numbers of samples, seed by seed, above 0",
-                             .figure = "complexity",
-                             .evidence = {{"exponent of the quotient", sample_exponent(quotient).exponent, 0, INFINITY}}},
-                            finished, small(ours.complete && theirs.complete)));
+    claims.push_back(judged(
+        {.source = "Remark 1",
+         .statement = fmt::format("The number of samples that f_L + f_Q with the regularizers needs grows more "
+                                  "slowly with d than that of {} alone.",
+                                  what),
+         .paper = name == std::string("ntk") ? "exponents k = 1 and k + 1 = 2"
+                                             : "exponent k = 1 against K²d^k, K the rank of the target",
+         .ours = fmt::format("exponents {} and {}", to_sentence(ours.fit.exponent), to_sentence(theirs.fit.exponent)),
+         .reason = "exponent of the quotient of the two numbers of samples, seed by seed, above 0",
+         .figure = "complexity",
+         .evidence = {{"exponent of the quotient", sample_exponent(quotient).exponent, 0, INFINITY}}},
+        finished, small(ours.complete && theirs.complete)));
   }
   return claims;
 }
@@ -199,7 +205,8 @@ nlohmann::json to_json(const ComplexityConfig& c) {
 std::vector<KeyInfo> complexity_config_keys() {
   auto keys = run_config_keys();
   keys.push_back({"seeds", "[1]", "as the option of this name: [1, 11]"});
-  keys.push_back({"models", "[]", "what is searched: objects of name, title and set, a run's keys over the common ones"});
+  keys.push_back(
+      {"models", "[]", "what is searched: objects of name, title and set, a run's keys over the common ones"});
   keys.push_back({"dimensions", "[]", "d; data.dimension and data.samples follow the search"});
   keys.push_back({"threshold", "0.2", "final test loss below which a run has learned"});
   keys.push_back({"first_samples", "2", "the smallest n tried, in multiples of d"});
@@ -236,7 +243,8 @@ std::filesystem::path trials_of(const std::filesystem::path& folder, const Compa
 
 class ComplexityTask : public Task {
  public:
-  ComplexityTask(ComplexityConfig config, std::string source) : config_(std::move(config)), source_(std::move(source)) {}
+  ComplexityTask(ComplexityConfig config, std::string source)
+      : config_(std::move(config)), source_(std::move(source)) {}
 
   nlohmann::json config() const override { return to_json(config_); }
   std::string device() const override { return config_.base.value("device", RunConfig{}.device); }
@@ -245,7 +253,8 @@ class ComplexityTask : public Task {
   void check_memory() const override {
     const auto d = *std::max_element(config_.dimensions.begin(), config_.dimensions.end());
     for (const auto& model : config_.models) {
-      entk::check_memory(complexity_run(config_, model, d, candidates(config_, d).back(), config_.seeds[0], source_), pick_device(device()));
+      entk::check_memory(complexity_run(config_, model, d, candidates(config_, d).back(), config_.seeds[0], source_),
+                         pick_device(device()));
     }
   }
   std::vector<Unit> units(const TakeContext& context) override {
@@ -256,7 +265,9 @@ class ComplexityTask : public Task {
         return final_losses(complexity_run(config_, model, d, n, seed, source_), context.hooks.interrupted);
       };
       if (context.line) {
-        search.on_trial = [&model, &context](const Trial& t, double seconds) { context.line(model.name + ": " + trial_text(t, seconds)); };
+        search.on_trial = [&model, &context](const Trial& t, double seconds) {
+          context.line(model.name + ": " + trial_text(t, seconds));
+        };
       }
       for (auto& unit : search_units(search, trials_of(context.folder.path(), model))) {
         unit.name = model.name + "," + unit.name;
@@ -268,7 +279,8 @@ class ComplexityTask : public Task {
   TakeOptions take_options() override { return {.jobs = pick_device(device()).is_cpu() ? 0 : 1}; }
   Findings findings(const std::filesystem::path& folder) const override {
     std::vector<SampleSearchResult> models;
-    for (const auto& model : config_.models) models.push_back(read_searches(search_of(config_), trials_of(folder, model)));
+    for (const auto& model : config_.models)
+      models.push_back(read_searches(search_of(config_), trials_of(folder, model)));
     return complexity_findings(config_, models);
   }
 
@@ -281,33 +293,41 @@ class ComplexityTask : public Task {
 
 Findings complexity_findings(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models) {
   const auto samples = samples_of(config, models);
-  const bool finished = std::all_of(models.begin(), models.end(), [](const SampleSearchResult& m) { return m.finished; });
-  return {.table = table_of(config, samples),
-          .figures = {{"complexity", plot_of(config, samples),
-                       fmt::format("Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' "
-                                   "fits.", config.threshold)}},
-          .claims = claims_of(config, samples, finished)};
+  const bool finished =
+      std::all_of(models.begin(), models.end(), [](const SampleSearchResult& m) { return m.finished; });
+  return {
+      .table = table_of(config, samples),
+      .figures =
+          {{"complexity", plot_of(config, samples),
+            fmt::format(
+                "Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' "
+                "fits.",
+                config.threshold)}},
+      .claims = claims_of(config, samples, finished)};
 }
 
 Study complexity_study() {
   auto standard = to_json(RunConfig{});
   standard["models"] = standard["dimensions"] = nlohmann::json::array();
-  return {.name = "complexity",
-          .summary = "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents",
-          .title = "Samples needed as d grows",
-          .presets = {{"quick", "complexity-quick"}, {"full", "complexity"}},
-          .standard = standard,
-          .keys = complexity_config_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
-            return std::make_unique<ComplexityTask>(read_complexity_config(json, source, catalogue), source);
-          },
-          .stages = {{.name = "complexity",
-                      .title = "Samples needed as d grows",
-                      .source = "Theorem 1, Remark 1",
-                      .claim = "The joint model with regularizers needs of the order of d^k samples where the NTK needs d^(k+1).",
-                      .command = {"complexity"},
-                      .quick = {"--preset", "quick"},
-                      .published = {"--preset", "full"}}}};
+  return {
+      .name = "complexity",
+      .summary = "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents",
+      .title = "Samples needed as d grows",
+      .presets = {{"quick", "complexity-quick"}, {"full", "complexity"}},
+      .standard = standard,
+      .keys = complexity_config_keys(),
+      .read = [](const nlohmann::json& json, const std::string& source,
+                 const Catalogue& catalogue) -> std::unique_ptr<Task> {
+        return std::make_unique<ComplexityTask>(read_complexity_config(json, source, catalogue), source);
+      },
+      .stages = {
+          {.name = "complexity",
+           .title = "Samples needed as d grows",
+           .source = "Theorem 1, Remark 1",
+           .claim = "The joint model with regularizers needs of the order of d^k samples where the NTK needs d^(k+1).",
+           .command = {"complexity"},
+           .quick = {"--preset", "quick"},
+           .published = {"--preset", "full"}}}};
 }
 
 }  // namespace entk

@@ -41,7 +41,8 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
   read_activation(c.activation, source, "activation", catalogue);
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
   for (const auto& [key, values] : {std::pair{"degrees", &c.degrees}, {"widths", &c.widths}, {"seeds", &c.seeds}}) {
-    if (std::set(values->begin(), values->end()).size() != values->size()) fail(fmt::format("{}: expected each value once", key));
+    if (std::set(values->begin(), values->end()).size() != values->size())
+      fail(fmt::format("{}: expected each value once", key));
   }
   if (c.degrees.empty()) fail("degrees: expected at least one");
   if (c.widths.empty()) fail("widths: expected at least one");
@@ -51,7 +52,8 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
   }
   for (const auto k : c.degrees) {
     const auto rank = exact_cumulative_multiplicity(static_cast<int>(c.dimension), static_cast<int>(k)).value_or(0);
-    if (rank > c.samples) fail(fmt::format("samples: expected at least n_k = {} for k = {}, got {}", rank, k, c.samples));
+    if (rank > c.samples)
+      fail(fmt::format("samples: expected at least n_k = {} for k = {}, got {}", rank, k, c.samples));
   }
   return c;
 }
@@ -60,12 +62,14 @@ nlohmann::json to_json(const ExpressivityConfig& config) { return write_describe
 
 std::vector<KeyInfo> expressivity_config_keys() { return list_described(ExpressivityConfig{}); }
 
-ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t k, std::int64_t width, std::int64_t seed_number) {
+ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t k, std::int64_t width,
+                                      std::int64_t seed_number) {
   const auto seed = static_cast<std::uint64_t>(seed_number);
-  const auto target = low_degree_plus_sparse({.dimension = c.dimension,
-                                              .degree = static_cast<int>(k),
-                                              .alphas = std::vector<double>(static_cast<std::size_t>(c.directions), 1.0),
-                                              .seed = seed});
+  const auto target =
+      low_degree_plus_sparse({.dimension = c.dimension,
+                              .degree = static_cast<int>(k),
+                              .alphas = std::vector<double>(static_cast<std::size_t>(c.directions), 1.0),
+                              .seed = seed});
   const auto& sparse = *target.sparse;
   const auto x = draw_inputs(InputLaw::sphere, c.samples, c.dimension, Purpose::train_inputs, seed);
   const auto fresh = draw_inputs(InputLaw::sphere, c.fresh_samples, c.dimension, Purpose::fresh_inputs, seed);
@@ -119,12 +123,14 @@ ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t 
     v[std::string(name) + "_deviation"] = standard_deviation(over_signs[name]);
   }
   for (const auto& [name, value] : v) {
-    if (!std::isfinite(value)) throw NotFiniteError(fmt::format("{} at {}: not finite", name, part_name(k, width, seed_number)));
+    if (!std::isfinite(value))
+      throw NotFiniteError(fmt::format("{} at {}: not finite", name, part_name(k, width, seed_number)));
   }
   return part;
 }
 
-std::filesystem::path expressivity_part(const std::filesystem::path& folder, std::int64_t k, std::int64_t width, std::int64_t seed) {
+std::filesystem::path expressivity_part(const std::filesystem::path& folder, std::int64_t k, std::int64_t width,
+                                        std::int64_t seed) {
   return folder / "parts" / (part_name(k, width, seed) + ".json");
 }
 
@@ -145,15 +151,15 @@ class ExpressivityTask : public Task {
           const auto name = part_name(k, width, seed);
           const auto file = expressivity_part(context.folder.path(), k, width, seed);
           Unit unit{.name = name, .take = [=, this, &context] {
-            RunOutcome outcome;
-            if (context.hooks.interrupted && context.hooks.interrupted() != 0) {
-              outcome.state = RunState::interrupted;
-            } else {
-              if (context.line) context.line(name);
-              write_file_atomically(file, dump_json(measure_expressivity(config_, k, width, seed).values));
-            }
-            return outcome;
-          }};
+                      RunOutcome outcome;
+                      if (context.hooks.interrupted && context.hooks.interrupted() != 0) {
+                        outcome.state = RunState::interrupted;
+                      } else {
+                        if (context.line) context.line(name);
+                        write_file_atomically(file, dump_json(measure_expressivity(config_, k, width, seed).values));
+                      }
+                      return outcome;
+                    }};
           if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
           all.push_back(std::move(unit));
         }
@@ -162,7 +168,9 @@ class ExpressivityTask : public Task {
     return all;
   }
   TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
-  Findings findings(const std::filesystem::path& folder) const override { return expressivity_findings(folder, config_); }
+  Findings findings(const std::filesystem::path& folder) const override {
+    return expressivity_findings(folder, config_);
+  }
 
  private:
   ExpressivityConfig config_;
@@ -177,14 +185,16 @@ Study expressivity_study() {
           .presets = {{"quick", "expressivity-quick"}, {"full", "expressivity"}},
           .standard = to_json(ExpressivityConfig{}),
           .keys = expressivity_config_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<ExpressivityTask>(read_expressivity_config(json, source, catalogue));
           },
           .estimates_memory = false,
           .stages = {{.name = "expressivity",
                       .title = "The solution of Theorem 2",
                       .source = "Theorem 2",
-                      .claim = "Some W* = W_L + S W_Q fits low degree + sparse with f_L + f_Q, its R1 to R4 small and W_Q's size flat in m.",
+                      .claim = "Some W* = W_L + S W_Q fits low degree + sparse with f_L + f_Q, its R1 to R4 small and "
+                               "W_Q's size flat in m.",
                       .command = {"expressivity"},
                       .quick = {"--preset", "quick"},
                       .published = {"--preset", "full"},

@@ -63,7 +63,8 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
 }
 
 Series series_of(const Curve& c, const std::string& name, const std::string& label, int color) {
-  return {.label = rich_text(label), .x = c.widths, .y = c.means(name), .style = SeriesStyle::line_points, .color = color};
+  return {
+      .label = rich_text(label), .x = c.widths, .y = c.means(name), .style = SeriesStyle::line_points, .color = color};
 }
 
 /// A dashed guide of this slope through the first point.
@@ -97,13 +98,16 @@ Figure solution_figure(const std::vector<Curve>& curves) {
     add_guide(error, curves[i], "fq_error", -0.5, i == 0 ? "{/:Italic m}^{−1/2}" : "");
     add_guide(linear, curves[i], "fl_plain", 0.25, i == 0 ? "{/:Italic m}^{1/4}" : "");
     add_guide(linear, curves[i], "fl_signed", -0.25, i == 0 ? "{/:Italic m}^{−1/4}" : "");
-    norm.series.push_back({.label = i == 0 ? Label("limit") : Label(), .x = curves[i].widths,
-                           .y = curves[i].means("wq_norm4_limit"), .style = SeriesStyle::reference});
+    norm.series.push_back({.label = i == 0 ? Label("limit") : Label(),
+                           .x = curves[i].widths,
+                           .y = curves[i].means("wq_norm4_limit"),
+                           .style = SeriesStyle::reference});
   }
   Figure figure;
-  figure.caption = fmt::format("Theorem 2's solution: relative error of f_Q(W_Q), its norm, and f_L(S W_Q) with and without random "
-                               "signs S; {}", curves.front().seeds() > 1 ? fmt::format("means over {} seeds", curves.front().seeds())
-                                                                          : "one seed");
+  figure.caption = fmt::format(
+      "Theorem 2's solution: relative error of f_Q(W_Q), its norm, and f_L(S W_Q) with and without random "
+      "signs S; {}",
+      curves.front().seeds() > 1 ? fmt::format("means over {} seeds", curves.front().seeds()) : "one seed");
   // Five and seven labels leave no corner free.
   for (auto* panel : {&error, &norm, &linear}) panel->legend = Legend::below;
   figure.panels = {error, norm, linear};
@@ -118,7 +122,8 @@ Figure regularizer_figure(const std::vector<Curve>& curves) {
   for (const auto& [name, slope] : bounds) {
     auto p = panel_of(fmt::format("{{/:Italic R}}_{}({{/:Bold W}}^*)", name + 1));
     for (std::size_t i = 0; i < curves.size(); ++i) {
-      p.series.push_back(series_of(curves[i], name, fmt::format("{{/:Italic k}} = {}", curves[i].k), static_cast<int>(2 * i)));
+      p.series.push_back(
+          series_of(curves[i], name, fmt::format("{{/:Italic k}} = {}", curves[i].k), static_cast<int>(2 * i)));
     }
     for (std::size_t i = 0; i < curves.size(); ++i) add_guide(p, curves[i], name, slope, i == 0 ? "slope of (30)" : "");
     figure.panels.push_back(std::move(p));
@@ -133,10 +138,23 @@ Table results_table(const std::vector<Curve>& curves, const ExpressivityConfig& 
   const auto seeds = config.seeds.size();
   t.title = fmt::format("Theorem 2's solution, {}", seeds > 1 ? fmt::format("means over {} seeds", seeds) : "one seed");
   t.keys = 2;
-  t.columns = {Column("k"), Column("m"), Column("error of f_Q", 3), Column("max error", 3), Column("d^k/√m", 3),
-               Column("‖W_Q‖⁴", 4), Column("its limit", 4), Column("E_n(f_L−f_k)²", 2), Column("‖W_L‖²", 3),
-               Column("L^Q(W*)", 3), Column("R1", 3), Column("R1·√m/d^((k−1)/2)", 3), Column("R2", 3), Column("R3", 3),
-               Column("R4", 3), Column("rms f_L(W_Q)", 3), Column("rms f_L(SW_Q)", 3)};
+  t.columns = {Column("k"),
+               Column("m"),
+               Column("error of f_Q", 3),
+               Column("max error", 3),
+               Column("d^k/√m", 3),
+               Column("‖W_Q‖⁴", 4),
+               Column("its limit", 4),
+               Column("E_n(f_L−f_k)²", 2),
+               Column("‖W_L‖²", 3),
+               Column("L^Q(W*)", 3),
+               Column("R1", 3),
+               Column("R1·√m/d^((k−1)/2)", 3),
+               Column("R2", 3),
+               Column("R3", 3),
+               Column("R4", 3),
+               Column("rms f_L(W_Q)", 3),
+               Column("rms f_L(SW_Q)", 3)};
   for (const auto& c : curves) {
     for (std::size_t i = 0; i < c.widths.size(); ++i) {
       const auto at = [&](const char* name) { return mean(c.values.at(name)[i]); };
@@ -156,14 +174,22 @@ std::vector<Claim> claims_of(const std::vector<Curve>& curves, const Expressivit
   for (const auto& c : curves) {
     const bool all = c.widths.size() == config.widths.size();
     const double range = c.widths.empty() ? 1 : c.widths.back() / c.widths.front();
-    const auto add = [&](const char* source, const std::string& statement, const std::string& paper, const std::string& ours,
-                         std::vector<Evidence> evidence, const std::string& reason, const char* figure) {
-      claims.push_back(judged({.source = source, .statement = fmt::format("k = {}: {}", c.k, statement), .paper = paper, .ours = ours,
-                               .reason = reason, .figure = figure, .evidence = std::move(evidence)}));
+    const auto add = [&](const char* source, const std::string& statement, const std::string& paper,
+                         const std::string& ours, std::vector<Evidence> evidence, const std::string& reason,
+                         const char* figure) {
+      claims.push_back(judged({.source = source,
+                               .statement = fmt::format("k = {}: {}", c.k, statement),
+                               .paper = paper,
+                               .ours = ours,
+                               .reason = reason,
+                               .figure = figure,
+                               .evidence = std::move(evidence)}));
     };
     if (!all || range < 10) {
-      claims.push_back(judged({.source = "Theorem 2", .statement = fmt::format("k = {}: W* fits the target and keeps R1 to R4 small.", c.k),
-                               .paper = "(29), (30)"}, all, "needs widths that differ by a factor of 10"));
+      claims.push_back(judged({.source = "Theorem 2",
+                               .statement = fmt::format("k = {}: W* fits the target and keeps R1 to R4 small.", c.k),
+                               .paper = "(29), (30)"},
+                              all, "needs widths that differ by a factor of 10"));
       continue;
     }
     const auto slope = [&](const char* of, const char* name, double at_most) {
@@ -175,16 +201,19 @@ std::vector<Claim> claims_of(const std::vector<Curve>& curves, const Expressivit
         fmt::format("max error {} at m = {}", text(c.means("fq_max_error").back()), text(c.widths.back())),
         {slope("max error", "fq_max_error", -0.35)}, "exponent of the largest error at most −0.35", "expressivity");
     add("Lemma 1", "‖W_Q‖_{2,4}^4 does not grow with m.", fmt::format("≲ d^(k−1) = {}", text(norm)),
-        fmt::format("{} at the largest m, {} in the limit", text(c.means("wq_norm4").back()), text(c.means("wq_norm4_limit").back())),
-        {slope("‖W_Q‖⁴", "wq_norm4", 0.05)}, "exponent at most 0.05: the constant, 8R Σα²/μ², is not 1", "expressivity");
+        fmt::format("{} at the largest m, {} in the limit", text(c.means("wq_norm4").back()),
+                    text(c.means("wq_norm4_limit").back())),
+        {slope("‖W_Q‖⁴", "wq_norm4", 0.05)}, "exponent at most 0.05: the constant, 8R Σα²/μ², is not 1",
+        "expressivity");
     add("Lemma 2", "f_L(W_L) fits the low-degree part, W_L in the span of Π_{≤k}, with ‖W_L‖_F² ≲ d^(k−1).",
         fmt::format("E_n ≲ d^k/n = {}, ‖W_L‖² ≲ {}", text(std::pow(d, c.k) / n), text(norm)),
         fmt::format("‖W_L‖² = {} at the largest m", text(c.means("wl_square").back())),
-        {{"E_n at the largest m", c.last("wl_error"), -INFINITY, std::pow(d, c.k) / n}, slope("‖W_L‖²", "wl_square", 0.05)},
+        {{"E_n at the largest m", c.last("wl_error"), -INFINITY, std::pow(d, c.k) / n},
+         slope("‖W_L‖²", "wl_square", 0.05)},
         "error at most d^k/n, norm not growing with m: exponent at most 0.05", "");
     add("Theorem 2", "W* = W_L + S W_Q reaches a small loss (29).", "L^Q(W*) ≤ ε_min for m ≳ ε_min^(−4)",
-        fmt::format("{} → {} from m = {} to {}", text(c.means("loss").front()), text(c.means("loss").back()), text(c.widths.front()),
-                    text(c.widths.back())),
+        fmt::format("{} → {} from m = {} to {}", text(c.means("loss").front()), text(c.means("loss").back()),
+                    text(c.widths.front()), text(c.widths.back())),
         {slope("loss", "loss", -0.25)}, "loss (square) falls at least as m^(−1/4)", "");
     add("Theorem 2", "R1(W*) and R3(W*) are at most of the order m^(−1/2) d^((k−1)/2) (30).", "exponent −1/2",
         fmt::format("at the largest m R1 = {}, {} times the bound's order", text(c.means("R1").back()),
@@ -215,7 +244,8 @@ Findings expressivity_findings(const std::filesystem::path& folder, const Expres
   bool finished = true;
   for (const auto k : config.degrees) {
     for (const auto width : config.widths) {
-      for (const auto seed : config.seeds) finished = finished && std::filesystem::exists(expressivity_part(folder, k, width, seed));
+      for (const auto seed : config.seeds)
+        finished = finished && std::filesystem::exists(expressivity_part(folder, k, width, seed));
     }
   }
   for (auto& claim : found.claims) {

@@ -65,9 +65,10 @@ std::string listed(const std::map<double, double>& values) {
 /// Why sizes cannot tell; empty where they can. The bounds are the quick preset's sizes.
 std::string too_small(const RunConfig& c) {
   constexpr std::int64_t dimension = 50, samples = 354, width = 2000, steps = 4000;
-  if (c.data.dimension >= dimension && c.data.samples >= samples && c.model.width >= width && c.train.steps >= steps) return "";
-  return fmt::format("needs d ≥ {}, n ≥ {}, m ≥ {} and {} steps; this run has {}, {}, {} and {}", dimension, samples, width,
-                     steps, c.data.dimension, c.data.samples, c.model.width, c.train.steps);
+  if (c.data.dimension >= dimension && c.data.samples >= samples && c.model.width >= width && c.train.steps >= steps)
+    return "";
+  return fmt::format("needs d ≥ {}, n ≥ {}, m ≥ {} and {} steps; this run has {}, {}, {} and {}", dimension, samples,
+                     width, steps, c.data.dimension, c.data.samples, c.model.width, c.train.steps);
 }
 
 bool has_paper_sizes(const RunConfig& c) {
@@ -77,7 +78,8 @@ bool has_paper_sizes(const RunConfig& c) {
 }  // namespace
 
 const std::map<double, double>& figure1_paper_values() {
-  static const std::map<double, double> values = {{0, 0.50}, {0.01, 0.48}, {0.1, 0.34}, {1, 0.17}, {10, 0.14}, {100, 0.22}};
+  static const std::map<double, double> values = {{0, 0.50}, {0.01, 0.48}, {0.1, 0.34},
+                                                  {1, 0.17}, {10, 0.14},   {100, 0.22}};
   return values;
 }
 
@@ -90,7 +92,7 @@ Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& cu
                    panel("Test loss", "test_loss", false, study, curves, dimension)};
   for (const auto& name : own_columns(curves)) {
     auto own = panel("", name, false, study, curves, dimension);  // some are shares, some have zeros
-    own.title = name;  // as it is: no markup
+    own.title = name;                                             // as it is: no markup
     figure.panels.push_back(std::move(own));
   }
   return figure;
@@ -126,7 +128,8 @@ bool asks_figure1(const StudyConfig& study) {
   if (study.sweep.size() != 1 || study.sweep[0].path != "lambda.3") return false;
   const auto& values = study.sweep[0].values;
   const auto has = [&](double wanted) {
-    return std::any_of(values.begin(), values.end(), [&](const auto& v) { return v.is_number() && v.template get<double>() == wanted; });
+    return std::any_of(values.begin(), values.end(),
+                       [&](const auto& v) { return v.is_number() && v.template get<double>() == wanted; });
   };
   const auto config = read_run_config(study.base, "configuration", study.catalogue);
   const auto target = config.data.target.value("name", "");
@@ -136,7 +139,8 @@ bool asks_figure1(const StudyConfig& study) {
 
 std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published) {
   const auto& paper = figure1_paper_values();
-  const auto train = final_means(curves, "train_loss"), test = final_means(curves, "test_loss"), r3 = final_means(curves, "R3");
+  const auto train = final_means(curves, "train_loss"), test = final_means(curves, "test_loss"),
+             r3 = final_means(curves, "R3");
   std::map<double, const SweepCurves*> at;  // by λ3, those with runs
   for (const auto& c : curves) {
     if (has_runs(c)) at[c.swept[0].get<double>()] = &c;
@@ -144,14 +148,22 @@ std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<Swe
   const bool finished = std::all_of(curves.begin(), curves.end(), is_complete);
   const auto small = too_small(config);
   std::vector<Claim> claims;
-  const auto add = [&](const char* statement, const std::string& paper_value, const std::string& ours, const std::string& criterion,
-                       std::vector<Evidence> evidence, const std::string& not_enough = "") {
-    claims.push_back(judged({.source = "Figure 1", .statement = statement, .paper = paper_value, .ours = ours, .reason = criterion,
-                             .figure = "figure1", .evidence = std::move(evidence)},
+  const auto add = [&](const char* statement, const std::string& paper_value, const std::string& ours,
+                       const std::string& criterion, std::vector<Evidence> evidence,
+                       const std::string& not_enough = "") {
+    claims.push_back(judged({.source = "Figure 1",
+                             .statement = statement,
+                             .paper = paper_value,
+                             .ours = ours,
+                             .reason = criterion,
+                             .figure = "figure1",
+                             .evidence = std::move(evidence)},
                             finished, small.empty() ? not_enough : small));
   };
-  const auto ratio = [&](double of, double over, const char* column, const char* what, double at_least, double at_most) {
-    return Evidence{fmt::format("{} at {} over that at {}", what, of, over), last_ratio(*at.at(of), *at.at(over), column), at_least, at_most};
+  const auto ratio = [&](double of, double over, const char* column, const char* what, double at_least,
+                         double at_most) {
+    return Evidence{fmt::format("{} at {} over that at {}", what, of, over),
+                    last_ratio(*at.at(of), *at.at(over), column), at_least, at_most};
   };
 
   std::vector<Evidence> near_zero;
@@ -163,14 +175,15 @@ std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<Swe
 
   std::vector<Evidence> learns;
   if (at.count(0) && at.count(10)) learns.push_back(ratio(10, 0, "test_loss", "test loss", 0, 0.5));
-  add("R3 makes the model learn the whole signal: the test loss at λ3 = 10 is far below that at λ3 = 0.", "0.50 at 0, 0.14 at 10",
-      listed(test), "test loss at λ3 = 10 at most half of that at 0", learns);
+  add("R3 makes the model learn the whole signal: the test loss at λ3 = 10 is far below that at λ3 = 0.",
+      "0.50 at 0, 0.14 at 10", listed(test), "test loss at λ3 = 10 at most half of that at 0", learns);
 
   std::vector<Evidence> falls;
   for (auto it = at.begin(); it != at.end() && std::next(it) != at.end(); ++it) {
     falls.push_back(ratio(std::next(it)->first, it->first, "R3", "R3", 0, 1));
   }
-  add("R3 grows large for small λ3 and stays small for large λ3.", "", listed(r3), "final R3 lower at each larger λ3", falls);
+  add("R3 grows large for small λ3 and stays small for large λ3.", "", listed(r3), "final R3 lower at each larger λ3",
+      falls);
 
   std::vector<Evidence> least;
   for (const auto& [lambda, c] : at) {
@@ -187,11 +200,12 @@ std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<Swe
   for (const auto& [lambda, c] : at) {
     const auto found = paper.find(lambda);
     if (published && found != paper.end()) {
-      same.push_back({fmt::format("mean at {}", lambda), mean_over_seeds(last_values(*c, "test_loss")), found->second - 0.05,
-                      found->second + 0.05});
+      same.push_back({fmt::format("mean at {}", lambda), mean_over_seeds(last_values(*c, "test_loss")),
+                      found->second - 0.05, found->second + 0.05});
     }
   }
-  add("The final test losses.", listed(paper), listed(test), "each mean within 0.05 of the figure's, which is read by eye", same,
+  add("The final test losses.", listed(paper), listed(test),
+      "each mean within 0.05 of the figure's, which is read by eye", same,
       published ? "" : "to be compared for the published configuration alone");
   return claims;
 }

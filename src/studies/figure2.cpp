@@ -27,7 +27,8 @@ constexpr std::int64_t look_every = 100;
 /// Whether a study can tell anything of the paper's claim: several d over a wide range, full training.
 std::string too_small(const Figure2Config& config, const Figure2Result& result) {
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
-  if (*high < 40 || *high < 4 * *low || config.dimensions.size() < 4) return "needs at least four dimensions, the largest 40 or more and 4 times the smallest";
+  if (*high < 40 || *high < 4 * *low || config.dimensions.size() < 4)
+    return "needs at least four dimensions, the largest 40 or more and 4 times the smallest";
   if (config.train.steps < 30000) return "needs 30000 steps";
   if (!result.complete) return "needs an n, not a bound, of every seed at every dimension";
   return "";
@@ -49,7 +50,8 @@ Figure2Config read_figure2_config(const nlohmann::json& json, const std::string&
   distinct("dimensions", config.dimensions);
   distinct("seeds", config.seeds);
   if (config.search.most < config.search.step) {
-    throw InputError(fmt::format("{}: search.most: expected at least search.step = {}, got {}", source, config.search.step, config.search.most));
+    throw InputError(fmt::format("{}: search.most: expected at least search.step = {}, got {}", source,
+                                 config.search.step, config.search.most));
   }
   return config;
 }
@@ -90,9 +92,10 @@ std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t 
   const at::NoGradGuard no_grad;
   const auto target = figure2_target(dimension, config.train.exact_scale, seed);
   const auto options = at::TensorOptions(read_dtype(config.dtype)).device(pick_device(config.device));
-  const auto data = gaussian_data({.dimension = dimension, .samples = samples,
-                                   .test_samples = config.train.test_samples, .seed = seed}, target)
-                        .to(options.device(), read_dtype(config.dtype));
+  const auto data =
+      gaussian_data(
+          {.dimension = dimension, .samples = samples, .test_samples = config.train.test_samples, .seed = seed}, target)
+          .to(options.device(), read_dtype(config.dtype));
   auto start = relu_start(dimension, config.train.width, seed);
   for (auto* t : {&start.w, &start.b, &start.a, &start.c}) *t = t->to(options);
   const auto descent = make_relu_descent(data.train.x, data.train.y, start, config.train.learning_rate);
@@ -179,7 +182,8 @@ Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
   panel.series[1].color = 1;
   panel.series[2].color = 2;
   if (std::isfinite(result.fit.line.slope)) {
-    panel.series.push_back(power_law_line(result.fit.line, from, to, fmt::format("fit: exponent {}", format_number(result.fit.exponent, 3))));
+    panel.series.push_back(power_law_line(result.fit.line, from, to,
+                                          fmt::format("fit: exponent {}", format_number(result.fit.exponent, 3))));
   }
   panel.legend = Legend::below;
   Figure figure;
@@ -189,14 +193,16 @@ Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
 }
 
 std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Result& result) {
-  return {judged({.source = "Figure 2",
-                  .statement = "Gradient descent on the standard ReLU network learns a dense quadratic plus a sparse cubic from about "
-                               "6d² samples, where a kernel needs of the order of d³.",
-                  .paper = "points along 6d², below d³",
-                  .reason = "exponent of n in d below 3",
-                  .figure = "figure2",
-                  .evidence = {{"n grows as d to the power", result.fit.exponent, -INFINITY, 3}}},
-                 result.finished, too_small(config, result))};
+  return {judged(
+      {.source = "Figure 2",
+       .statement =
+           "Gradient descent on the standard ReLU network learns a dense quadratic plus a sparse cubic from about "
+           "6d² samples, where a kernel needs of the order of d³.",
+       .paper = "points along 6d², below d³",
+       .reason = "exponent of n in d below 3",
+       .figure = "figure2",
+       .evidence = {{"n grows as d to the power", result.fit.exponent, -INFINITY, 3}}},
+      result.finished, too_small(config, result))};
 }
 
 namespace {
@@ -211,7 +217,8 @@ class Figure2Task : public Task {
   void check_memory() const override { check_figure2_memory(config_); }
   std::vector<Unit> units(const TakeContext& context) override {
     auto search = figure2_search(config_, context.hooks.interrupted);
-    if (context.line) search.on_trial = [&context](const Trial& t, double seconds) { context.line(trial_text(t, seconds)); };
+    if (context.line)
+      search.on_trial = [&context](const Trial& t, double seconds) { context.line(trial_text(t, seconds)); };
     return search_units(search, context.folder.file("trials.csv"));
   }
   TakeOptions take_options() override { return {.jobs = pick_device(config_.device).is_cpu() ? 0 : 1}; }
@@ -220,8 +227,10 @@ class Figure2Task : public Task {
     const auto result = figure2_result(config_, searches);
     const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
     const auto& exponent = result.fit.exponent;
-    nlohmann::json numbers = {{"trials", searches.trials.size()}, {"exponent", number(exponent.value)},
-                              {"exponent_low", number(exponent.low)}, {"exponent_high", number(exponent.high)},
+    nlohmann::json numbers = {{"trials", searches.trials.size()},
+                              {"exponent", number(exponent.value)},
+                              {"exponent_low", number(exponent.low)},
+                              {"exponent_high", number(exponent.high)},
                               {"exponent_from", exponent.from}};
     for (const auto& [d, at] : result.needed) {
       for (const auto& [seed, n] : at.samples) numbers["samples"][std::to_string(d)].push_back(n);
@@ -240,22 +249,24 @@ class Figure2Task : public Task {
 }  // namespace
 
 Study figure2_study() {
-  return {.name = "figure2",
-          .summary = "The paper's Figure 2: samples that a standard ReLU network needs, against d",
-          .title = "Figure 2: samples that a standard ReLU network needs",
-          .presets = {{"quick", "figure2-quick"}, {"published", "figure2"}},
-          .standard = to_json(Figure2Config{}),
-          .keys = figure2_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
-            return std::make_unique<Figure2Task>(read_figure2_config(json, source));
-          },
-          .stages = {{.name = "figure2",
-                      .title = "Figure 2: samples that a standard ReLU network needs",
-                      .source = "Figure 2",
-                      .claim = "A standard network learns a dense quadratic plus a sparse cubic from about d² samples, not d³.",
-                      .command = {"figure2"},
-                      .quick = {"--preset", "quick"},
-                      .published = {"--preset", "published"}}}};
+  return {
+      .name = "figure2",
+      .summary = "The paper's Figure 2: samples that a standard ReLU network needs, against d",
+      .title = "Figure 2: samples that a standard ReLU network needs",
+      .presets = {{"quick", "figure2-quick"}, {"published", "figure2"}},
+      .standard = to_json(Figure2Config{}),
+      .keys = figure2_keys(),
+      .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
+        return std::make_unique<Figure2Task>(read_figure2_config(json, source));
+      },
+      .stages = {
+          {.name = "figure2",
+           .title = "Figure 2: samples that a standard ReLU network needs",
+           .source = "Figure 2",
+           .claim = "A standard network learns a dense quadratic plus a sparse cubic from about d² samples, not d³.",
+           .command = {"figure2"},
+           .quick = {"--preset", "quick"},
+           .published = {"--preset", "published"}}}};
 }
 
 }  // namespace entk

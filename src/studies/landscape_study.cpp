@@ -43,8 +43,9 @@ Loaded load(const LandscapeStudyOptions& o, std::vector<std::string>& notices) {
   }
   const auto& bytes = loaded.tensors.at("config");
   if (bytes.scalar_type() != at::kByte) throw InputError(fmt::format("{}: its entry 'config' is no text", name));
-  auto json = parse_json({reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()),
-                          static_cast<std::size_t>(bytes.numel())}, name + ": config");
+  auto json = parse_json(
+      {reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())},
+      name + ": config");
   const JsonReader object(json, name, "config");
   for (const auto& text : o.set) {
     const auto [path, value] = parse_override(text);
@@ -80,8 +81,10 @@ std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& boun
   const int k = sparse->degree - 1;
   const auto rank = exact_cumulative_multiplicity(static_cast<int>(c.data.dimension), k).value_or(0);
   if (k > 2) return skip(fmt::format("the projector in closed form is for k ≤ 2, this target has k = {}", k));
-  if (rank > c.data.samples) return skip(fmt::format("W_L needs n ≥ n_k = {} samples, there are {}", rank, c.data.samples));
-  if (c.data.source == "gaussian") notices.push_back("W* and its projector are those of inputs on the sphere; these are Gaussian");
+  if (rank > c.data.samples)
+    return skip(fmt::format("W_L needs n ≥ n_k = {} samples, there are {}", rank, c.data.samples));
+  if (c.data.source == "gaussian")
+    notices.push_back("W* and its projector are those of inputs on the sphere; these are Gaussian");
   const Network network(p.w0, p.a, *p.activation);
   try {
     const auto projector = HarmonicProjector::make(*network, rank);
@@ -104,10 +107,14 @@ nlohmann::json number(double v) { return std::isfinite(v) ? nlohmann::json(v) : 
 
 const char* name_of(StationaryVerdict verdict) {
   switch (verdict) {
-    case StationaryVerdict::not_sosp: return "not_sosp";
-    case StationaryVerdict::not_first_order: return "not_first_order";
-    case StationaryVerdict::undecided: return "undecided";
-    default: return "none_found";
+    case StationaryVerdict::not_sosp:
+      return "not_sosp";
+    case StationaryVerdict::not_first_order:
+      return "not_first_order";
+    case StationaryVerdict::undecided:
+      return "undecided";
+    default:
+      return "none_found";
   }
 }
 
@@ -135,8 +142,9 @@ void describe_results(LandscapeStudy& s, const RunConfig& config) {
             {"dtype", config.dtype},
             {"parameters", config.model.width * config.data.dimension}};
   auto& t = s.table;
-  t.title = s.lemma ? fmt::format("Landscape at W; means over {} random signs S with their 95% intervals", s.lemma->draws)
-                    : "Landscape at W";
+  t.title = s.lemma
+                ? fmt::format("Landscape at W; means over {} random signs S with their 95% intervals", s.lemma->draws)
+                : "Landscape at W";
   t.columns = {Column("quantity"), Column("value", 5)};
   t.rows = {{"L_λ(W)", l.value},
             {"‖∇L_λ(W)‖", l.gradient_norm},
@@ -149,18 +157,26 @@ void describe_results(LandscapeStudy& s, const RunConfig& config) {
             {"failure probability", l.failure_probability}};
   if (s.lemma) {
     const auto& m = *s.lemma;
-    s.json["lemma_3"] = {{"left_side", number(m.left_side)}, {"standard_error", number(m.standard_error)},
-                         {"hessian_part", number(m.hessian_part)}, {"gradient_part", number(m.gradient_part)},
-                         {"regularized_loss_of_solution", number(m.solution_value)}, {"draws", m.draws}};
+    s.json["lemma_3"] = {{"left_side", number(m.left_side)},
+                         {"standard_error", number(m.standard_error)},
+                         {"hessian_part", number(m.hessian_part)},
+                         {"gradient_part", number(m.gradient_part)},
+                         {"regularized_loss_of_solution", number(m.solution_value)},
+                         {"draws", m.draws}};
     t.rows.push_back({"E_S ∇²L_λ[SW*, SW*]", over_signs(m.hessian_part, m)});
     t.rows.push_back({"L_λ(W*)", m.solution_value});
     t.rows.push_back({"Lemma 3's left side (31)", over_signs(m.left_side, m)});
   }
 
   const auto text = [](double v) { return format_number(v, 3); };
-  Claim corollary{"Corollary 1", "A (ν, γ)-second-order stationary point of L_λ has a small loss L_λ.", "L_λ ≲ ε_min",
-                  fmt::format("‖∇L_λ‖ = {}, λ_min = {}, L_λ = {}", text(l.gradient_norm), text(z.rayleigh), text(l.value)),
-                  Verdict::too_small_to_tell, "", ""};
+  Claim corollary{
+      "Corollary 1",
+      "A (ν, γ)-second-order stationary point of L_λ has a small loss L_λ.",
+      "L_λ ≲ ε_min",
+      fmt::format("‖∇L_λ‖ = {}, λ_min = {}, L_λ = {}", text(l.gradient_norm), text(z.rayleigh), text(l.value)),
+      Verdict::too_small_to_tell,
+      "",
+      ""};
   const bool sosp = l.verdict == StationaryVerdict::none_found;
   corollary.reason = sosp ? "W passes as a second-order stationary point; L_λ(W) is to be compared with ε_min, whose "
                             "constant and whose width m ≥ n⁴d^(26(k+1)/3)ε^(−22/3) no run here can have"
@@ -170,15 +186,20 @@ void describe_results(LandscapeStudy& s, const RunConfig& config) {
   s.claims.push_back(corollary);
   if (s.lemma) {
     const auto left_side = over_signs(s.lemma->left_side, *s.lemma);
-    // A left side above 0 may still be of the order of ε_min, whose constant is not known: no interval contradicts the lemma.
+    // A left side above 0 may still be of the order of ε_min, whose constant is not known: no interval contradicts the
+    // lemma.
     const bool above = left_side.has_interval() && left_side.low > 0;
-    s.claims.push_back(judged({.source = "Lemma 3",
-                               .statement = "At a ν-first-order stationary point the left side of (31) is at most of the order of ε_min.",
-                               .paper = "≲ ε_min",
-                               .reason = "the left side over random signs, W_L and W_L* read as projections; held where it is at most 0, "
-                                         "which no ε_min can contradict",
-                               .evidence = {{"left side", left_side, -INFINITY, 0}}},
-                              true, l.gradient_norm > l.nu ? "needs ‖∇L_λ‖ ≤ ν" : above ? "needs ε_min, whose constant is not known" : ""));
+    s.claims.push_back(judged(
+        {.source = "Lemma 3",
+         .statement = "At a ν-first-order stationary point the left side of (31) is at most of the order of ε_min.",
+         .paper = "≲ ε_min",
+         .reason = "the left side over random signs, W_L and W_L* read as projections; held where it is at most 0, "
+                   "which no ε_min can contradict",
+         .evidence = {{"left side", left_side, -INFINITY, 0}}},
+        true,
+        l.gradient_norm > l.nu ? "needs ‖∇L_λ‖ ≤ ν"
+        : above                ? "needs ε_min, whose constant is not known"
+                               : ""));
   }
 }
 
@@ -217,20 +238,26 @@ LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudy
 void write_landscape(const std::filesystem::path& folder, const LandscapeStudy& s) {
   write_pt(folder / "direction.pt", {{"direction", s.landscape.lanczos.vector}});
   write_study_page(folder, "landscape", "The landscape at a trained W",
-                   {.table = s.table, .claims = s.claims, .notes = {s.landscape.statement}, .warnings = s.notices, .numbers = s.json});
+                   {.table = s.table,
+                    .claims = s.claims,
+                    .notes = {s.landscape.statement},
+                    .warnings = s.notices,
+                    .numbers = s.json});
 }
 
 Stage landscape_stage() {
   const std::string minimum = "{figure1}/runs/lambda.3=10,seed=1";
-  return {.name = "landscape",
-          .title = "The landscape at a trained W",
-          .source = "Theorem 3, Lemma 3",
-          .claim = "Second-order stationary points of the regularized loss are good; gradient descent with noise reaches one.",
-          .command = {"landscape"},
-          .quick = {minimum},
-          .published = {minimum},
-          .takes_device = false,
-          .resumes = false};
+  return {
+      .name = "landscape",
+      .title = "The landscape at a trained W",
+      .source = "Theorem 3, Lemma 3",
+      .claim =
+          "Second-order stationary points of the regularized loss are good; gradient descent with noise reaches one.",
+      .command = {"landscape"},
+      .quick = {minimum},
+      .published = {minimum},
+      .takes_device = false,
+      .resumes = false};
 }
 
 }  // namespace entk

@@ -15,11 +15,11 @@
 namespace entk {
 
 struct LandscapeStudyOptions {
-  std::filesystem::path input;             ///< a run's folder or a checkpoint file
-  std::vector<std::string> set;            ///< KEY=VALUE over the checkpoint's configuration
+  std::filesystem::path input;   ///< a run's folder or a checkpoint file
+  std::vector<std::string> set;  ///< KEY=VALUE over the checkpoint's configuration
   std::string dtype = "float64", device = "cpu";
   LandscapeOptions landscape;
-  int draws = 20;                          ///< of S for (31); 0: no Lemma 3
+  int draws = 20;  ///< of S for (31); 0: no Lemma 3
   Catalogue catalogue = built_in_catalogue();
 };
 
@@ -27,7 +27,7 @@ struct LandscapeStudyOptions {
 /// if asked for.
 struct LandscapePoint {
   Problem problem;
-  at::Tensor w;                            ///< m×d
+  at::Tensor w;  ///< m×d
   std::vector<std::string> notices;
 };
 /// @throws InputError for what is no checkpoint, or one whose X, y, W0 or a is not what its configuration
@@ -35,11 +35,11 @@ struct LandscapePoint {
 LandscapePoint read_landscape_point(const LandscapeStudyOptions& options);
 
 struct LandscapeStudy {
-  nlohmann::json config;                   ///< the run's, as it was read here
+  nlohmann::json config;  ///< the run's, as it was read here
   Landscape landscape;
-  std::optional<LemmaThree> lemma;         ///< where Theorem 2's solution exists for the target
+  std::optional<LemmaThree> lemma;  ///< where Theorem 2's solution exists for the target
   std::vector<std::string> notices;
-  nlohmann::json json;                     ///< everything, for landscape.json
+  nlohmann::json json;  ///< everything, for landscape.json
   Table table;
   std::vector<Claim> claims;
 };

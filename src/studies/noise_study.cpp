@@ -16,7 +16,9 @@ namespace entk {
 
 namespace {
 
-std::vector<nlohmann::json> values_of(const auto& list) { return std::vector<nlohmann::json>(list.begin(), list.end()); }
+std::vector<nlohmann::json> values_of(const auto& list) {
+  return std::vector<nlohmann::json>(list.begin(), list.end());
+}
 
 Series curve(const SweepCurves& c, const std::string& column, const std::string& label) {
   return band_series(c.steps, c.columns.at(column), rich_text(label), 1);
@@ -31,7 +33,8 @@ Panel step_panel(const std::string& title) {
 }
 
 Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepCurves>& ranks) {
-  auto by_noise = step_panel("Population {/:Italic R}_1, {/:Italic λ}_1 = 0"), by_weight = step_panel("Population {/:Italic R}_1, no noise"),
+  auto by_noise = step_panel("Population {/:Italic R}_1, {/:Italic λ}_1 = 0"),
+       by_weight = step_panel("Population {/:Italic R}_1, no noise"),
        test = step_panel("Test loss, {/:Italic λ}_1 = 0"), rank = step_panel("Test loss by {/:Italic R}_3's rank");
   for (const auto& c : noise) {
     if (!has_runs(c)) continue;
@@ -42,15 +45,17 @@ Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepC
       test.series.push_back(curve(c, "test_loss", sigma_label));
     }
     if (sigma2 == 0) {
-      by_weight.series.push_back(curve(c, "population_R1", fmt::format("{{/:Italic λ}}_1 = {}", format_number(lambda1, 3))));
+      by_weight.series.push_back(
+          curve(c, "population_R1", fmt::format("{{/:Italic λ}}_1 = {}", format_number(lambda1, 3))));
     }
   }
   for (const auto& c : ranks) {
     if (has_runs(c)) rank.series.push_back(curve(c, "test_loss", fmt::format("rank {}", c.swept[0].dump())));
   }
   Figure figure;
-  figure.caption = "Population R1 and test loss along training: noise of (21), explicit R1, and the rank of R3's projector; " +
-                   band_text(std::max(most_seeds(noise), most_seeds(ranks)));
+  figure.caption =
+      "Population R1 and test loss along training: noise of (21), explicit R1, and the rank of R3's projector; " +
+      band_text(std::max(most_seeds(noise), most_seeds(ranks)));
   figure.panels = {by_noise, by_weight, test, rank};
   std::erase_if(figure.panels, [](const Panel& p) { return p.series.empty(); });
   figure.columns = 2;
@@ -60,9 +65,18 @@ Figure figure_of(const std::vector<SweepCurves>& noise, const std::vector<SweepC
 Table table_of(const NoisePlans& plans, const std::vector<SweepCurves>& noise, const std::vector<SweepCurves>& ranks) {
   Table t;
   t.title = "Final values, " + spread_text(std::max(most_seeds(noise), most_seeds(ranks)));
-  t.columns = {Column("σ²"), Column("λ1"), Column("projector"), Column("rank"), Column("seeds"), Column("population R1", 3),
-               Column("R1 of noise alone", 3), Column("population R2", 3), Column("R3", 3), Column("training loss", 3),
-               Column("test loss", 3), Column("‖W‖", 3)};
+  t.columns = {Column("σ²"),
+               Column("λ1"),
+               Column("projector"),
+               Column("rank"),
+               Column("seeds"),
+               Column("population R1", 3),
+               Column("R1 of noise alone", 3),
+               Column("population R2", 3),
+               Column("R3", 3),
+               Column("training loss", 3),
+               Column("test loss", 3),
+               Column("‖W‖", 3)};
   t.keys = 4;
   std::set<std::tuple<double, double, std::string, std::int64_t>> there;
   const auto row = [&](const SweepCurves& c, const RunConfig& config) {
@@ -70,9 +84,9 @@ Table table_of(const NoisePlans& plans, const std::vector<SweepCurves>& noise, c
     const auto& [source, rank, population_degree] = config.projector;
     // A rank that the sweep of noise has already is the same run again.
     if (!has_runs(c) || !there.insert({sigma2, lambda1, source, rank}).second) return;
-    t.rows.push_back({sigma2, lambda1, source, rank, c.seeds.size(), last_summary(c, "population_R1"), noise_alone_r1(config),
-                      last_summary(c, "population_R2"), last_summary(c, "R3"), last_summary(c, "train_loss"),
-                      last_summary(c, "test_loss"), last_summary(c, "norm_W")});
+    t.rows.push_back({sigma2, lambda1, source, rank, c.seeds.size(), last_summary(c, "population_R1"),
+                      noise_alone_r1(config), last_summary(c, "population_R2"), last_summary(c, "R3"),
+                      last_summary(c, "train_loss"), last_summary(c, "test_loss"), last_summary(c, "norm_W")});
   };
   const auto config_of = [](const std::vector<PlannedRun>& plan, const SweepCurves& c) {
     return std::find_if(plan.begin(), plan.end(), [&](const PlannedRun& r) { return r.swept == c.swept; })->config;
@@ -99,13 +113,15 @@ std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::v
       const double sigma2 = c.swept[0].get<double>(), lambda1 = c.swept[1].get<double>();
       if (sigma2 > 0 && lambda1 == 0) {
         // A claim for each σ², so that none is picked for what it gave.
-        claims.push_back(judged({.source = "Section 5",
-                                 .statement = fmt::format("Hypothesis: the noise of perturbed gradient descent, σ² = {}, implicitly "
-                                                          "regularises R1.", format_number(sigma2, 3)),
-                                 .reason = "final population R1 without λ1 lower than that with σ² = 0",
-                                 .figure = "r1-noise",
-                                 .evidence = {{"population R1 over that without noise", last_ratio(c, *plain, "population_R1"), 0, 1}}},
-                                all(noise)));
+        claims.push_back(judged(
+            {.source = "Section 5",
+             .statement = fmt::format("Hypothesis: the noise of perturbed gradient descent, σ² = {}, implicitly "
+                                      "regularises R1.",
+                                      format_number(sigma2, 3)),
+             .reason = "final population R1 without λ1 lower than that with σ² = 0",
+             .figure = "r1-noise",
+             .evidence = {{"population R1 over that without noise", last_ratio(c, *plain, "population_R1"), 0, 1}}},
+            all(noise)));
       }
       if (sigma2 == 0 && lambda1 > 0) {
         explicit_r1.evidence.push_back({fmt::format("test loss at λ1 = {} over that at 0", format_number(lambda1, 3)),
@@ -120,8 +136,9 @@ std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::v
                .reason = "test losses of the ranks within 10% of each other",
                .figure = "r1-noise"};
     for (std::size_t i = 1; i < ranks.size(); ++i) {
-      rank.evidence.push_back({fmt::format("test loss at rank {} over that at rank {}", ranks[i].swept[0].dump(), ranks[0].swept[0].dump()),
-                               last_ratio(ranks[i], ranks[0], "test_loss"), 1 / 1.1, 1.1});
+      rank.evidence.push_back(
+          {fmt::format("test loss at rank {} over that at rank {}", ranks[i].swept[0].dump(), ranks[0].swept[0].dump()),
+           last_ratio(ranks[i], ranks[0], "test_loss"), 1 / 1.1, 1.1});
     }
     claims.push_back(judged(std::move(rank), all(ranks)));
   }
@@ -163,7 +180,11 @@ NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::
 }
 
 nlohmann::json to_json(const NoiseStudyConfig& c) {
-  return {{"run", c.run}, {"seeds", c.seeds}, {"noise_variances", c.noise_variances}, {"r1_weights", c.r1_weights}, {"ranks", c.ranks}};
+  return {{"run", c.run},
+          {"seeds", c.seeds},
+          {"noise_variances", c.noise_variances},
+          {"r1_weights", c.r1_weights},
+          {"ranks", c.ranks}};
 }
 
 std::vector<KeyInfo> noise_study_keys() {
@@ -205,26 +226,31 @@ double noise_alone_r1(const RunConfig& c) {
   const auto s = sigma_spectrum(activation, static_cast<int>(c.data.dimension), 4);
   const double rest = s.trace - s.trace_part[0] - s.trace_part[1];
   const double parameters = static_cast<double>(c.model.width) * static_cast<double>(c.data.dimension);
-  return c.train.learning_rate * c.train.learning_rate * c.train.noise_variance * static_cast<double>(c.train.steps) * rest / parameters;
+  return c.train.learning_rate * c.train.learning_rate * c.train.noise_variance * static_cast<double>(c.train.steps) *
+         rest / parameters;
 }
 
 Findings noise_findings(const std::filesystem::path& folder, const NoisePlans& plans) {
   const auto noise = read_curves(plans.noise, folder);
   const auto ranks = plans.ranks.empty() ? std::vector<SweepCurves>{} : read_curves(plans.ranks, folder);
   const auto figure = figure_of(noise, ranks);
-  return {.table = table_of(plans, noise, ranks), .figures = {{"r1-noise", figure, figure.caption}}, .claims = claims_of(noise, ranks)};
+  return {.table = table_of(plans, noise, ranks),
+          .figures = {{"r1-noise", figure, figure.caption}},
+          .claims = claims_of(noise, ranks)};
 }
 
 namespace {
 
 class NoiseTask : public RunsTask {
  public:
-  NoiseTask(const NoiseStudyConfig& config, const std::string& source) : NoiseTask(config, plan_noise_study(config, source)) {}
+  NoiseTask(const NoiseStudyConfig& config, const std::string& source)
+      : NoiseTask(config, plan_noise_study(config, source)) {}
   nlohmann::json config() const override { return to_json(config_); }
   Findings findings(const std::filesystem::path& folder) const override { return noise_findings(folder, plans_); }
 
  private:
-  NoiseTask(const NoiseStudyConfig& config, NoisePlans plans) : RunsTask(plans.all()), config_(config), plans_(std::move(plans)) {}
+  NoiseTask(const NoiseStudyConfig& config, NoisePlans plans)
+      : RunsTask(plans.all()), config_(config), plans_(std::move(plans)) {}
 
   NoiseStudyConfig config_;
   NoisePlans plans_;
@@ -239,7 +265,8 @@ Study noise_study() {
           .presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}},
           .standard = to_json(NoiseStudyConfig{}),
           .keys = noise_study_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<NoiseTask>(read_noise_study_config(json, source, catalogue), source);
           },
           .stages = {{.name = "r1-noise",

@@ -7,11 +7,11 @@
 namespace entk {
 
 struct NoiseStudyConfig {
-  nlohmann::json run = nlohmann::json::object();                           ///< a run's configuration; rank d + 1
+  nlohmann::json run = nlohmann::json::object();  ///< a run's configuration; rank d + 1
   std::vector<std::uint64_t> seeds = {1};
-  std::vector<double> noise_variances = {0};      ///< σ² of (21)
-  std::vector<double> r1_weights = {0};           ///< λ1, on the run's projector
-  std::vector<std::int64_t> ranks;                ///< of R3, by the features' projector, without noise and R1
+  std::vector<double> noise_variances = {0};   ///< σ² of (21)
+  std::vector<double> r1_weights = {0};        ///< λ1, on the run's projector
+  std::vector<std::int64_t> ranks;             ///< of R3, by the features' projector, without noise and R1
   Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 

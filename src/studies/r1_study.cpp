@@ -63,8 +63,8 @@ Table table_of(const std::vector<SweepCurves>& curves) {
   Table table;
   table.title = "Final values, " + spread_text(most_seeds(curves));
   table.keys = 2;
-  table.columns = {Column("R1 estimated by"), Column("λ1"), Column("seeds"),
-                   Column("training loss"), Column("R1 in population"), Column("R3"), Column("test loss")};
+  table.columns = {Column("R1 estimated by"),  Column("λ1"), Column("seeds"),    Column("training loss"),
+                   Column("R1 in population"), Column("R3"), Column("test loss")};
   for (const auto& c : curves) {
     std::vector<Cell> row{title_of(c.swept[0].get<std::string>()), c.swept[1].get<double>()};
     row.push_back(c.seeds.size());
@@ -82,12 +82,14 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
               .reason = "for each estimate of R1 and each weight, test loss at least 0.9 of that at weight 0",
               .figure = "r1"};
   for (const auto& estimate : config.estimates) {
-    const auto without = std::find_if(curves.begin(), curves.end(),
-                                      [&](const SweepCurves& c) { return c.swept[0] == estimate && c.swept[1].get<double>() == 0; });
+    const auto without = std::find_if(curves.begin(), curves.end(), [&](const SweepCurves& c) {
+      return c.swept[0] == estimate && c.swept[1].get<double>() == 0;
+    });
     for (const auto& c : curves) {
       if (c.swept[0] != estimate || c.swept[1].get<double>() == 0) continue;
-      claim.evidence.push_back({fmt::format("{}, test loss at λ1 = {} over that at 0", title_of(estimate), c.swept[1].dump()),
-                                last_ratio(c, *without, "test_loss"), 0.9, INFINITY});
+      claim.evidence.push_back(
+          {fmt::format("{}, test loss at λ1 = {} over that at 0", title_of(estimate), c.swept[1].dump()),
+           last_ratio(c, *without, "test_loss"), 0.9, INFINITY});
     }
   }
   return judged(std::move(claim), std::all_of(curves.begin(), curves.end(), is_complete));
@@ -95,8 +97,7 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
 
 }  // namespace
 
-R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source,
-                                   const Catalogue& catalogue) {
+R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const auto [study, own] =
       split_study_config(json, {"estimates", "weights"}, "this study has estimates and weights", source, catalogue);
   R1StudyConfig config;
@@ -160,7 +161,8 @@ std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::st
   return plan;
 }
 
-Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config, const std::vector<PlannedRun>& plan) {
+Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config,
+                     const std::vector<PlannedRun>& plan) {
   const auto curves = read_curves(plan, folder);
   Figure figure;
   figure.caption = "Final values over R1's weight; dashed: weight 0";
@@ -168,8 +170,9 @@ Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& c
                    panel("{/:Italic R}_1 in population", "population_R1", config, curves)};
   if (figure.panels[0].series.empty()) figure.panels.clear();
   return {.table = table_of(curves),
-          .figures = {{"r1", figure, fmt::format("Final test loss and R1 in population over R1's weight: {}; dashed: weight 0.",
-                                                 band_text(most_seeds(curves)))}},
+          .figures = {{"r1", figure,
+                       fmt::format("Final test loss and R1 in population over R1's weight: {}; dashed: weight 0.",
+                                   band_text(most_seeds(curves)))}},
           .claims = {claim_of(config, curves)}};
 }
 
@@ -177,7 +180,8 @@ namespace {
 
 class R1Task : public RunsTask {
  public:
-  R1Task(R1StudyConfig config, const std::string& source) : RunsTask(plan_r1_study(config, source)), config_(std::move(config)) {}
+  R1Task(R1StudyConfig config, const std::string& source)
+      : RunsTask(plan_r1_study(config, source)), config_(std::move(config)) {}
   nlohmann::json config() const override { return to_json(config_); }
   Findings findings(const std::filesystem::path& folder) const override { return r1_findings(folder, config_, plan()); }
 
@@ -195,7 +199,8 @@ Study r1_study() {
           .presets = {{"quick", "r1-quick"}, {"published", "r1"}},
           .standard = to_json(RunConfig{}),
           .keys = r1_study_config_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<R1Task>(read_r1_study_config(json, source, catalogue), source);
           },
           .stages = {{.name = "appendix-g-r1",

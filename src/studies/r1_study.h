@@ -13,7 +13,7 @@ struct R1StudyConfig {
   /// form, with the harmonic projector for R3 too.
   std::vector<std::string> estimates = {"fresh", "unlabeled", "population"};
   std::vector<double> weights = {0, 0.01, 0.1, 1};  ///< λ1; with 0 every estimate but population is the same run
-  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
+  Catalogue catalogue = built_in_catalogue();       ///< of names; no key
 };
 
 /// @throws InputError
@@ -26,7 +26,8 @@ std::vector<KeyInfo> r1_study_config_keys();
 std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source);
 
 /// Final test loss and population R1 over λ1.
-Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config, const std::vector<PlannedRun>& plan);
+Findings r1_findings(const std::filesystem::path& folder, const R1StudyConfig& config,
+                     const std::vector<PlannedRun>& plan);
 
 Study r1_study();
 

@@ -79,19 +79,24 @@ std::string last_line(const std::string& text) {
   const auto end = text.find_last_not_of(" \n\r\t");
   if (end == std::string::npos) return "";
   const auto begin = text.find_last_of("\n\r", end);
-  return text.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
 }
 
 void write_records(const RunFolder& folder, const std::map<std::string, StageRecord>& records) {
   auto json = nlohmann::json::object();
   for (const auto& [name, r] : records) {
-    json[name] = {{"command", r.command}, {"ran", r.ran}, {"exit_code", r.exit_code}, {"seconds", r.seconds}, {"message", r.message}};
+    json[name] = {{"command", r.command},
+                  {"ran", r.ran},
+                  {"exit_code", r.exit_code},
+                  {"seconds", r.seconds},
+                  {"message", r.message}};
   }
   folder.write_json("stages.json", json);
 }
 
-StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const fs::path& folder, const fs::path& program,
-                       StageRecord record, const ReproduceHooks& hooks) {
+StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const fs::path& folder,
+                       const fs::path& program, StageRecord record, const ReproduceHooks& hooks) {
   const auto place = folder / stage.name;
   auto arguments = stage_arguments(stage, config, folder);
   if (!record.ran || !fs::exists(place)) record.command = command_text(arguments);
@@ -139,7 +144,8 @@ ReproduceConfig read_reproduce_config(const nlohmann::json& json, const std::str
   reader.finish();
   if (config.stages.empty()) throw InputError(source + ": stages: expected at least one");
   for (const auto& [name, keys] : config.overrides) {
-    if (!keys.is_object()) throw InputError(fmt::format("{}: {}: expected an object of keys, got {}", source, name, keys.dump()));
+    if (!keys.is_object())
+      throw InputError(fmt::format("{}: {}: expected an object of keys, got {}", source, name, keys.dump()));
   }
   return config;
 }
@@ -169,10 +175,12 @@ void check_stages(const ReproduceConfig& config, const fs::path& folder, const f
   };
   for (const auto& stage : reproduce_stages()) {
     if (!taken(stage.name)) continue;
-    const bool reads_figure1 = std::any_of(stage.quick.begin(), stage.quick.end(),
-                                           [](const std::string& word) { return word.find(figure1_mark) != std::string::npos; });
+    const bool reads_figure1 = std::any_of(stage.quick.begin(), stage.quick.end(), [](const std::string& word) {
+      return word.find(figure1_mark) != std::string::npos;
+    });
     if (reads_figure1 && !taken("figure1") && !fs::exists(folder / "figure1")) {
-      throw InputError(fmt::format("stages: {} reads what figure1 leaves; expected figure1 among them too", stage.name));
+      throw InputError(
+          fmt::format("stages: {} reads what figure1 leaves; expected figure1 among them too", stage.name));
     }
     if (config.overrides.at(stage.name).empty() || reads_figure1) continue;  // figure1's keys are not there yet
     auto arguments = stage_arguments(stage, config, folder);
@@ -192,8 +200,9 @@ std::map<std::string, StageRecord> read_stage_records(const fs::path& folder) {
   const JsonReader reader(json, path.string());
   for (const auto& [name, unused] : json.items()) {
     const auto r = reader.object(name);
-    records[name] = {r.get<std::string>("command"), r.get<bool>("ran"), static_cast<int>(r.get<std::int64_t>("exit_code")),
-                     r.get<double>("seconds"), r.get<std::string>("message")};
+    records[name] = {r.get<std::string>("command"), r.get<bool>("ran"),
+                     static_cast<int>(r.get<std::int64_t>("exit_code")), r.get<double>("seconds"),
+                     r.get<std::string>("message")};
   }
   reader.finish();
   return records;

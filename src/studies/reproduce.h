@@ -34,15 +34,16 @@ std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConf
 
 /// Asks the program about each stage's own keys, without work. @throws InputError naming the stage, for a key or value
 /// that its command refuses, and for a stage whose other one is neither taken nor in `folder` already.
-void check_stages(const ReproduceConfig& config, const std::filesystem::path& folder, const std::filesystem::path& program);
+void check_stages(const ReproduceConfig& config, const std::filesystem::path& folder,
+                  const std::filesystem::path& program);
 
 /// What became of a stage; kept in stages.json.
 struct StageRecord {
-  std::string command;   ///< as it could be typed
+  std::string command;  ///< as it could be typed
   bool ran = false;
   int exit_code = 0;
-  double seconds = 0;    ///< over all its resumptions
-  std::string message;   ///< the last line it said, of a stage that failed
+  double seconds = 0;   ///< over all its resumptions
+  std::string message;  ///< the last line it said, of a stage that failed
 
   /// Whether it ran to its end: exit 1 is a result (a check failed), not a failure to run.
   bool done() const { return ran && (exit_code == 0 || exit_code == 1); }
@@ -51,9 +52,9 @@ struct StageRecord {
 std::map<std::string, StageRecord> read_stage_records(const std::filesystem::path& folder);
 
 struct ReproduceHooks {
-  std::function<int()> interrupted{};                    ///< a signal's number, or 0
-  std::function<void(const std::string&)> line{};        ///< a stage begins, or ended
-  std::function<void(std::string_view)> output{};        ///< what the stages say
+  std::function<int()> interrupted{};              ///< a signal's number, or 0
+  std::function<void(const std::string&)> line{};  ///< a stage begins, or ended
+  std::function<void(std::string_view)> output{};  ///< what the stages say
 };
 
 /// Takes all stages of the configuration that are not done, each into folder/<name>, what it says into

@@ -36,8 +36,8 @@ StageResult result_of(const Stage& stage, const fs::path& folder, const std::map
   if (!result.claims.empty()) return result;
   const auto& record = result.record;
   if (result.notice.empty()) {
-    result.notice = !wanted        ? "left out by the configuration"
-                    : !record.ran  ? "not run yet"
+    result.notice = !wanted         ? "left out by the configuration"
+                    : !record.ran   ? "not run yet"
                     : record.done() ? "it left no claims"
                                     : fmt::format("it ended with exit code {}: {}", record.exit_code, record.message);
   }
@@ -88,7 +88,8 @@ void add_stage(HtmlPage& page, const StageResult& result, const fs::path& folder
   for (const auto& claim : result.claims) {
     page.verdict(claim.verdict, claim.statement);
     std::vector<std::pair<std::string, std::string>> values;
-    for (const auto& [key, value] : {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Criterion", claim.reason}}) {
+    for (const auto& [key, value] :
+         {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Criterion", claim.reason}}) {
       if (!value.empty()) values.emplace_back(key, value);
     }
     page.key_values(values);
@@ -135,11 +136,11 @@ void write_reproduce_report(const fs::path& folder, const ReproduceConfig& confi
 
   HtmlPage page(fmt::format("The paper's claims, measured ({} sizes)", config.preset));
   page.heading(2, "All claims");
-  page.paragraph(fmt::format("Of {} claims {} held, {} did not hold, {} could not be told at these sizes and {} were not run. "
-                             "{} of computing in all.{}",
-                             lines.size(), count[Verdict::held], count[Verdict::did_not_hold], count[Verdict::too_small_to_tell],
-                             count[Verdict::not_run], time_text(seconds),
-                             failed == 0 ? "" : fmt::format(" Stages that failed: {}.", failed)));
+  page.paragraph(fmt::format(
+      "Of {} claims {} held, {} did not hold, {} could not be told at these sizes and {} were not run. "
+      "{} of computing in all.{}",
+      lines.size(), count[Verdict::held], count[Verdict::did_not_hold], count[Verdict::too_small_to_tell],
+      count[Verdict::not_run], time_text(seconds), failed == 0 ? "" : fmt::format(" Stages that failed: {}.", failed)));
   page.claims(lines);
   for (const auto& result : results) add_stage(page, result, folder);
   page.heading(2, "How this was made");

@@ -42,9 +42,10 @@ std::vector<DegreeGroup> groups_of(const std::vector<double>& values, const Sigm
     const double count = theory.multiplicity[l], left = static_cast<double>(values.size() - first);
     if (left < 1 || !(theory.lambda[l] > 0)) break;
     const auto seen = static_cast<std::size_t>(std::min(count, left));
-    const auto from = values.begin() + static_cast<std::ptrdiff_t>(first), to = from + static_cast<std::ptrdiff_t>(seen);
+    const auto from = values.begin() + static_cast<std::ptrdiff_t>(first),
+               to = from + static_cast<std::ptrdiff_t>(seen);
     groups.push_back({l, count, static_cast<std::int64_t>(seen), *(to - 1),
-                        std::accumulate(from, to, 0.0) / static_cast<double>(seen), *from});
+                      std::accumulate(from, to, 0.0) / static_cast<double>(seen), *from});
     first += seen;
   }
   return groups;
@@ -60,8 +61,10 @@ std::string statement_of(const SpectrumResult& r) {
     return degrees.empty() ? std::string() : fmt::format("{}_j for j = {}", symbol, fmt::join(degrees, ", "));
   };
   std::vector<std::string> zero, nearly;
-  for (const auto& [degrees, symbol, to] : {std::tuple{r.eta_zero, "η", &zero}, {r.mu_zero, "μ", &zero},
-                                            {r.eta_nearly, "η", &nearly}, {r.mu_nearly, "μ", &nearly}}) {
+  for (const auto& [degrees, symbol, to] : {std::tuple{r.eta_zero, "η", &zero},
+                                            {r.mu_zero, "μ", &zero},
+                                            {r.eta_nearly, "η", &nearly},
+                                            {r.mu_nearly, "μ", &nearly}}) {
     if (!degrees.empty()) to->push_back(named(symbol, degrees));
   }
   const auto degrees = fmt::format("of degrees up to {}", r.config.max_degree);
@@ -83,16 +86,19 @@ nlohmann::json to_json(const EmpiricalSpectrum& e) {
   nlohmann::json json = {{"samples", e.samples}, {"width", e.width}, {"trace", e.trace}, {"eigenvalues", e.values}};
   json["by_degree"] = nlohmann::json::array();
   for (const auto& g : e.groups) {
-    json["by_degree"].push_back({{"degree", g.degree}, {"multiplicity", g.expected}, {"seen", g.seen},
-                                 {"least", g.least}, {"mean", g.mean}, {"greatest", g.greatest}});
+    json["by_degree"].push_back({{"degree", g.degree},
+                                 {"multiplicity", g.expected},
+                                 {"seen", g.seen},
+                                 {"least", g.least},
+                                 {"mean", g.mean},
+                                 {"greatest", g.greatest}});
   }
   return json;
 }
 
 }  // namespace
 
-SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source,
-                                    const Catalogue& catalogue) {
+SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   SpectrumConfig c;
   const JsonReader reader(json, source);
   SchemaReader schema(reader);
@@ -124,17 +130,20 @@ std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& c, const
   const auto samples = sample == "training" ? c.training_samples : c.samples;
   const auto purpose = sample == "training" ? Purpose::train_inputs : Purpose::unlabeled_inputs;
   const SerialTorch serial;
-  const Network network(NetworkOptions{.dimension = c.dimension, .width = width_of(c),
-                                       .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
-                                       .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
-                                       .seed = c.seed, .dtype = at::kDouble});
+  const Network network(
+      NetworkOptions{.dimension = c.dimension,
+                     .width = width_of(c),
+                     .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
+                     .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
+                     .seed = c.seed,
+                     .dtype = at::kDouble});
   const auto x = draw_inputs(InputLaw::sphere, samples, c.dimension, purpose, c.seed);
   auto kernel = feature_kernel(*network, x).div_(static_cast<double>(samples));
   if (interrupted && interrupted()) return std::nullopt;
-  EmpiricalSpectrum e{.samples = samples, .width = width_of(c), .values = {}, .trace = kernel.diagonal().sum().item<double>()};
-  const auto values = samples <= all_up_to
-                          ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
-                          : top_eigenpairs(kernel, leading(c, samples)).values.cpu().contiguous();
+  EmpiricalSpectrum e{
+      .samples = samples, .width = width_of(c), .values = {}, .trace = kernel.diagonal().sum().item<double>()};
+  const auto values = samples <= all_up_to ? at::linalg_eigvalsh(kernel).flip(0).contiguous()
+                                           : top_eigenpairs(kernel, leading(c, samples)).values.cpu().contiguous();
   e.values.assign(values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel());
   return e;
 }
@@ -145,7 +154,9 @@ SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<std::stri
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);
   auto check = check_degrees(theory, k);
-  SpectrumResult r{c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {}, {}};
+  SpectrumResult r{
+      c, std::move(theory), std::move(check), {}, assumption_two(activation, -root, root), {}, {}, {}, {}, {}, {}, {},
+      {}};
   if (k >= 1 && 2 * k <= L) r.partition = partition(r.theory, k, width_of(c));
   const auto eta = vanishing(r.theory.eta), mu = vanishing(r.theory.mu);
   r.eta_zero = up_to(eta.zero, L), r.eta_nearly = up_to(eta.nearly, L);
@@ -166,26 +177,44 @@ SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<std::stri
 
 nlohmann::json to_json(const SpectrumResult& r) {
   const auto& t = r.theory;
-  nlohmann::json json = {{"dimension", r.config.dimension}, {"max_degree", r.config.max_degree}, {"degree", r.config.degree},
-                         {"activation", r.config.activation}, {"eta", t.eta.values}, {"eta_norm", t.eta.norms},
-                         {"mu", t.mu.values}, {"mu_norm", t.mu.norms}, {"lambda", t.lambda}, {"kappa", t.kappa},
-                         {"trace_part", t.trace_part}, {"order", t.order}, {"gaps", t.gaps},
-                         {"trace_captured", t.trace_captured}, {"trace", t.trace}};
+  nlohmann::json json = {{"dimension", r.config.dimension},
+                         {"max_degree", r.config.max_degree},
+                         {"degree", r.config.degree},
+                         {"activation", r.config.activation},
+                         {"eta", t.eta.values},
+                         {"eta_norm", t.eta.norms},
+                         {"mu", t.mu.values},
+                         {"mu_norm", t.mu.norms},
+                         {"lambda", t.lambda},
+                         {"kappa", t.kappa},
+                         {"trace_part", t.trace_part},
+                         {"order", t.order},
+                         {"gaps", t.gaps},
+                         {"trace_captured", t.trace_captured},
+                         {"trace", t.trace}};
   json["multiplicity"] = nlohmann::json::array();
   for (int l = 0; l <= t.max_degree(); ++l) {
     const auto exact = exact_multiplicity(t.dimension, l);
     const double rounded = t.multiplicity[l];
-    json["multiplicity"].push_back(exact ? nlohmann::json(*exact) : std::isfinite(rounded) ? nlohmann::json(rounded) : nlohmann::json());
+    json["multiplicity"].push_back(exact                    ? nlohmann::json(*exact)
+                                   : std::isfinite(rounded) ? nlohmann::json(rounded)
+                                                            : nlohmann::json());
   }
   json["leading"] = {{"degrees", r.config.degree}, {"holds", r.check.leading}, {"relative_gap", r.check.relative_gap}};
-  json["assumption_2"] = {{"holds", r.assumption_two.holds}, {"lowest", r.assumption_two.lowest}, {"highest", r.assumption_two.highest},
-                          {"sup_value", r.assumption_two.sup_value}, {"sup_first", r.assumption_two.sup_first},
-                          {"sup_second", r.assumption_two.sup_second}};
-  json["assumption_3"] = {{"statement", r.assumption_three}, {"eta_zero", r.eta_zero}, {"eta_nearly_zero", r.eta_nearly},
-                          {"mu_zero", r.mu_zero}, {"mu_nearly_zero", r.mu_nearly}};
+  json["assumption_2"] = {{"holds", r.assumption_two.holds},         {"lowest", r.assumption_two.lowest},
+                          {"highest", r.assumption_two.highest},     {"sup_value", r.assumption_two.sup_value},
+                          {"sup_first", r.assumption_two.sup_first}, {"sup_second", r.assumption_two.sup_second}};
+  json["assumption_3"] = {{"statement", r.assumption_three},
+                          {"eta_zero", r.eta_zero},
+                          {"eta_nearly_zero", r.eta_nearly},
+                          {"mu_zero", r.mu_zero},
+                          {"mu_nearly_zero", r.mu_nearly}};
   if (r.partition) {
     const auto& p = *r.partition;
-    json["partition"] = {{"k", p.k}, {"width", width_of(r.config)}, {"exists", p.exists}, {"statement", p.statement},
+    json["partition"] = {{"k", p.k},
+                         {"width", width_of(r.config)},
+                         {"exists", p.exists},
+                         {"statement", p.statement},
                          {"Q1", {{"count", p.large}, {"least", p.large_min}}},
                          {"Q2", {{"count", p.medium}, {"least", p.medium_min}, {"greatest", p.medium_max}}},
                          {"Q3", {{"count", p.small}, {"mean", p.small_mean}}}};
@@ -204,16 +233,21 @@ nlohmann::json to_json(const SpectrumResult& r) {
 
 Table spectrum_table(const SpectrumResult& r) {
   const auto& t = r.theory;
-  Table table{fmt::format("Spectrum of Σ, d = {}", r.config.dimension),
-              {Column("degree"), Column("η"), Column("μ"), Column("multiplicity", 12), Column("λ"), Column("part of trace")}, {}};
+  Table table{
+      fmt::format("Spectrum of Σ, d = {}", r.config.dimension),
+      {Column("degree"), Column("η"), Column("μ"), Column("multiplicity", 12), Column("λ"), Column("part of trace")},
+      {}};
   if (r.empirical) {
-    for (const char* name : {"seen", "least of K/N", "mean of K/N", "greatest of K/N"}) table.columns.emplace_back(name);
+    for (const char* name : {"seen", "least of K/N", "mean of K/N", "greatest of K/N"})
+      table.columns.emplace_back(name);
   }
   for (int l = 0; l <= t.max_degree(); ++l) {
-    std::vector<Cell> row{l, t.eta.values[l], t.mu.values[l], t.multiplicity[l], t.lambda[l], t.trace_part[l] / t.trace};
+    std::vector<Cell> row{l,           t.eta.values[l],          t.mu.values[l], t.multiplicity[l],
+                          t.lambda[l], t.trace_part[l] / t.trace};
     if (r.empirical) {
       const auto* g = group_of(*r.empirical, l);
-      row.insert(row.end(), {g ? static_cast<double>(g->seen) : 0.0, g ? g->least : NAN, g ? g->mean : NAN, g ? g->greatest : NAN});
+      row.insert(row.end(), {g ? static_cast<double>(g->seen) : 0.0, g ? g->least : NAN, g ? g->mean : NAN,
+                             g ? g->greatest : NAN});
     }
     table.rows.push_back(std::move(row));
   }
@@ -230,8 +264,10 @@ Figure spectrum_figure(const SpectrumResult& r) {
   const Label lambda = rich_text("{/:Italic λ}_l");
   constexpr int sample_color = 3;  // after Q1, Q2, Q3
 
-  Panel by_degree{.title = "Eigenvalues by degree", .x = {.label = "degree l"}, .y = {.label = "eigenvalue", .logarithmic = true}};
-  Series theory{.label = lambda, .style = SeriesStyle::line_points}, counts{.label = "B(d, l)", .style = SeriesStyle::line_points},
+  Panel by_degree{
+      .title = "Eigenvalues by degree", .x = {.label = "degree l"}, .y = {.label = "eigenvalue", .logarithmic = true}};
+  Series theory{.label = lambda, .style = SeriesStyle::line_points},
+      counts{.label = "B(d, l)", .style = SeriesStyle::line_points},
       shares{.label = rich_text("B {/:Italic λ}_l / tr Σ"), .style = SeriesStyle::line_points};
   for (int l = 0; l <= t.max_degree(); ++l) {
     for (auto* s : {&theory, &counts, &shares}) s->x.push_back(l);
@@ -251,7 +287,9 @@ Figure spectrum_figure(const SpectrumResult& r) {
     by_degree.series.insert(by_degree.series.end(), {seen, least, greatest});
   }
 
-  Panel by_index{.title = "Eigenvalues by index", .x = {.label = "index", .logarithmic = true}, .y = {.label = "eigenvalue", .logarithmic = true},
+  Panel by_index{.title = "Eigenvalues by index",
+                 .x = {.label = "index", .logarithmic = true},
+                 .y = {.label = "eigenvalue", .logarithmic = true},
                  .legend = Legend::below};
   // Q1, Q2, Q3 as steps: both ends of each degree.
   const double end = 0.5 * static_cast<double>(width_of(r.config)) * static_cast<double>(r.config.dimension);
@@ -267,7 +305,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
   }
   std::erase_if(parts, [](const Series& s) { return s.x.empty(); });
   by_index.series = parts;
-  const auto add_values = [&](const EmpiricalSpectrum& e, std::size_t from, std::size_t to, const std::string& label, int color) {
+  const auto add_values = [&](const EmpiricalSpectrum& e, std::size_t from, std::size_t to, const std::string& label,
+                              int color) {
     Series s{.label = label, .style = SeriesStyle::points, .color = color};
     for (std::size_t i = from; i < to; i = i < from + 50 ? i + 1 : std::max(i + 1, i * 26 / 25)) {
       s.x.push_back(static_cast<double>(i + 1)), s.y.push_back(e.values[i]);
@@ -275,7 +314,8 @@ Figure spectrum_figure(const SpectrumResult& r) {
     if (!s.x.empty()) by_index.series.push_back(std::move(s));
   };
   if (r.empirical) {
-    add_values(*r.empirical, 0, r.empirical->values.size(), fmt::format("K/N, N = {}", r.empirical->samples), sample_color);
+    add_values(*r.empirical, 0, r.empirical->values.size(), fmt::format("K/N, N = {}", r.empirical->samples),
+               sample_color);
   }
   if (r.training) {
     const auto& e = *r.training;
@@ -284,7 +324,9 @@ Figure spectrum_figure(const SpectrumResult& r) {
     add_values(e, n_k, e.values.size(), "V2", 5);
   }
 
-  Panel multiplicities{.title = "Multiplicity and share of the trace", .x = {.label = "degree l"}, .y = {.logarithmic = true},
+  Panel multiplicities{.title = "Multiplicity and share of the trace",
+                       .x = {.label = "degree l"},
+                       .y = {.logarithmic = true},
                        .series = {counts, shares}};
   Panel gaps{.title = "Ratio to the next degree", .x = {.label = "degree l"}, .y = {.logarithmic = true}};
   Series ratios{.label = rich_text("{/:Italic λ}_l / {/:Italic λ}_{l+1}"), .style = SeriesStyle::line_points};
@@ -299,17 +341,24 @@ Figure spectrum_figure(const SpectrumResult& r) {
 std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
   const auto& t = r.theory;
   std::vector<Claim> claims;
-  const auto add = [&](const std::string& source, const std::string& statement, const std::string& paper, const std::string& ours,
-                       std::vector<Evidence> evidence, const std::string& reason, const std::string& too_small = "") {
-    claims.push_back(judged({.source = source, .statement = statement, .paper = paper, .ours = ours, .reason = reason,
-                             .figure = "spectrum", .evidence = std::move(evidence)}, true, too_small));
+  const auto add = [&](const std::string& source, const std::string& statement, const std::string& paper,
+                       const std::string& ours, std::vector<Evidence> evidence, const std::string& reason,
+                       const std::string& too_small = "") {
+    claims.push_back(judged({.source = source,
+                             .statement = statement,
+                             .paper = paper,
+                             .ours = ours,
+                             .reason = reason,
+                             .figure = "spectrum",
+                             .evidence = std::move(evidence)},
+                            true, too_small));
   };
   if (r.partition) {
     const auto& p = *r.partition;
     add("Section 1.1", "Σ's eigenvalues fall into large, medium and small ones, Q1, Q2, Q3, with gaps between them.",
         "λ_min(Λ1) ≫ λ_max(Λ2), λ_min(Λ2) ≫ λ_max(Λ3)",
-        p.exists ? fmt::format("λ_min(Λ1) = {:.3g}, Λ2 from {:.3g} down to {:.3g}, Λ3 {:.3g} on average at m = {}", p.large_min,
-                               p.medium_max, p.medium_min, p.small_mean, width_of(r.config))
+        p.exists ? fmt::format("λ_min(Λ1) = {:.3g}, Λ2 from {:.3g} down to {:.3g}, Λ3 {:.3g} on average at m = {}",
+                               p.large_min, p.medium_max, p.medium_min, p.small_mean, width_of(r.config))
                  : p.statement,
         {{"λ_min(Λ1) over λ_max(Λ2)", exact(r.check.leading ? p.large_min / p.medium_max : 0), 5, INFINITY},
          {"λ_min(Λ2) over the mean of Λ3", exact(p.medium_min / p.small_mean), 5, INFINITY}},
@@ -325,37 +374,47 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
     std::vector<std::string> parts;
     for (int l = 0; l <= r.config.degree; ++l) {
       const auto* g = group_of(e, l);
-      const double error = g && static_cast<double>(g->seen) == g->expected ? std::fabs(g->mean / t.lambda[l] - 1) : INFINITY;
+      const double error =
+          g && static_cast<double>(g->seen) == g->expected ? std::fabs(g->mean / t.lambda[l] - 1) : INFINITY;
       worst = std::max(worst, error);
-      if (g) parts.push_back(fmt::format("degree {}: {} eigenvalues of mean {:.3g}, λ = {:.3g}", l, g->seen, g->mean, t.lambda[l]));
+      if (g)
+        parts.push_back(
+            fmt::format("degree {}: {} eigenvalues of mean {:.3g}, λ = {:.3g}", l, g->seen, g->mean, t.lambda[l]));
     }
     const bool enough = static_cast<double>(e.samples) >= 10 * n_k && e.width >= 1000;
     add("Section 4, the harmonic expansion",
-        fmt::format("Σ's eigenvalues come in groups by degree, B(d,l) of each: so they do in this sample of {} points.", e.samples), "",
-        fmt::format("{}", fmt::join(parts, "; ")), {{"the farthest mean's relative distance", exact(worst, one_sample), 0, 0.1}},
+        fmt::format("Σ's eigenvalues come in groups by degree, B(d,l) of each: so they do in this sample of {} points.",
+                    e.samples),
+        "", fmt::format("{}", fmt::join(parts, "; ")),
+        {{"the farthest mean's relative distance", exact(worst, one_sample), 0, 0.1}},
         fmt::format("mean of K/N's eigenvalues over each degree ≤ {} within 10% of λ_l", r.config.degree),
         enough ? "" : "needs N ≥ 10 n_k points and m ≥ 1000");
   }
   add("Section 4, the harmonic expansion", "The low degrees hold Σ's trace.", "", fmt::format("tr Σ = {:.5g}", t.trace),
-      {{fmt::format("share of tr Σ in degrees ≤ {}", r.config.max_degree), exact(t.trace_captured / t.trace), 0.99, INFINITY}},
+      {{fmt::format("share of tr Σ in degrees ≤ {}", r.config.max_degree), exact(t.trace_captured / t.trace), 0.99,
+        INFINITY}},
       "at least 99% of tr Σ");
   if (r.training) {
     const auto& e = *r.training;
     const auto n_k = leading(r.config, e.samples);
     const bool both = static_cast<std::int64_t>(e.values.size()) > n_k && e.samples >= 2 * n_k;
     add("Section 1.1",
-        fmt::format("Φ's top n_k right singular vectors V1 have high variance, V2 little: so they do in this sample of {} points.", e.samples),
+        fmt::format("Φ's top n_k right singular vectors V1 have high variance, V2 little: so they do in this sample of "
+                    "{} points.",
+                    e.samples),
         "",
         both ? fmt::format("eigenvalue {} of ΦΦᵀ/n is {:.3g}, the next {:.3g}", n_k, e.values[n_k - 1], e.values[n_k])
              : fmt::format("n = {}, n_k = {}", e.samples, n_k),
-        {{"their quotient", both ? exact(e.values[n_k - 1] / e.values[n_k], one_sample) : Estimate{.from = one_sample}, 2, INFINITY}},
+        {{"their quotient", both ? exact(e.values[n_k - 1] / e.values[n_k], one_sample) : Estimate{.from = one_sample},
+          2, INFINITY}},
         "the n_k-th eigenvalue at least twice the next", both ? "" : "needs n ≥ 2 n_k points");
   }
   if (r.config.activation.value("name", "") == "sigmoid" && r.config.activation.value("shift", 0.0) != 0) {
     const auto& two = r.assumption_two;
     const auto vanishing = static_cast<double>(r.eta_zero.size() + r.mu_zero.size());
     add("Assumptions 2 and 3", "A sigmoid with generic shift meets both.", "", r.assumption_three,
-        {{"sup of |σ|, |σ'|, |σ''| for |z| ≤ √d", exact(std::max({two.sup_value, two.sup_first, two.sup_second})), 0, 1},
+        {{"sup of |σ|, |σ'|, |σ''| for |z| ≤ √d", exact(std::max({two.sup_value, two.sup_first, two.sup_second})), 0,
+          1},
          {"vanishing coefficients of σ' and σ''", exact(vanishing), 0, 0}},
         "all three at most 1, and no coefficient of σ' or σ'' vanishes up to the last degree of the expansion");
   }
@@ -376,15 +435,19 @@ class SpectrumTask : public Task {
     for (const auto& sample : spectrum_samples(config_)) {
       const auto file = file_of(context.folder.path(), sample);
       Unit unit{.name = sample, .take = [=, this, &context] {
-        RunOutcome outcome;
-        const auto e = measure_spectrum(config_, sample, [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });
-        if (e) {
-          write_file_atomically(file, dump_json({{"samples", e->samples}, {"width", e->width}, {"values", e->values}, {"trace", e->trace}}));
-        } else {
-          outcome.state = RunState::interrupted;
-        }
-        return outcome;
-      }};
+                  RunOutcome outcome;
+                  const auto e = measure_spectrum(
+                      config_, sample, [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });
+                  if (e) {
+                    write_file_atomically(file, dump_json({{"samples", e->samples},
+                                                           {"width", e->width},
+                                                           {"values", e->values},
+                                                           {"trace", e->trace}}));
+                  } else {
+                    outcome.state = RunState::interrupted;
+                  }
+                  return outcome;
+                }};
       if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
       all.push_back(std::move(unit));
     }
@@ -397,17 +460,21 @@ class SpectrumTask : public Task {
       const auto file = file_of(folder, sample);
       if (!std::filesystem::exists(file)) continue;
       const JsonReader r(load_json(file), file.string());
-      samples[sample] = {.samples = r.get<std::int64_t>("samples"), .width = r.get<std::int64_t>("width"),
-                         .values = r.get<std::vector<double>>("values"), .trace = r.get<double>("trace")};
+      samples[sample] = {.samples = r.get<std::int64_t>("samples"),
+                         .width = r.get<std::int64_t>("width"),
+                         .values = r.get<std::vector<double>>("values"),
+                         .trace = r.get<double>("trace")};
     }
     const auto result = spectrum_result(config_, samples);
-    Findings findings{.table = spectrum_table(result),
-                      .figures = {{"spectrum", spectrum_figure(result),
-                                   "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose "
-                                   "legend is below."}},
-                      .claims = spectrum_claims(result),
-                      .notes = {"Assumption 3: " + result.assumption_three + "."},
-                      .numbers = to_json(result)};
+    Findings findings{
+        .table = spectrum_table(result),
+        .figures =
+            {{"spectrum", spectrum_figure(result),
+              "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose "
+              "legend is below."}},
+        .claims = spectrum_claims(result),
+        .notes = {"Assumption 3: " + result.assumption_three + "."},
+        .numbers = to_json(result)};
     if (result.partition) findings.notes.push_back(result.partition->statement + ".");
     for (const auto& warning : result.warnings) findings.warnings.push_back(warning);
     return findings;
@@ -430,7 +497,8 @@ Study spectrum_study() {
           .presets = {{"quick", "spectrum-quick"}, {"paper", "spectrum"}},
           .standard = to_json(SpectrumConfig{}),
           .keys = spectrum_config_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<SpectrumTask>(read_spectrum_config(json, source, catalogue));
           },
           .estimates_memory = false,
@@ -438,7 +506,8 @@ Study spectrum_study() {
           .stages = {{.name = "spectrum",
                       .title = "The spectrum of Σ",
                       .source = "section 1.1, Theorem 2",
-                      .claim = "Σ's eigenvalues fall into three sets with gaps between them: large ones for degrees up to k, medium ones "
+                      .claim = "Σ's eigenvalues fall into three sets with gaps between them: large ones for degrees up "
+                               "to k, medium ones "
                                "of order d^(1−i), Θ(d^i) of them, for degrees i = k+1 … 2k, and the rest of order 1/m.",
                       .command = {"spectrum"},
                       .quick = {"--preset", "quick"},

@@ -30,8 +30,10 @@ void describe(V& v, SpectrumConfig& c) {
   v.value("max_degree", c.max_degree, {.at_least = 2, .at_most = 100}, "L, the last degree of the expansion");
   v.value("degree", c.degree, {.at_least = 0, .at_most = 50}, "k: Q1 are the degrees <= k, V1 the top n_k");
   v.value("width", c.width, {.at_least = 0, .at_most = 1e9}, "m of the empirical side and of Q1, Q2, Q3; 0: 10000");
-  v.value("samples", c.samples, {.at_least = 0, .at_most = 1e6}, "N, points of the empirical side; 0: none, or 2000 where width is given");
-  v.value("training_samples", c.training_samples, {.at_least = 0, .at_most = 1e6}, "n of the features Phi whose V1 and V2 are shown; 0: none");
+  v.value("samples", c.samples, {.at_least = 0, .at_most = 1e6},
+          "N, points of the empirical side; 0: none, or 2000 where width is given");
+  v.value("training_samples", c.training_samples, {.at_least = 0, .at_most = 1e6},
+          "n of the features Phi whose V1 and V2 are shown; 0: none");
   v.value("seed", c.seed, {}, "of W0 and the points");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
 }
@@ -45,8 +47,8 @@ std::vector<KeyInfo> spectrum_config_keys();
 /// The eigenvalues of K/N that theory gives to one degree, by their order.
 struct DegreeGroup {
   int degree;
-  double expected;                    ///< B(d,l)
-  std::int64_t seen;                  ///< how many of them a sample of N points has, and were computed
+  double expected;    ///< B(d,l)
+  std::int64_t seen;  ///< how many of them a sample of N points has, and were computed
   double least, mean, greatest;
 };
 
@@ -55,19 +57,19 @@ struct EmpiricalSpectrum {
   std::int64_t samples, width;
   std::vector<double> values;         ///< descending: all up to 4000 points, beyond that the top n_k
   std::vector<DegreeGroup> groups{};  ///< in the order of λ
-  double trace = 0;                       ///< tr K/N
+  double trace = 0;                   ///< tr K/N
 };
 
 struct SpectrumResult {
   SpectrumConfig config;
   SigmaSpectrum theory;
   DegreeCheck check;
-  std::optional<Partition> partition;           ///< where 1 ≤ k and 2k ≤ L
-  AssumptionTwo assumption_two;                 ///< over |w·x| ≤ √d
+  std::optional<Partition> partition;                         ///< where 1 ≤ k and 2k ≤ L
+  AssumptionTwo assumption_two;                               ///< over |w·x| ≤ √d
   std::vector<int> eta_zero, eta_nearly, mu_zero, mu_nearly;  ///< vanishing coefficients, up to degree L
-  std::string assumption_three;                 ///< which coefficients vanish, in words
-  std::optional<EmpiricalSpectrum> empirical;   ///< of `samples` points
-  std::optional<EmpiricalSpectrum> training;    ///< of `training_samples` points: V1, V2
+  std::string assumption_three;                               ///< which coefficients vanish, in words
+  std::optional<EmpiricalSpectrum> empirical;                 ///< of `samples` points
+  std::optional<EmpiricalSpectrum> training;                  ///< of `training_samples` points: V1, V2
   std::vector<std::string> warnings;
 };
 

@@ -21,8 +21,9 @@
 namespace entk {
 
 const std::vector<Study>& studies() {
-  static const std::vector<Study> all = {figure1_study(),  spectrum_study(),   expressivity_study(), noise_study(),  compare_study(),
-                                         complexity_study(), figure2_study(), taylor_study(),       r1_study(),     train_study()};
+  static const std::vector<Study> all = {figure1_study(), spectrum_study(),   expressivity_study(), noise_study(),
+                                         compare_study(), complexity_study(), figure2_study(),      taylor_study(),
+                                         r1_study(),      train_study()};
   return all;
 }
 
@@ -41,8 +42,8 @@ const std::vector<Stage>& reproduce_stages() {
 FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue) {
   const auto file = folder / "config.json";
   const auto json = without_resolved(load_json(file));
-  // Each study's keys are strict: a configuration is readable by the one that wrote it. Where two have the same keys, as
-  // figure1 and train, the command that was typed tells.
+  // Each study's keys are strict: a configuration is readable by the one that wrote it. Where two have the same keys,
+  // as figure1 and train, the command that was typed tells.
   std::string program, typed, reason;
   std::ifstream(folder / "command.txt") >> program >> typed;
   std::vector<const Study*> order;

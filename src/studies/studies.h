@@ -11,8 +11,8 @@ const std::vector<Study>& studies();
 /// What `entk reproduce` takes: the studies' stages, in their order.
 const std::vector<Stage>& reproduce_stages();
 
-/// The study that a folder is of, and its task. @throws InputError for a folder that no study reads, with the reason of the
-/// one that comes nearest.
+/// The study that a folder is of, and its task. @throws InputError for a folder that no study reads, with the reason of
+/// the one that comes nearest.
 struct FolderStudy {
   const Study* study;
   std::unique_ptr<Task> task;

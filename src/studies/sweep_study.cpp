@@ -26,7 +26,8 @@ bool is_published(const StudyConfig& study) {
 
 class SweepTask : public RunsTask {
  public:
-  SweepTask(StudyConfig study, const std::string& source) : RunsTask(plan_runs(study, source)), study_(std::move(study)) {}
+  SweepTask(StudyConfig study, const std::string& source)
+      : RunsTask(plan_runs(study, source)), study_(std::move(study)) {}
 
   nlohmann::json config() const override {
     auto json = to_json(plan()[0].config);
@@ -77,7 +78,8 @@ Study sweep(std::string name, std::string summary, std::string title) {
           .title = std::move(title),
           .standard = to_json(RunConfig{}),
           .keys = std::move(keys),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) -> std::unique_ptr<Task> {
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<SweepTask>(read_study_config(json, source, catalogue), source);
           },
           .sweeps = true};
@@ -86,12 +88,14 @@ Study sweep(std::string name, std::string summary, std::string title) {
 }  // namespace
 
 Study figure1_study() {
-  auto study = sweep("figure1", "The paper's Figure 1: f_L + f_Q trained with R3, its weight swept", "Figure 1: f_L + f_Q with R3");
+  auto study = sweep("figure1", "The paper's Figure 1: f_L + f_Q trained with R3, its weight swept",
+                     "Figure 1: f_L + f_Q with R3");
   study.presets = {{"quick", "figure1-quick"}, {"published", "figure1"}, {"text", "figure1-text"}};
   study.stages = {{.name = "figure1",
                    .title = "Figure 1: f_L + f_Q with R3",
                    .source = "Figure 1",
-                   .claim = "Every λ3 reaches near zero training loss; without R3 the NTK overfits and the test loss stays high, with it "
+                   .claim = "Every λ3 reaches near zero training loss; without R3 the NTK overfits and the test loss "
+                            "stays high, with it "
                             "the QuadNTK learns the high degree part and the test loss falls from 0.50 to 0.14.",
                    .command = {"figure1"},
                    .quick = {"--preset", "quick"},
@@ -99,6 +103,8 @@ Study figure1_study() {
   return study;
 }
 
-Study train_study() { return sweep("train", "Train any configuration; with seeds or a sweep, a study", "Runs of entk train"); }
+Study train_study() {
+  return sweep("train", "Train any configuration; with seeds or a sweep, a study", "Runs of entk train");
+}
 
 }  // namespace entk

@@ -31,8 +31,8 @@ constexpr std::int64_t part_images = 16;
 /// What is trained, and the expansions at the network's own weights.
 enum Model { network, order1, order2, order1_at_network, order2_at_network, models };
 constexpr const char* model_names[models] = {"network", "order1", "order2", "order1_at_network", "order2_at_network"};
-constexpr const char* model_labels[models] = {"network", "order 1, trained", "order 2, trained", "order 1 at the network's weights",
-                                              "order 2 at the network's weights"};
+constexpr const char* model_labels[models] = {"network", "order 1, trained", "order 2, trained",
+                                              "order 1 at the network's weights", "order 2 at the network's weights"};
 constexpr int trained = 3;
 
 const std::vector<std::string>& columns() {
@@ -48,16 +48,22 @@ const std::vector<std::string>& columns() {
 }
 
 /// Whether an epoch is recorded: every one up to 10, then about ten a decade.
-bool is_recorded(std::int64_t epoch, std::int64_t last) { return epoch <= 10 || epoch == last || is_record_step(epoch); }
+bool is_recorded(std::int64_t epoch, std::int64_t last) {
+  return epoch <= 10 || epoch == last || is_record_step(epoch);
+}
 
 class Run {
  public:
   Run(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed)
       : config_(config),
         data_(data),
-        network_(ConvolutionalOptions{.input_channels = data.train.x.size(1), .height = data.train.x.size(2),
-                                      .width = data.train.x.size(3), .blocks = config.model.blocks, .channels = config.model.channels,
-                                      .seed = static_cast<std::uint64_t>(seed), .dtype = data.train.x.scalar_type()}) {
+        network_(ConvolutionalOptions{.input_channels = data.train.x.size(1),
+                                      .height = data.train.x.size(2),
+                                      .width = data.train.x.size(3),
+                                      .blocks = config.model.blocks,
+                                      .channels = config.model.channels,
+                                      .seed = static_cast<std::uint64_t>(seed),
+                                      .dtype = data.train.x.scalar_type()}) {
     network_->to(data.train.x.device());
     for (const int order : {1, 2, 1, 2}) expansions_.push_back(taylor_expand(network_, network_->parameters(), order));
   }
@@ -74,7 +80,9 @@ class Run {
     const auto at_train = outputs(data_.train.x), at_test = outputs(data_.test.x);
     std::vector<double> row{static_cast<double>(epoch)};
     const auto loss = [](const at::Tensor& f, const at::Tensor& y) { return (f - y).square().mean().item<double>(); };
-    const auto error = [](const at::Tensor& f, const at::Tensor& y) { return f.mul(y).gt(0).logical_not().to(at::kDouble).mean().item<double>(); };
+    const auto error = [](const at::Tensor& f, const at::Tensor& y) {
+      return f.mul(y).gt(0).logical_not().to(at::kDouble).mean().item<double>();
+    };
     for (const auto& f : at_train) row.push_back(loss(f, data_.train.y));
     for (const auto& f : at_test) row.push_back(loss(f, data_.test.y));
     for (const auto& f : at_train) row.push_back(error(f, data_.train.y));
@@ -87,7 +95,8 @@ class Run {
     TensorDict dict;
     dict["epoch"] = at::tensor({epoch}, at::kLong);
     for (int model = 0; model < trained; ++model) {
-      for (const auto& p : parameters(model)) dict[fmt::format("{}.{}", model_names[model], p.key())] = p.value().detach().cpu().clone();
+      for (const auto& p : parameters(model))
+        dict[fmt::format("{}.{}", model_names[model], p.key())] = p.value().detach().cpu().clone();
     }
     return dict;
   }
@@ -97,7 +106,8 @@ class Run {
       for (auto& p : parameters(model)) {
         const auto found = dict.find(fmt::format("{}.{}", model_names[model], p.key()));
         if (found == dict.end() || found->second.sizes() != p.value().sizes()) {
-          throw InputError(fmt::format("checkpoint.pt: {} of {} is missing or has another shape", p.key(), model_names[model]));
+          throw InputError(
+              fmt::format("checkpoint.pt: {} of {} is missing or has another shape", p.key(), model_names[model]));
         }
         p.value().copy_(found->second);
       }
@@ -107,7 +117,8 @@ class Run {
 
  private:
   torch::OrderedDict<std::string, at::Tensor> parameters(int model) const {
-    return model == network ? network_->named_parameters() : expansions_[static_cast<std::size_t>(model - order1)]->named_parameters();
+    return model == network ? network_->named_parameters()
+                            : expansions_[static_cast<std::size_t>(model - order1)]->named_parameters();
   }
   at::Tensor output(int model, const at::Tensor& x) {
     return model == network ? network_->forward(x) : expansions_[static_cast<std::size_t>(model - order1)]->forward(x);
@@ -138,7 +149,8 @@ class Run {
       const at::AutoGradMode differentiating(true);
       const auto residual = output(model, data_.train.x.narrow(0, from, rows)) - data_.train.y.narrow(0, from, rows);
       const auto loss = residual.square().sum() / static_cast<double>(count);
-      gradients[static_cast<std::size_t>(model * parts + part)] = torch::autograd::grad({loss}, parameters(model).values());
+      gradients[static_cast<std::size_t>(model * parts + part)] =
+          torch::autograd::grad({loss}, parameters(model).values());
     });
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
@@ -146,7 +158,8 @@ class Run {
       const auto own = parameters(model).values();
       for (std::size_t i = 0; i < own.size(); ++i) {
         auto total = gradients[static_cast<std::size_t>(model * parts)][i];
-        for (std::int64_t part = 1; part < parts; ++part) total = total + gradients[static_cast<std::size_t>(model * parts + part)][i];
+        for (std::int64_t part = 1; part < parts; ++part)
+          total = total + gradients[static_cast<std::size_t>(model * parts + part)][i];
         at::Tensor to = own[i];
         to.sub_(total, config_.train.learning_rate);
       }
@@ -155,8 +168,10 @@ class Run {
 
   /// All models' outputs at x.
   std::vector<at::Tensor> outputs(const at::Tensor& x) {
-    const std::int64_t n = x.size(0), size = on_cpu() ? part_images : config_.train.batch, parts = (n + size - 1) / size;
-    for (const int model : {order1_at_network, order2_at_network}) expansions_[static_cast<std::size_t>(model - order1)]->set_parameters(*network_);
+    const std::int64_t n = x.size(0), size = on_cpu() ? part_images : config_.train.batch,
+                       parts = (n + size - 1) / size;
+    for (const int model : {order1_at_network, order2_at_network})
+      expansions_[static_cast<std::size_t>(model - order1)]->set_parameters(*network_);
     std::vector<std::vector<at::Tensor>> found(models, std::vector<at::Tensor>(static_cast<std::size_t>(parts)));
     for_tasks(models * parts, [&](std::int64_t task) {
       const at::NoGradGuard no_grad;
@@ -202,15 +217,16 @@ RunOutcome take_run_of(const TaylorStudyConfig& config, const DataSet& data, std
     const auto row = run.measure(epoch);
     // An expansion that diverges leaves the others their curves.
     if (!std::isfinite(row[1])) {
-      throw NotFiniteError(fmt::format("seed {}: the network diverged by epoch {}; a smaller train.learning_rate may help", seed, epoch));
+      throw NotFiniteError(fmt::format(
+          "seed {}: the network diverged by epoch {}; a smaller train.learning_rate may help", seed, epoch));
     }
     metrics.row(row);
     metrics.sync();
     write_checkpoint(folder.path(), run.checkpoint(epoch));
     if (context.line) {
       const auto* test = row.data() + 1 + models;
-      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed, epoch,
-                               config.train.epochs, test[network], test[order1], test[order2]));
+      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed,
+                               epoch, config.train.epochs, test[network], test[order1], test[order2]));
     }
   };
   if (!resumed) record();
@@ -248,7 +264,9 @@ Panel panel(const std::string& title, const std::string& what, int from, bool lo
   return p;
 }
 
-std::size_t seeds_of(const TaylorCurves& curves) { return curves.columns.empty() ? 0 : curves.columns.begin()->second.size(); }
+std::size_t seeds_of(const TaylorCurves& curves) {
+  return curves.columns.empty() ? 0 : curves.columns.begin()->second.size();
+}
 
 }  // namespace
 
@@ -276,11 +294,16 @@ DataSet load_images(const TaylorStudyConfig& config) {
   std::filesystem::path path = d.path;
   if (path.empty() && d.source == "digits") {
     path = installed_digits();
-    if (path.empty()) throw InputError("data.path: no digits where setup.sh puts them; name scikit-learn's digits.csv.gz with --digits FILE");
+    if (path.empty())
+      throw InputError(
+          "data.path: no digits where setup.sh puts them; name scikit-learn's digits.csv.gz with --digits FILE");
   }
   if (path.empty()) throw InputError(fmt::format("data.path: expected the folder with {}'s files", d.source));
-  const auto images = d.source == "digits" ? load_digits(path) : d.source == "mnist" ? load_mnist(path) : load_cifar10(path);
-  return two_classes(images, {d.classes[0], d.classes[1]}, d.samples, d.test_samples).to(pick_device(config.device), read_dtype(config.dtype));
+  const auto images = d.source == "digits"  ? load_digits(path)
+                      : d.source == "mnist" ? load_mnist(path)
+                                            : load_cifar10(path);
+  return two_classes(images, {d.classes[0], d.classes[1]}, d.samples, d.test_samples)
+      .to(pick_device(config.device), read_dtype(config.dtype));
 }
 
 TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder) {
@@ -298,8 +321,8 @@ TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::file
 Table taylor_study_table(const TaylorCurves& curves) {
   Table table;
   table.title = "After the last epoch, " + spread_text(seeds_of(curves));
-  table.columns = {Column("model"), Column("training loss"), Column("test loss"), Column("training error"), Column("test error"),
-                   Column("distance to the network")};
+  table.columns = {Column("model"),          Column("training loss"), Column("test loss"),
+                   Column("training error"), Column("test error"),    Column("distance to the network")};
   for (int model = 0; model < models; ++model) {
     std::vector<Cell> row{Cell(model_labels[model])};
     for (const char* what : {"train_loss", "test_loss", "train_error", "test_error"}) {
@@ -314,34 +337,38 @@ Table taylor_study_table(const TaylorCurves& curves) {
 Figure taylor_study_plot(const TaylorCurves& curves) {
   Figure figure;
   figure.caption = "A convolutional network and its Taylor expansions of order 1 and 2, " + band_text(seeds_of(curves));
-  figure.panels = {panel("Training loss", "train_loss", network, true, curves), panel("Test loss", "test_loss", network, true, curves),
-                   panel("Training error", "train_error", network, false, curves), panel("Test error", "test_error", network, false, curves),
+  figure.panels = {panel("Training loss", "train_loss", network, true, curves),
+                   panel("Test loss", "test_loss", network, true, curves),
+                   panel("Training error", "train_error", network, false, curves),
+                   panel("Test error", "test_error", network, false, curves),
                    panel("Distance to the network", "distance", order1, true, curves)};
   figure.columns = 2;
   return figure;
 }
 
 std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves) {
-  const auto where = fmt::format("{}, classes {} and {}, {} epochs", config.data.source, config.data.classes[0], config.data.classes[1],
-                                 config.train.epochs);
+  const auto where = fmt::format("{}, classes {} and {}, {} epochs", config.data.source, config.data.classes[0],
+                                 config.data.classes[1], config.train.epochs);
   std::vector<Claim> claims;
   const auto add = [&](const char* statement, const char* what, Model one, Model two, const char* criterion) {
     const auto first = last_of(curves.at(what, model_names[one])), second = last_of(curves.at(what, model_names[two]));
-    claims.push_back(judged({.source = "Appendix G",
-                             .statement = statement,
-                             .ours = fmt::format("{} for order 1, {} for order 2 ({})", format_number(summary(first), 3),
-                                                 format_number(summary(second), 3), where),
-                             .reason = criterion,
-                             .figure = "appendix-g-taylor",
-                             .evidence = {{"order 2 over order 1", ratio_over_seeds(second, first), 0, 1}}},
-                            first.size() == config.seeds.size()));
+    claims.push_back(
+        judged({.source = "Appendix G",
+                .statement = statement,
+                .ours = fmt::format("{} for order 1, {} for order 2 ({})", format_number(summary(first), 3),
+                                    format_number(summary(second), 3), where),
+                .reason = criterion,
+                .figure = "appendix-g-taylor",
+                .evidence = {{"order 2 over order 1", ratio_over_seeds(second, first), 0, 1}}},
+               first.size() == config.seeds.size()));
   };
-  add("The expansion of order 2 at the network's own weights is nearer to the network than that of order 1.", "distance",
-      order1_at_network, order2_at_network, "root mean square distance over test images smaller for order 2");
-  add("Trained by itself, the expansion of order 2 stays nearer to the network than that of order 1.", "distance", order1, order2,
+  add("The expansion of order 2 at the network's own weights is nearer to the network than that of order 1.",
+      "distance", order1_at_network, order2_at_network,
       "root mean square distance over test images smaller for order 2");
-  add("Trained by itself, the expansion of order 2 reaches a lower test loss than that of order 1.", "test_loss", order1, order2,
-      "final test loss lower for order 2");
+  add("Trained by itself, the expansion of order 2 stays nearer to the network than that of order 1.", "distance",
+      order1, order2, "root mean square distance over test images smaller for order 2");
+  add("Trained by itself, the expansion of order 2 reaches a lower test loss than that of order 1.", "test_loss",
+      order1, order2, "final test loss lower for order 2");
   return claims;
 }
 
@@ -351,14 +378,14 @@ std::vector<Unit> taylor_units(const TaylorStudyConfig& config, const DataSet& d
   for (const auto seed : config.seeds) {
     const auto path = run_folder_of(context.folder.path(), seed);
     Unit unit{.name = fmt::format("seed={}", seed), .take = [&, seed, path] {
-      const auto run = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
-      try {
-        return take_run_of(config, data, seed, run, context);
-      } catch (const NotFiniteError& e) {
-        run.set_status(RunState::diverged, 0, e.what());
-        throw;
-      }
-    }};
+                const auto run = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
+                try {
+                  return take_run_of(config, data, seed, run, context);
+                } catch (const NotFiniteError& e) {
+                  run.set_status(RunState::diverged, 0, e.what());
+                  throw;
+                }
+              }};
     if (is_done(path)) unit.settled = RunOutcome{};
     all.push_back(std::move(unit));
   }
@@ -377,7 +404,8 @@ class TaylorTask : public Task {
   void prepare() override { data_ = load_images(config_); }
   std::vector<Unit> units(const TakeContext& context) override {
     if (context.line) {
-      context.line(fmt::format("{}: {} training and {} test images", data_.target, data_.train.x.size(0), data_.test.x.size(0)));
+      context.line(
+          fmt::format("{}: {} training and {} test images", data_.target, data_.train.x.size(0), data_.test.x.size(0)));
     }
     return taylor_units(config_, data_, context);
   }
@@ -387,7 +415,8 @@ class TaylorTask : public Task {
     if (curves.columns.empty()) return {.table = {"After the last epoch", {Column("model")}, {}}};
     return {.table = taylor_study_table(curves),
             .figures = {{"appendix-g-taylor", taylor_study_plot(curves),
-                         "The network and its expansions, trained side by side, over epochs; distances are root mean squares over test "
+                         "The network and its expansions, trained side by side, over epochs; distances are root mean "
+                         "squares over test "
                          "images."}},
             .claims = taylor_study_claims(config_, curves)};
   }
@@ -418,7 +447,8 @@ Study taylor_study() {
             return std::make_unique<TaylorTask>(read_taylor_study_config(json, source));
           },
           .estimates_memory = false,
-          .shortcuts = {data_shortcut("digits", "FILE", "digits.csv or digits.csv.gz as scikit-learn ships it [where setup.sh put it]"),
+          .shortcuts = {data_shortcut("digits", "FILE",
+                                      "digits.csv or digits.csv.gz as scikit-learn ships it [where setup.sh put it]"),
                         data_shortcut("mnist", "DIR", "folder with MNIST's four idx files, instead of the digits"),
                         data_shortcut("cifar10", "DIR", "folder with CIFAR-10's binary files, instead of the digits")},
           .stages = {{.name = "appendix-g-taylor",

@@ -82,7 +82,9 @@ DataSet load_images(const TaylorStudyConfig& config);
 struct TaylorCurves {
   std::vector<double> epochs;
   std::map<std::string, std::vector<std::vector<double>>> columns;
-  const std::vector<std::vector<double>>& at(const std::string& what, const std::string& of) const { return columns.at(what + "_" + of); }
+  const std::vector<std::vector<double>>& at(const std::string& what, const std::string& of) const {
+    return columns.at(what + "_" + of);
+  }
 };
 TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder);
 Table taylor_study_table(const TaylorCurves& curves);

@@ -17,10 +17,12 @@ namespace {
 /// d^((k−1)/2) b_l/μ_l, l = 0 … k−1; zeros where b_l = 0.
 std::vector<double> quotients(const SparsePart& sparse, const SigmaSpectrum& spectrum) {
   const int k = sparse.degree - 1;
-  if (k < 1) throw InputError(fmt::format("Theorem 2: expected a sparse part of degree at least 2, got {}", sparse.degree));
+  if (k < 1)
+    throw InputError(fmt::format("Theorem 2: expected a sparse part of degree at least 2, got {}", sparse.degree));
   if (sparse.alphas.empty()) throw InputError("Theorem 2: expected at least one sparse direction, got none");
   if (k - 1 > spectrum.mu.max_degree()) {
-    throw InputError(fmt::format("Theorem 2: μ_{} is beyond the spectrum's degree {}", k - 1, spectrum.mu.max_degree()));
+    throw InputError(
+        fmt::format("Theorem 2: μ_{} is beyond the spectrum's degree {}", k - 1, spectrum.mu.max_degree()));
   }
   std::vector<double> monomial(k, 0.0);
   monomial.back() = 1.0;
@@ -32,7 +34,8 @@ std::vector<double> quotients(const SparsePart& sparse, const SigmaSpectrum& spe
       continue;
     }
     if (vanishes.is_zero(l)) {
-      throw InputError(fmt::format("Theorem 2: μ_{} of this activation vanishes, so f_Q cannot fit (β·x)^{} this way", l, k + 1));
+      throw InputError(
+          fmt::format("Theorem 2: μ_{} of this activation vanishes, so f_Q cannot fit (β·x)^{} this way", l, k + 1));
     }
     b[l] *= std::pow(spectrum.dimension, 0.5 * (k - 1)) / spectrum.mu.values[l];
   }
@@ -64,7 +67,8 @@ at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& spar
   const std::int64_t m = network.width(), d = network.dimension();
   const auto R = static_cast<std::int64_t>(sparse.alphas.size());
   if (spectrum.dimension != d) {
-    throw InputError(fmt::format("Theorem 2: the spectrum is of dimension {}, the network of {}", spectrum.dimension, d));
+    throw InputError(
+        fmt::format("Theorem 2: the spectrum is of dimension {}, the network of {}", spectrum.dimension, d));
   }
   for (const auto& beta : sparse.betas) {
     if (static_cast<std::int64_t>(beta.size()) != d) {
@@ -83,8 +87,8 @@ at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& spar
     const auto& beta = sparse.betas[r % R];
     double t = 0;
     for (std::int64_t j = 0; j < d; ++j) t += beta[j] * w0[r * d + j];
-    const auto legendre = legendre_values(static_cast<int>(d), static_cast<int>(quotient.size()) - 1,
-                                          std::min(1.0, std::max(-1.0, t)));
+    const auto legendre =
+        legendre_values(static_cast<int>(d), static_cast<int>(quotient.size()) - 1, std::min(1.0, std::max(-1.0, t)));
     double h = 0;
     for (std::size_t l = 0; l < quotient.size(); ++l) h += quotient[l] * legendre[l];
     h *= 2.0 * static_cast<double>(R) * sparse.alphas[r % R];

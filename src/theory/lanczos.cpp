@@ -87,8 +87,8 @@ Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> ritz(const std::vector<double>& a
   const Eigen::VectorXd off = Eigen::Map<const Eigen::VectorXd>(beta.data(), k - 1);
   Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
   solver.computeFromTridiagonal(diagonal, off);
-  // Eigen's steps for tridiagonal matrices stop at times where eigenvalues are many orders apart; its way through a whole
-  // matrix does not.
+  // Eigen's steps for tridiagonal matrices stop at times where eigenvalues are many orders apart; its way through a
+  // whole matrix does not.
   if (solver.info() != Eigen::Success) {
     Eigen::MatrixXd whole = Eigen::MatrixXd::Zero(k, k);
     whole.diagonal() = diagonal;
@@ -109,8 +109,8 @@ double lanczos_failure_probability(std::int64_t size, int iterations, double the
   const double spread = theta_max - theta_min;
   const double q = (theta_min + gamma) / spread;
   const double epsilon = spread > 0 ? q / (1 + 2 * q) : 0.5;
-  const double log_bound = std::log(2 * 1.648) + 0.5 * std::log(static_cast<double>(size)) -
-                           std::sqrt(epsilon) * (2.0 * iterations - 1);
+  const double log_bound =
+      std::log(2 * 1.648) + 0.5 * std::log(static_cast<double>(size)) - std::sqrt(epsilon) * (2.0 * iterations - 1);
   return std::min(1.0, std::exp(log_bound));
 }
 
@@ -126,7 +126,8 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
   const auto apply = [&](const at::Tensor& v) {
     const auto image = product(v.view(shape));
     if (!image.defined() || image.numel() != size) {
-      throw InputError(fmt::format("product: expected {} numbers, as many as its argument, got {}", size, image.defined() ? image.numel() : 0));
+      throw InputError(fmt::format("product: expected {} numbers, as many as its argument, got {}", size,
+                                   image.defined() ? image.numel() : 0));
     }
     auto out = image.reshape({size});
     if (!std::isfinite(norm_of(out))) throw NotFiniteError("Lanczos: a product with the operator is not finite");

@@ -18,8 +18,7 @@ namespace entk {
 /// θ_max after `iterations` steps on R^size: with Δ = λ_max − λ_min both ends err by at most εΔ with
 /// probability 1 − 2·1.648 √N e^(−√ε(2k−1)), so Δ ≤ (θ_max − θ_min)/(1 − 2ε) and λ_min ≥ −gamma for
 /// ε = q/(1 + 2q), q = (θ_min + gamma)/(θ_max − θ_min). At most 1; 1 where θ_min < −gamma.
-double lanczos_failure_probability(std::int64_t size, int iterations, double theta_min, double theta_max,
-                                   double gamma);
+double lanczos_failure_probability(std::int64_t size, int iterations, double theta_min, double theta_max, double gamma);
 
 struct LanczosProgress {
   int iterations;
@@ -29,7 +28,7 @@ struct LanczosProgress {
 
 struct LanczosOptions {
   int max_iterations = 300;
-  std::uint64_t seed = 1;    ///< of the start (Purpose::lanczos_start)
+  std::uint64_t seed = 1;  ///< of the start (Purpose::lanczos_start)
   /// Asked after every step; true stops.
   std::function<bool(const LanczosProgress&)> done{};
 };

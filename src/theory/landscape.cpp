@@ -36,22 +36,26 @@ std::string statement_of(const Landscape& l, const at::TensorOptions& tensor_opt
   const char* precision = tensor_options.dtype() == at::kDouble ? "float64" : "float32";
   const auto& z = l.lanczos;
   if (l.verdict == StationaryVerdict::not_sosp) {
-    return fmt::format("not a second-order stationary point: a direction with Rayleigh quotient {:.4g}, below -gamma = {:.4g} "
-                       "(residual {:.1e}, {} iterations, {})",
-                       z.rayleigh, -l.gamma, z.residual, z.iterations, precision);
+    return fmt::format(
+        "not a second-order stationary point: a direction with Rayleigh quotient {:.4g}, below -gamma = {:.4g} "
+        "(residual {:.1e}, {} iterations, {})",
+        z.rayleigh, -l.gamma, z.residual, z.iterations, precision);
   }
   if (l.verdict == StationaryVerdict::undecided) {
-    return fmt::format("undecided: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}, and the random start "
-                       "misses a direction below -gamma = {:.4g} with a probability of up to {:.1e}: more iterations are needed{}",
-                       z.rayleigh, z.residual, z.iterations, precision, -l.gamma, l.failure_probability,
-                       l.gradient_norm > l.nu ? fmt::format("; gradient norm {:.4g} above nu = {:.4g}", l.gradient_norm, l.nu) : "");
+    return fmt::format(
+        "undecided: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}, and the random start "
+        "misses a direction below -gamma = {:.4g} with a probability of up to {:.1e}: more iterations are needed{}",
+        z.rayleigh, z.residual, z.iterations, precision, -l.gamma, l.failure_probability,
+        l.gradient_norm > l.nu ? fmt::format("; gradient norm {:.4g} above nu = {:.4g}", l.gradient_norm, l.nu) : "");
   }
   const auto curvature = fmt::format(
-      "no direction below -gamma = {:.4g} found: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations in {}; "
+      "no direction below -gamma = {:.4g} found: least Rayleigh quotient {:.4g} (residual {:.1e}) after {} iterations "
+      "in {}; "
       "the random start misses one with probability at most {:.1e}",
       -l.gamma, z.rayleigh, z.residual, z.iterations, precision, l.failure_probability);
   if (l.verdict == StationaryVerdict::none_found) return curvature;
-  return fmt::format("not first-order stationary: gradient norm {:.4g} above nu = {:.4g}; {}", l.gradient_norm, l.nu, curvature);
+  return fmt::format("not first-order stationary: gradient norm {:.4g} above nu = {:.4g}; {}", l.gradient_norm, l.nu,
+                     curvature);
 }
 
 }  // namespace
@@ -62,7 +66,8 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
     throw InputError(fmt::format("nu and gamma: expected at least 0, got {} and {}", options.nu, options.gamma));
   }
   if (shape != hessian.gradient().sizes()) {
-    throw InputError(fmt::format("shape: expected W's, [{}], got [{}]", fmt::join(hessian.gradient().sizes(), ", "), fmt::join(shape, ", ")));
+    throw InputError(fmt::format("shape: expected W's, [{}], got [{}]", fmt::join(hessian.gradient().sizes(), ", "),
+                                 fmt::join(shape, ", ")));
   }
   Landscape l;
   const double m = static_cast<double>(shape[0]);
@@ -85,7 +90,8 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
     l.verdict = StationaryVerdict::not_sosp;
   } else {
     // An exhausted Krylov space holds a part of every eigenspace with probability 1.
-    l.failure_probability = l.lanczos.invariant ? 0 : missed(l.lanczos.iterations, l.lanczos.smallest, l.lanczos.largest);
+    l.failure_probability =
+        l.lanczos.invariant ? 0 : missed(l.lanczos.iterations, l.lanczos.smallest, l.lanczos.largest);
     l.verdict = l.failure_probability > options.failure_probability ? StationaryVerdict::undecided
                 : l.gradient_norm <= l.nu                           ? StationaryVerdict::none_found
                                                                     : StationaryVerdict::not_first_order;
@@ -99,7 +105,8 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
                        std::uint64_t seed) {
   if (draws < 2) throw InputError(fmt::format("draws of signs: expected at least 2, got {}", draws));
   const auto& gradient = hessian.gradient();
-  for (const auto& [name, t] : {std::pair{"W", &w}, {"low", &low}, {"solution", &solution}, {"solution_low", &solution_low}}) {
+  for (const auto& [name, t] :
+       {std::pair{"W", &w}, {"low", &low}, {"solution", &solution}, {"solution_low", &solution_low}}) {
     check_matrix(name, *t, gradient.size(0), gradient.size(1));
     check_like(name, *t, "the Hessian", gradient);
   }

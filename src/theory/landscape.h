@@ -14,9 +14,9 @@
 namespace entk {
 
 struct LandscapeOptions {
-  double nu = 0, gamma = 0;             ///< of Definitions 1 and 2; 0: Corollary 1's m^(−1/2), m^(−3/4)
+  double nu = 0, gamma = 0;  ///< of Definitions 1 and 2; 0: Corollary 1's m^(−1/2), m^(−3/4)
   int max_iterations = 300;
-  double failure_probability = 1e-6;    ///< stop once no more than this is left
+  double failure_probability = 1e-6;  ///< stop once no more than this is left
   std::uint64_t seed = 1;
   /// Asked after every step of Lanczos' method; true stops it there.
   std::function<bool(const LanczosProgress&)> interrupted{};
@@ -32,8 +32,8 @@ enum class StationaryVerdict {
 struct Landscape {
   StationaryVerdict verdict = StationaryVerdict::none_found;
   double nu = 0, gamma = 0;
-  double value = 0;            ///< L_λ(W)
-  double gradient_norm = 0;    ///< ‖∇L_λ(W)‖_F
+  double value = 0;          ///< L_λ(W)
+  double gradient_norm = 0;  ///< ‖∇L_λ(W)‖_F
   LanczosResult lanczos;
   double failure_probability = 1;  ///< that some eigenvalue is below −γ all the same; 1 for not_sosp
   std::string statement;           ///< the verdict in a sentence, with what it rests on

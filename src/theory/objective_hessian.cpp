@@ -10,8 +10,7 @@
 
 namespace entk {
 
-ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor& w)
-    : primitive_(bound.primitive()) {
+ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor& w) : primitive_(bound.primitive()) {
   check_matrix("W", w, primitive_->width(), primitive_->dimension());
   check_like("W", w, "X", primitive_->points());
   check_finite("W", w);

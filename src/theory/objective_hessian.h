@@ -25,8 +25,8 @@ class ObjectiveHessian {
 
  private:
   std::shared_ptr<const TaylorPrimitive> primitive_;
-  at::Tensor w_, vectors_, displacement_;          // leaves of the graph below
-  at::Tensor vector_gradient_, extra_gradient_;    // ∂D/∂u and ∂E/∂W, with their graph; may be undefined
+  at::Tensor w_, vectors_, displacement_;        // leaves of the graph below
+  at::Tensor vector_gradient_, extra_gradient_;  // ∂D/∂u and ∂E/∂W, with their graph; may be undefined
   at::Tensor gradient_;
   double value_ = 0;
 };

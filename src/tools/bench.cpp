@@ -25,9 +25,7 @@ namespace {
 
 constexpr std::int64_t least_repetitions = 5;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Sets the number of threads for a scope.
 struct Threads {
@@ -66,8 +64,10 @@ struct BenchProblem {
   std::shared_ptr<const TaylorPrimitive> primitive;
 
   BenchProblem(const BenchSize& size, const BenchOptions& o, bool with_tests) {
-    const DataOptions options{.dimension = size.dimension, .samples = size.samples,
-                              .test_samples = with_tests ? o.test_samples : 0, .seed = 1};
+    const DataOptions options{.dimension = size.dimension,
+                              .samples = size.samples,
+                              .test_samples = with_tests ? o.test_samples : 0,
+                              .seed = 1};
     data = sphere_data(options, figure1_target(size.dimension, InputLaw::sphere, 1)).to(o.device, o.dtype);
     Network network(NetworkOptions{.dimension = size.dimension, .width = size.width, .seed = 1, .dtype = o.dtype});
     network->to(o.device);
@@ -138,8 +138,8 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
     const at::NoGradGuard no_grad;
     problem.model->network->w.zero_();
   }
-  const auto result = Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), options)
-                          .fit(train, o.device);
+  const auto result =
+      Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), options).fit(train, o.device);
   kernel = result.kernel;
   return times;
 }
@@ -165,7 +165,9 @@ class Bench {
   }
 
  private:
-  bool wants(const char* piece) const { return std::find(o_.pieces.begin(), o_.pieces.end(), piece) != o_.pieces.end(); }
+  bool wants(const char* piece) const {
+    return std::find(o_.pieces.begin(), o_.pieces.end(), piece) != o_.pieces.end();
+  }
 
   void measure(BenchProblem& problem, BenchRow& row) const {
     const auto& network = *problem.model->network;
@@ -180,16 +182,19 @@ class Bench {
     const auto w = network.w0 * 0.1;
     std::vector<double> times;
     if (row.piece == "features") {
-      times = time_calls([&] {
-        const auto made = make_primitive(network, x, {.mode = KernelMode::keep});
-        row.kernel = named(*made);
-        return made->points();
-      }, o_.seconds, o_.device);
+      times = time_calls(
+          [&] {
+            const auto made = make_primitive(network, x, {.mode = KernelMode::keep});
+            row.kernel = named(*made);
+            return made->points();
+          },
+          o_.seconds, o_.device);
       row.operations = n * d * m;
       row.bytes = entry * (tables + weights / 2);
     } else if (row.piece == "projector") {
       const std::int64_t rank = std::min(x.size(0), x.size(1) + 1);
-      times = time_calls([&] { return SigmaProjector::from_features(network, x, rank).basis(); }, o_.seconds, o_.device);
+      times =
+          time_calls([&] { return SigmaProjector::from_features(network, x, rank).basis(); }, o_.seconds, o_.device);
       row.operations = n * d * m + n * n * m / 2;
       row.bytes = 8 * (weights / 2 + n * n);
     } else if (row.piece == "forward") {
@@ -215,10 +220,12 @@ class Bench {
       const auto& test = problem.data.test.x;
       const auto expansion = expansion_at(network, test, {.mode = KernelMode::recompute});
       row.kernel = named(*expansion.primitive);
-      times = time_calls([&] {
-        const auto f = problem.model->output(expansion.primitive->terms(w), expansion.initial);
-        return square_loss().mean(f, problem.data.test.y);
-      }, o_.seconds, o_.device);
+      times = time_calls(
+          [&] {
+            const auto f = problem.model->output(expansion.primitive->terms(w), expansion.initial);
+            return square_loss().mean(f, problem.data.test.y);
+          },
+          o_.seconds, o_.device);
       const double points = static_cast<double>(test.size(0));
       row.operations = 3 * points * d * m;
       row.bytes = entry * (1.5 * weights + points * d);
@@ -283,8 +290,9 @@ void check_sizes(const BenchOptions& o) {
     const double inputs = (n + static_cast<double>(o.test_samples)) * d * 8;
     const double weights = 4 * static_cast<double>(size.width) * d * static_cast<double>(element);
     const double kernel = projector ? std::min(n * n * 8, static_cast<double>(ProjectorOptions{}.kernel_limit)) : 0;
-    check_fits(inputs + weights + std::max(kernel, static_cast<double>(primitive_bytes(sizes, mode))),
-               fmt::format("the size {}x{}x{} smaller, or --kernel recompute", size.samples, size.dimension, size.width));
+    check_fits(
+        inputs + weights + std::max(kernel, static_cast<double>(primitive_bytes(sizes, mode))),
+        fmt::format("the size {}x{}x{} smaller, or --kernel recompute", size.samples, size.dimension, size.width));
   }
 }
 
@@ -318,7 +326,8 @@ MachinePeak gpu_peak(c10::Device device, c10::ScalarType dtype) {
 }  // namespace
 
 const std::vector<std::string>& bench_pieces() {
-  static const std::vector<std::string> pieces = {"features", "projector", "forward", "pull-back", "step", "evaluation"};
+  static const std::vector<std::string> pieces = {"features",  "projector", "forward",
+                                                  "pull-back", "step",      "evaluation"};
   return pieces;
 }
 
@@ -367,8 +376,18 @@ Table bench_table(const BenchResult& result) {
   }
   table.title = "This machine's measured peaks: " + peaks;
   const auto fixed = NumberFormat::fixed;
-  table.columns = {"piece", "n", "d", "m", "threads", "ms", {"quartiles", 3}, {"GFLOP/s", 1, fixed},
-                   {"of peak", 0, fixed}, {"GB/s", 2, fixed}, {"of peak ", 0, fixed}, "kernel"};
+  table.columns = {"piece",
+                   "n",
+                   "d",
+                   "m",
+                   "threads",
+                   "ms",
+                   {"quartiles", 3},
+                   {"GFLOP/s", 1, fixed},
+                   {"of peak", 0, fixed},
+                   {"GB/s", 2, fixed},
+                   {"of peak ", 0, fixed},
+                   "kernel"};
   for (const auto& r : result.rows) {
     const auto percent = [](double fraction) { return fmt::format("{:.0f}%", 100 * fraction); };
     table.rows.push_back({r.piece, r.size.samples, r.size.dimension, r.size.width, r.threads, 1e3 * r.seconds,
@@ -386,14 +405,24 @@ nlohmann::json bench_json(const BenchResult& result, const BenchOptions& options
   json["environment"]["processors"] = build_info().processors;
   json["environment"]["dtype"] = options.dtype == at::kFloat ? "float32" : "float64";
   for (const auto& p : result.peaks) {
-    json["peaks"].push_back({{"threads", p.threads}, {"gflops", p.operations / 1e9}, {"gigabytes_per_second", p.bytes / 1e9}});
+    json["peaks"].push_back(
+        {{"threads", p.threads}, {"gflops", p.operations / 1e9}, {"gigabytes_per_second", p.bytes / 1e9}});
   }
   for (const auto& r : result.rows) {
-    json["rows"].push_back({{"piece", r.piece}, {"n", r.size.samples}, {"d", r.size.dimension}, {"m", r.size.width},
-                            {"threads", r.threads}, {"kernel", r.kernel}, {"repetitions", r.repetitions},
-                            {"seconds", r.seconds}, {"low", r.low}, {"high", r.high},
-                            {"gflops", r.operations / r.seconds / 1e9}, {"of_peak_operations", r.operations_fraction},
-                            {"gigabytes_per_second", r.bytes / r.seconds / 1e9}, {"of_peak_bytes", r.bytes_fraction}});
+    json["rows"].push_back({{"piece", r.piece},
+                            {"n", r.size.samples},
+                            {"d", r.size.dimension},
+                            {"m", r.size.width},
+                            {"threads", r.threads},
+                            {"kernel", r.kernel},
+                            {"repetitions", r.repetitions},
+                            {"seconds", r.seconds},
+                            {"low", r.low},
+                            {"high", r.high},
+                            {"gflops", r.operations / r.seconds / 1e9},
+                            {"of_peak_operations", r.operations_fraction},
+                            {"gigabytes_per_second", r.bytes / r.seconds / 1e9},
+                            {"of_peak_bytes", r.bytes_fraction}});
   }
   json["peak_memory_bytes"] = result.peak_memory_bytes;
   return json;

@@ -23,13 +23,13 @@ struct BenchSize {
 
 struct BenchOptions {
   std::vector<BenchSize> sizes;
-  std::vector<std::string> pieces;            ///< of bench_pieces()
-  std::vector<int> threads;                   ///< counts to run with, one after another
+  std::vector<std::string> pieces;  ///< of bench_pieces()
+  std::vector<int> threads;         ///< counts to run with, one after another
   c10::ScalarType dtype = c10::kFloat;
   c10::Device device = c10::kCPU;
   KernelMode kernel = KernelMode::automatic;
-  double seconds = 0.5;                       ///< spent on each piece at least, after a first call
-  std::int64_t test_samples = 10000;          ///< of `evaluation`
+  double seconds = 0.5;               ///< spent on each piece at least, after a first call
+  std::int64_t test_samples = 10000;  ///< of `evaluation`
 };
 
 /// features (tables of σ', σ''), projector (of rank d+1), forward (the terms), pull-back, step (of a run
@@ -45,11 +45,11 @@ MachinePeak measure_peak(c10::Device device, c10::ScalarType dtype, int threads)
 
 struct BenchRow {
   BenchSize size;
-  std::string piece, kernel;    ///< kernel: mode and instruction set, where the piece has them
+  std::string piece, kernel;  ///< kernel: mode and instruction set, where the piece has them
   int threads = 1;
   std::int64_t repetitions = 0;
-  double seconds = 0;           ///< median
-  double low = 0, high = 0;     ///< quartiles
+  double seconds = 0;        ///< median
+  double low = 0, high = 0;  ///< quartiles
   double operations = 0, bytes = 0;
   /// Of this machine's peaks: the larger of the two fractions is what bounds the piece.
   double operations_fraction = 0, bytes_fraction = 0;

@@ -66,12 +66,14 @@ GrowthResults draw_growth(const std::filesystem::path& numbers) {
   figure.columns = 3;
   GrowthResults results;
   results.slopes.title = "Fitted exponents, from Figure 1's size upward";
-  results.slopes.columns = {"program", {"time in n", 2}, {"in d", 2}, {"in m", 2},
-                            {"memory in n", 2}, {"in d ", 2}, {"in m ", 2}};
+  results.slopes.columns = {"program",          {"time in n", 2}, {"in d", 2}, {"in m", 2},
+                            {"memory in n", 2}, {"in d ", 2},     {"in m ", 2}};
   for (auto& program : programs) {
     std::vector<Cell> row = {program.name};
-    for (const auto& [axis, from] : axes) row.push_back(program.curves[axis].slope(program.curves[axis].milliseconds, from));
-    for (const auto& [axis, from] : axes) row.push_back(program.curves[axis].slope(program.curves[axis].megabytes, from));
+    for (const auto& [axis, from] : axes)
+      row.push_back(program.curves[axis].slope(program.curves[axis].milliseconds, from));
+    for (const auto& [axis, from] : axes)
+      row.push_back(program.curves[axis].slope(program.curves[axis].megabytes, from));
     results.slopes.rows.push_back(std::move(row));
   }
   for (const bool time : {true, false}) {
@@ -81,7 +83,9 @@ GrowthResults draw_growth(const std::filesystem::path& numbers) {
       panel.y = {time ? "ms a step" : "peak memory, MB", true};
       for (auto& program : programs) {
         const auto& curve = program.curves[axis];
-        panel.series.push_back({.label = program.name, .x = curve.size, .y = time ? curve.milliseconds : curve.megabytes,
+        panel.series.push_back({.label = program.name,
+                                .x = curve.size,
+                                .y = time ? curve.milliseconds : curve.megabytes,
                                 .style = SeriesStyle::line_points});
       }
       figure.panels.push_back(std::move(panel));

@@ -37,7 +37,8 @@ TensorDict run_quantities(const Problem& problem, c10::Device device) {
   const auto w = model->network->w.detach();
   q["W"] = exact(w);
   const auto& points = problem.data.test.x.defined() ? problem.data.test.x : problem.data.train.x;
-  const auto at_points = make_primitive(*model->network, points, {.orders = 2, .mode = KernelMode::recompute})->terms(w);
+  const auto at_points =
+      make_primitive(*model->network, points, {.orders = 2, .mode = KernelMode::recompute})->terms(w);
   q["f_L"] = exact(at_points[0]);
   q["f_Q"] = exact(at_points[1]);
   const BoundObjective bound(model, objective, problem.data.train, {.mode = KernelMode::recompute});
@@ -50,7 +51,8 @@ void round_inputs(Problem& p) {
   const auto round = [](at::Tensor& t) {
     if (t.defined()) t = t.to(at::kFloat).to(t.scalar_type());
   };
-  for (auto* t : {&p.data.train.x, &p.data.train.y, &p.data.test.x, &p.data.test.y, &p.data.unlabeled, &p.w0, &p.a, &p.start}) {
+  for (auto* t :
+       {&p.data.train.x, &p.data.train.y, &p.data.test.x, &p.data.test.y, &p.data.unlabeled, &p.w0, &p.a, &p.start}) {
     round(*t);
   }
 }
@@ -122,7 +124,8 @@ Tolerances precision_tolerances() {
 
 Tolerances float64_tolerances() {
   Tolerances t;
-  for (const char* name : {"W", "f_L", "f_Q", "gradient", "train_loss", "test_loss", "R1", "R2", "R3", "R4"}) t[name] = {1e-9, 1e-9};
+  for (const char* name : {"W", "f_L", "f_Q", "gradient", "train_loss", "test_loss", "R1", "R2", "R3", "R4"})
+    t[name] = {1e-9, 1e-9};
   return t;
 }
 
@@ -163,11 +166,11 @@ std::vector<Comparison> compare_quantities(const TensorDict& a, const TensorDict
 Table comparison_table(const std::vector<Comparison>& comparisons) {
   Table table;
   table.title = "Differences relative to the first run";
-  table.columns = {Column("quantity"), Column("99th percentile", 3), Column("tolerance", 3), Column("maximum", 3),
-                   Column("tolerance", 3), Column("")};
+  table.columns = {Column("quantity"),   Column("99th percentile", 3), Column("tolerance", 3),
+                   Column("maximum", 3), Column("tolerance", 3),       Column("")};
   for (const auto& c : comparisons) {
-    table.rows.push_back({c.quantity, c.percentile99, c.tolerance99, c.maximum, c.tolerance_maximum,
-                          c.within() ? "within" : "OUTSIDE"});
+    table.rows.push_back(
+        {c.quantity, c.percentile99, c.tolerance99, c.maximum, c.tolerance_maximum, c.within() ? "within" : "OUTSIDE"});
   }
   return table;
 }

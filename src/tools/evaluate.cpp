@@ -61,7 +61,8 @@ class Inputs {
   Inputs(const TensorDict& tensors, const EvaluateConfig& config) : tensors_(tensors), config_(config) {}
   at::Tensor operator()(const char* name) const {
     const auto found = tensors_.find(name);
-    if (found == tensors_.end()) throw InputError(fmt::format("input: expected a tensor '{}', which is not there", name));
+    if (found == tensors_.end())
+      throw InputError(fmt::format("input: expected a tensor '{}', which is not there", name));
     check_floating(name, found->second);
     return found->second.to(config_.device, config_.dtype);
   }
@@ -102,7 +103,8 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
       const auto sigma = HarmonicProjector::make(network, config.rank);
       result.warnings = sigma.warnings();
       const double d = static_cast<double>(x.size(1));
-      if ((x.to(at::kDouble).square().sum(1) / d - 1).abs().max().item<double>() > 1e-3) result.warnings.push_back(off_the_sphere);
+      if ((x.to(at::kDouble).square().sum(1) / d - 1).abs().max().item<double>() > 1e-3)
+        result.warnings.push_back(off_the_sphere);
       result.values["population_truncation"] = sigma.form().truncation.trace;
       return paper_regularizers(sigma, x, config.lambda);
     }

@@ -12,7 +12,7 @@
 namespace entk {
 
 struct EvaluateResult {
-  nlohmann::json values;              ///< what OUT.json holds
+  nlohmann::json values;  ///< what OUT.json holds
   std::vector<std::string> warnings;
 };
 
@@ -23,8 +23,7 @@ struct EvaluateResult {
 /// config: activation, projector {source, rank}, lambda, loss, dtype, device. With source harmonic, R1
 /// and R2 are population values, and `population_truncation` says what they leave out of tr Σ.
 /// @throws InputError naming tensor or key; NotFiniteError naming the result that is not finite.
-EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json& config,
-                                const std::string& source, bool gradient,
-                                const Catalogue& catalogue = built_in_catalogue());
+EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json& config, const std::string& source,
+                                bool gradient, const Catalogue& catalogue = built_in_catalogue());
 
 }  // namespace entk

@@ -28,14 +28,17 @@ void check_loss_fits(const Loss& loss, const at::Tensor& output, const at::Tenso
   const double largest = y.abs().max().item<double>(), most = largest_of(y.scalar_type());
   if (largest * std::sqrt(static_cast<double>(y.numel())) <= std::sqrt(most)) return;
   throw InputError(fmt::format("y: entry [{}] is {}: the {} loss of it is beyond the largest of {}, {:.2g}",
-                               y.abs().argmax().item<std::int64_t>(), largest, loss.name, toString(y.scalar_type()), most));
+                               y.abs().argmax().item<std::int64_t>(), largest, loss.name, toString(y.scalar_type()),
+                               most));
 }
 
 /// @throws InputError for a value that autograd cannot follow to the vectors or W.
 void check_has_gradient(const std::string& name, const at::Tensor& value) {
   if (value.requires_grad()) return;
-  throw InputError(fmt::format("{}: it has no gradient: its value ({}) is no differentiable expression of what it reads (detached, an "
-                               "integer, a comparison?)", name, toString(value.scalar_type())));
+  throw InputError(fmt::format(
+      "{}: it has no gradient: its value ({}) is no differentiable expression of what it reads (detached, an "
+      "integer, a comparison?)",
+      name, toString(value.scalar_type())));
 }
 
 void check_can_be_trained(const NetworkImpl& network) {
@@ -85,8 +88,9 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     const auto points = term.own_points.to(train.x.options());
     const auto equal = [&](const at::Tensor& set) { return set.sizes() == points.sizes() && at::equal(set, points); };
     if (term.own_are_training && term.own_points.scalar_type() != train.x.scalar_type()) {
-      throw InputError(fmt::format("{}: its projector was made in {}, the training inputs are {}: make it again from them", term.name,
-                                   toString(term.own_points.scalar_type()), toString(train.x.scalar_type())));
+      throw InputError(
+          fmt::format("{}: its projector was made in {}, the training inputs are {}: make it again from them",
+                      term.name, toString(term.own_points.scalar_type()), toString(train.x.scalar_type())));
     }
     if (term.own_are_training && !equal(train.x)) {
       throw InputError(fmt::format("{}: its projector was made from other points than the training inputs", term.name));
@@ -95,8 +99,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     while (set < sets.size() && !equal(sets[set])) ++set;
     if (set == sets.size()) {
       if (term.weight == 0) {
-        own_[i] = OwnPoints{0, points.size(0),
-                            model_->primitive(points, {.mode = KernelMode::recompute})};
+        own_[i] = OwnPoints{0, points.size(0), model_->primitive(points, {.mode = KernelMode::recompute})};
         continue;
       }
       sets.push_back(points);
@@ -196,7 +199,8 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
   return result;
 }
 
-std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
+std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms, const at::Tensor& w,
+                                                         std::int64_t step) const {
   const SerialTorch serial;
   // By the extremes, NaN included: nothing of W's size is made beside the gradient.
   const auto extremes = [](const at::Tensor& t) {
@@ -208,15 +212,17 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
   bool moves = false;
   for (std::size_t part = 0; part <= objective_.terms.size(); ++part) {
     const auto name = part == 0 ? "the loss " + objective_.loss.name : objective_.terms[part - 1].name;
-    if (part > 0 && (objective_.terms[part - 1].weight == 0 || (at_zero && objective_.terms[part - 1].flat_at_zero))) continue;
+    if (part > 0 && (objective_.terms[part - 1].weight == 0 || (at_zero && objective_.terms[part - 1].flat_at_zero)))
+      continue;
     const auto evaluation = evaluate_parts(terms, w, step, [part](std::size_t p) { return p == part; });
     // A value that is not finite is a divergence, and is told as one.
     if (!std::isfinite(evaluation.regularized.item<double>())) return notices;
     const auto slope = gradient(w, evaluation);
     const auto [least, greatest] = extremes(slope);
     if (!std::isfinite(least) || !std::isfinite(greatest)) {
-      throw InputError(fmt::format("{}: its value at the first W{} is {}, but its gradient is not finite there (as a root's is at 0)", name,
-                                   at_zero ? ", 0," : "", evaluation.regularized.item<double>()));
+      throw InputError(fmt::format(
+          "{}: its value at the first W{} is {}, but its gradient is not finite there (as a root's is at 0)", name,
+          at_zero ? ", 0," : "", evaluation.regularized.item<double>()));
     }
     if (least != 0 || greatest != 0) {
       moves = true;
@@ -224,7 +230,9 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
       notices.push_back(fmt::format("{}: its gradient at the first W{} is exactly 0", name, at_zero ? ", 0," : ""));
     }
   }
-  if (!moves) notices.push_back("the gradient of the whole objective is exactly 0 at the first W: descent alone does not leave it");
+  if (!moves)
+    notices.push_back(
+        "the gradient of the whole objective is exactly 0 at the first W: descent alone does not leave it");
   return notices;
 }
 
@@ -245,7 +253,8 @@ Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, 
 
 at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor& w) const {
   if (const auto slow = slow_terms(); !slow.empty()) {
-    throw InputError(fmt::format("{}: it goes through the whole model, so it is no expression of its terms and W", slow[0]));
+    throw InputError(
+        fmt::format("{}: it goes through the whole model, so it is no expression of its terms and W", slow[0]));
   }
   const auto in = inputs_from(terms, 0);
   auto total = objective_.loss.mean(in.output, in.targets);

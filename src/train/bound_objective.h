@@ -13,11 +13,11 @@ namespace entk {
 
 /// Values of L_λ and its parts at one W, all 0-dimensional, and what its gradient is made of.
 struct Evaluation {
-  at::Tensor loss;                   ///< E_n ℓ(y, f)
-  at::Tensor regularized;            ///< L_λ
-  std::vector<at::Tensor> terms;     ///< R_i, unweighted; undefined where it was not asked for
-  at::Tensor cotangents;             ///< ∂D/∂u: P×ñ
-  at::Tensor extra;                  ///< ∂E/∂W: m×d, or undefined
+  at::Tensor loss;                ///< E_n ℓ(y, f)
+  at::Tensor regularized;         ///< L_λ
+  std::vector<at::Tensor> terms;  ///< R_i, unweighted; undefined where it was not asked for
+  at::Tensor cotangents;          ///< ∂D/∂u: P×ñ
+  at::Tensor extra;               ///< ∂E/∂W: m×d, or undefined
 };
 
 /// Makes the primitive of a network on points; make_primitive by default.
@@ -36,16 +36,16 @@ class BoundObjective {
   TaylorModel model() const { return model_; }
 
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
-  /// left out. `step`: the run's, for terms that draw points of their own. @throws InputError naming a loss or term that
-  /// has no gradient.
+  /// left out. `step`: the run's, for terms that draw points of their own. @throws InputError naming a loss or term
+  /// that has no gradient.
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
   /// All terms' values, those of weight zero too; no gradient.
   Evaluation values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
-  /// What a user should know of the gradients of the loss and of each term with a weight, at a run's first W: those that
-  /// are exactly 0. @throws InputError naming the loss or term whose gradient is not finite.
+  /// What a user should know of the gradients of the loss and of each term with a weight, at a run's first W: those
+  /// that are exactly 0. @throws InputError naming the loss or term whose gradient is not finite.
   std::vector<std::string> check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const;
   /// ∇L_λ(W): m×d.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
@@ -62,8 +62,8 @@ class BoundObjective {
   Evaluation evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
                             const std::function<bool(std::size_t part)>& wanted) const;
   struct OwnPoints {
-    std::int64_t first = 0, count = 0;                  // columns of the primitive's terms
-    std::shared_ptr<const TaylorPrimitive> separate;    // for terms of weight zero: evaluated at records
+    std::int64_t first = 0, count = 0;                // columns of the primitive's terms
+    std::shared_ptr<const TaylorPrimitive> separate;  // for terms of weight zero: evaluated at records
   };
   at::Tensor term_value(std::size_t index, TermInputs inputs, const at::Tensor& all_terms, const at::Tensor& w) const;
   TermInputs inputs_from(const at::Tensor& all_terms, std::int64_t step) const;
@@ -72,7 +72,7 @@ class BoundObjective {
   Objective objective_;
   std::int64_t samples_;
   at::Tensor targets_, initial_;
-  std::vector<std::optional<OwnPoints>> own_;           // one a term
+  std::vector<std::optional<OwnPoints>> own_;  // one a term
   std::shared_ptr<const TaylorPrimitive> primitive_;
 };
 

@@ -164,7 +164,8 @@ Observable error_rate(const Parameters&, const Setting& s) {
 const std::vector<LossEntry>& built_in_losses() {
   static const std::vector<LossEntry> all = {
       {"square", "mean of (f - y)^2", {}, [](const Parameters&) { return square_loss(); }},
-      {"pseudo_huber", "mean of delta^2 (sqrt(1 + ((f - y)/delta)^2) - 1)",
+      {"pseudo_huber",
+       "mean of delta^2 (sqrt(1 + ((f - y)/delta)^2) - 1)",
        {{"delta", 1.0, {.above = 0, .at_most = 1e12}, "where it becomes linear"}},
        [](const Parameters& p) { return pseudo_huber_loss(p["delta"]); }},
       {"logistic", "mean of log(1 + e^(-y f)), y = 1 or -1", {}, [](const Parameters&) { return logistic_loss(); }}};

@@ -12,11 +12,11 @@ namespace entk {
 /// Where a run stands at a record. Nothing here carries gradients.
 struct Observation {
   std::int64_t step = 0;
-  at::Tensor w;             ///< W: m×d
-  at::Tensor terms;         ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
-  at::Tensor output;        ///< the model's output there: n
-  at::Tensor targets;       ///< y: n
-  at::Tensor test_terms;    ///< the same at the test points, undefined where there are none
+  at::Tensor w;           ///< W: m×d
+  at::Tensor terms;       ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
+  at::Tensor output;      ///< the model's output there: n
+  at::Tensor targets;     ///< y: n
+  at::Tensor test_terms;  ///< the same at the test points, undefined where there are none
   at::Tensor test_output;
   at::Tensor test_targets;
   TaylorModelImpl* model = nullptr;

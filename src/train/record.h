@@ -10,12 +10,12 @@ namespace entk {
 /// One row of metrics.csv; NaN where a quantity does not exist (no test set, no such term).
 struct Record {
   std::int64_t step = 0;
-  double train_loss = 0;        ///< E_n ℓ
+  double train_loss = 0;  ///< E_n ℓ
   double test_loss = 0;
-  std::vector<double> terms;    ///< the objective's terms, unweighted, in its order (R1 … R4 first)
-  double regularized_loss = 0;  ///< L_λ
-  double norm_w = 0;            ///< ‖W‖_F
-  double norm_gradient = 0;     ///< ‖∇L_λ‖_F
+  std::vector<double> terms;          ///< the objective's terms, unweighted, in its order (R1 … R4 first)
+  double regularized_loss = 0;        ///< L_λ
+  double norm_w = 0;                  ///< ‖W‖_F
+  double norm_gradient = 0;           ///< ‖∇L_λ‖_F
   std::vector<double> observables{};  ///< the trainer's observables, column after column
 };
 

@@ -9,9 +9,12 @@ double learning_rate_at(const Schedule& schedule, double learning_rate, std::int
   if (schedule.factor) return learning_rate * schedule.factor(step);
   const double progress = static_cast<double>(step) / static_cast<double>(schedule.horizon);
   switch (schedule.kind) {
-    case ScheduleKind::cosine: return learning_rate * 0.5 * (1 + std::cos(M_PI * std::min(progress, 1.0)));
-    case ScheduleKind::decay: return learning_rate / (1 + progress);
-    default: return learning_rate;
+    case ScheduleKind::cosine:
+      return learning_rate * 0.5 * (1 + std::cos(M_PI * std::min(progress, 1.0)));
+    case ScheduleKind::decay:
+      return learning_rate / (1 + progress);
+    default:
+      return learning_rate;
   }
 }
 

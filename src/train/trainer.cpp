@@ -23,9 +23,7 @@ namespace {
 /// Steps between looks at the latch, at most.
 constexpr std::int64_t look_every = 500;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Finds the first step whose loss was not finite. On a device losses are kept there until somebody looks:
 /// seeing one costs two small launches in a recorded step, and no synchronisation.
@@ -90,7 +88,8 @@ class Run {
   Run(TaylorModel model, const Objective& objective, const TrainerOptions& options, const DataSet& data)
       : options_(options),
         model_(std::move(model)),
-        bound_(model_, objective, data.train, {.mode = options.kernel, .memory_limit = options.memory_limit, .tf32 = options.tf32},
+        bound_(model_, objective, data.train,
+               {.mode = options.kernel, .memory_limit = options.memory_limit, .tf32 = options.tf32},
                options.primitives),
         w_(model_->network->w.detach()),
         latch_(w_.options()) {
@@ -119,14 +118,16 @@ class Run {
     }
     if (!model_->options().whole_network) {
       if (auto notice = vanishing_terms(model_->network->activation(), model_->options().order, primitive.points(),
-                                        model_->network->w0); !notice.empty()) {
+                                        model_->network->w0);
+          !notice.empty()) {
         result_.notices.push_back(std::move(notice));
       }
     }
     started_ = interval_started_ = saved_ = now();
     stepper_ = primitive.stepper(w_);
     if (options_.start_step == 0 && options_.steps > 0) {
-      for (auto& notice : bound_.check_gradients(stepper_->terms(), w_, 0)) result_.notices.push_back(std::move(notice));
+      for (auto& notice : bound_.check_gradients(stepper_->terms(), w_, 0))
+        result_.notices.push_back(std::move(notice));
     }
     if (options_.graphs && is_recordable(bound_.objective()) && options_.perturbation.radius == 0) {
       recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
@@ -168,9 +169,7 @@ class Run {
   bool to_be_recorded(std::int64_t step) const {
     return is_record_step(step) && (step > options_.start_step || step == 0);
   }
-  bool is_recorded(std::int64_t step) const {
-    return !result_.records.empty() && result_.records.back().step == step;
-  }
+  bool is_recorded(std::int64_t step) const { return !result_.records.empty() && result_.records.back().step == step; }
 
   bool is_perturbation_step(std::int64_t step) const {
     return options_.perturbation.radius > 0 && step % options_.perturbation.interval == 0;
@@ -180,7 +179,8 @@ class Run {
   bool perturb(std::int64_t step, const Evaluation& evaluation) {
     const auto& p = options_.perturbation;
     if (!(frobenius_norm(bound_.gradient(w_, evaluation)) <= p.threshold)) return false;
-    w_ += uniform_in_ball(w_.size(0), w_.size(1), p.radius, RandomStream(Purpose::ball, options_.seed, static_cast<std::uint32_t>(step)))
+    w_ += uniform_in_ball(w_.size(0), w_.size(1), p.radius,
+                          RandomStream(Purpose::ball, options_.seed, static_cast<std::uint32_t>(step)))
               .to(w_.device(), w_.scalar_type());
     stepper_ = bound_.primitive()->stepper(w_);
     ++result_.perturbations;
@@ -324,10 +324,12 @@ class Run {
   std::string tf32_notice() const {
     const auto& primitive = *bound_.primitive();
     if (!std::string_view(primitive.backend()).ends_with("tf32")) {
-      return fmt::format("tf32: no part of {}; products had the accuracy of {}", result_.kernel, c10::toString(w_.scalar_type()));
+      return fmt::format("tf32: no part of {}; products had the accuracy of {}", result_.kernel,
+                         c10::toString(w_.scalar_type()));
     }
     const auto exact = make_primitive(*model_->network, primitive.points(),
-                                      {.orders = primitive.orders(), .mode = KernelMode::recompute})->terms(w_);
+                                      {.orders = primitive.orders(), .mode = KernelMode::recompute})
+                           ->terms(w_);
     const auto off = at::linalg_norm(stepper_->terms() - exact) / at::linalg_norm(exact);
     return fmt::format("tf32: the terms at the last W are off by {:.1e} (relative to their norm) from those in float32",
                        off.item<double>());
@@ -357,7 +359,8 @@ class Run {
     result_.message = fmt::format(
         "diverged: the regularized loss was not finite at step {} (learning rate {}); the largest term is {}. Try a "
         "learning rate of {} or less{}",
-        first, rate, largest, rate / 4, largest == "the loss" ? "" : fmt::format(", or a smaller weight of {}", largest));
+        first, rate, largest, rate / 4,
+        largest == "the loss" ? "" : fmt::format(", or a smaller weight of {}", largest));
     return std::move(result_);
   }
 
@@ -388,7 +391,8 @@ void check_options(const TrainerOptions& o) {
     fail("noise_variance", "a finite number of at least 0", o.noise_variance);
   }
   const auto& p = o.perturbation;
-  if (!(p.radius >= 0) || !std::isfinite(p.radius)) fail("perturbation.radius", "a finite number of at least 0", p.radius);
+  if (!(p.radius >= 0) || !std::isfinite(p.radius))
+    fail("perturbation.radius", "a finite number of at least 0", p.radius);
   if (!(p.threshold >= 0) || !std::isfinite(p.threshold)) {
     fail("perturbation.threshold", "a finite number of at least 0", p.threshold);
   }

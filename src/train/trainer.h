@@ -29,7 +29,7 @@ struct TrainState {
 /// other (so two perturbations are at least that far apart, and nothing needs remembering); where
 /// ‖∇L_λ(W)‖ ≤ threshold, W becomes W + ξ, ξ uniform in the ball of this radius in R^{md}.
 struct SmallGradientPerturbation {
-  double radius = 0.0;           ///< 0: none
+  double radius = 0.0;  ///< 0: none
   double threshold = 1e-3;
   std::int64_t interval = 100;
 };
@@ -37,17 +37,17 @@ struct SmallGradientPerturbation {
 struct TrainerOptions {
   double learning_rate = 1.0;
   std::int64_t steps = 20000;
-  double noise_variance = 0.0;               ///< σ² of (21)
+  double noise_variance = 0.0;  ///< σ² of (21)
   SmallGradientPerturbation perturbation{};
   /// Bai and Lee's sign randomisation: each step's loss is at SW, S fresh random signs of the neurons.
   /// f_Q(SW) = f_Q(W), and f_L(SW) is zero on average. W holds S W.
   bool random_signs = false;
   Schedule schedule{};
-  std::uint64_t seed = 1;                    ///< of the noise
+  std::uint64_t seed = 1;  ///< of the noise
   KernelMode kernel = KernelMode::automatic;
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
-  bool tf32 = false;                         ///< PrimitiveOptions::tf32; the result says what it costs
-  std::int64_t start_step = 0;               ///< steps that W has already taken
+  bool tf32 = false;                                  ///< PrimitiveOptions::tf32; the result says what it costs
+  std::int64_t start_step = 0;                        ///< steps that W has already taken
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};
   /// On CUDA a step whose loss and terms are all `recordable`, as the paper's own are, is recorded once
@@ -75,15 +75,15 @@ enum class Outcome {
 
 struct TrainResult {
   Outcome outcome = Outcome::finished;
-  std::int64_t step = 0;              ///< steps taken
-  Record last;                        ///< at that step, whether or not it is a record step
+  std::int64_t step = 0;  ///< steps taken
+  Record last;            ///< at that step, whether or not it is a record step
   std::vector<Record> records;
   std::vector<Timing> timings;
-  std::string message;                ///< for a diverged run: at which step, and what to try
+  std::string message;  ///< for a diverged run: at which step, and what to try
   int signal = 0;
-  std::int64_t perturbations = 0;     ///< made at small gradients, since the run started or resumed
-  std::vector<std::string> notices;   ///< what a user should know, as terms that take the slow way
-  std::string kernel;                 ///< mode and instruction set that ran
+  std::int64_t perturbations = 0;    ///< made at small gradients, since the run started or resumed
+  std::vector<std::string> notices;  ///< what a user should know, as terms that take the slow way
+  std::string kernel;                ///< mode and instruction set that ran
 };
 
 /// Trains a model's W in place.

@@ -16,9 +16,16 @@ using testing::operator+;
 
 struct Arithmetic : ::testing::Test {
   static Words train(const std::string& out, const Words& more) {
-    return Words{"train", "--quiet", "--out", out, "--set", "model.width=600", "--set", "data.dimension=9", "--set",
-                 "data.samples=70", "--set", "data.test_samples=30", "--set", "projector.rank=10", "--set",
-                 "train.noise_variance=0.01", "--set", "lambda=[0.1,0.1,1.0,0.01]"} + more;
+    return Words{"train", "--quiet",
+                 "--out", out,
+                 "--set", "model.width=600",
+                 "--set", "data.dimension=9",
+                 "--set", "data.samples=70",
+                 "--set", "data.test_samples=30",
+                 "--set", "projector.rank=10",
+                 "--set", "train.noise_variance=0.01",
+                 "--set", "lambda=[0.1,0.1,1.0,0.01]"} +
+           more;
   }
   const testing::TemporaryFolder folder;
 };
@@ -69,7 +76,8 @@ TEST_F(Arithmetic, OtherArithmeticIsRecordedAndSaidWhenARunGoesOn) {
   EXPECT_EQ(result.output.find("other arithmetic"), std::string::npos) << result.output;
   result = resume("MKL_CBWR=COMPATIBLE", 7);
   ASSERT_TRUE(exits_with(result, 0));
-  EXPECT_TRUE(says(result, R"(other arithmetic: library_variables {"MKL_CBWR":"COMPATIBLE"}, before {}; the bits are not)"));
+  EXPECT_TRUE(
+      says(result, R"(other arithmetic: library_variables {"MKL_CBWR":"COMPATIBLE"}, before {}; the bits are not)"));
   const auto environment = load_json(folder / "run/environment.json");
   EXPECT_EQ(environment["library_variables"]["MKL_CBWR"], "COMPATIBLE");
   EXPECT_EQ(environment["before"].size(), 1u);
@@ -80,7 +88,8 @@ TEST_F(Arithmetic, OtherArithmeticIsRecordedAndSaidWhenARunGoesOn) {
 TEST_F(Arithmetic, WithoutAProjectorNoProductOfMklReachesW) {
   for (const std::string value : {"", "COMPATIBLE"}) {
     const auto command = fmt::format(
-        "{} " ENTK_BINARY_DIR "/entk train --quiet --dtype float64 --out run{} --set model.width=2000 "
+        "{} " ENTK_BINARY_DIR
+        "/entk train --quiet --dtype float64 --out run{} --set model.width=2000 "
         "--set data.samples=300 --set data.dimension=30 --set projector.source=none --set train.noise_variance=0.1 "
         "--set train.steps=5",
         value.empty() ? "" : "MKL_CBWR=" + value, value);

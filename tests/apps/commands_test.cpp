@@ -86,15 +86,17 @@ void run_all(const std::vector<std::string>& commands) {
     std::vector<int> codes{0};
     if (name[0] != '-') {  // --help, --version
       const auto cut = cuts.find(name);
-      ASSERT_NE(cut, cuts.end()) << "'entk " << command << "' stands in README.md, and tests/apps/readme_cuts.txt has no line for '"
-                                 << name << "': add what makes it run in seconds";
+      ASSERT_NE(cut, cuts.end()) << "'entk " << command
+                                 << "' stands in README.md, and tests/apps/readme_cuts.txt has no line for '" << name
+                                 << "': add what makes it run in seconds";
       codes = cut->second.codes;
       const auto end = line.find_first_of("|>;");
       line.insert(end == std::string::npos ? line.size() : end, " " + cut->second.arguments + " ");
     }
     const auto result = run_program({"sh", "-c", line}, folder.path(), std::chrono::minutes(4));
     EXPECT_TRUE(std::count(codes.begin(), codes.end(), result.status) && !result.timed_out)
-        << "entk " << command << "\nran as " << line << "\nexit " << result.status << ":\n" << result.output;
+        << "entk " << command << "\nran as " << line << "\nexit " << result.status << ":\n"
+        << result.output;
   }
 }
 
@@ -107,25 +109,30 @@ TEST(Commands, EveryCommandOfTheReadmeRuns) {
 }
 
 TEST(Commands, CommandsAreFoundInShellBlocksAlone) {
-  EXPECT_EQ(commands_of("entk no\n```sh\n./setup.sh && build/entk figure1 --out a  # comment\nentk train \\\n  --quiet\ncd x\n```\n"
-                        "```cpp\nentk no\n```\n```sh\nentk report a\n```\n"),
-            (std::vector<std::string>{"figure1 --out a", "train    --quiet", "report a"}));
+  EXPECT_EQ(
+      commands_of(
+          "entk no\n```sh\n./setup.sh && build/entk figure1 --out a  # comment\nentk train \\\n  --quiet\ncd x\n```\n"
+          "```cpp\nentk no\n```\n```sh\nentk report a\n```\n"),
+      (std::vector<std::string>{"figure1 --out a", "train    --quiet", "report a"}));
 }
 
 TEST(Commands, EachRunsWithoutTheReadmeToo) {
-  run_all({"--version", "--help", "figure1 --preset quick --out runs/first", "figure1 --preset published --seeds 1 --out runs/published",
-           "figure1 --preset text --seeds 1 --out runs/text", "train --out runs/one",
-           "train --config configs/figure1-quick.json --sweep train.noise_variance=0,0.1 --seeds 1,11 --out runs/noise",
-           "evaluate 'runs/noise/runs/train.noise_variance=0,seed=1/checkpoint.pt' --config apps/examples/evaluate.json",
-           "compare-devices", "compare-devices --mode threads", "compare-devices --write-reference runs/reference.pt",
-           "compare-devices --against runs/reference.pt", "report runs/noise", "report runs/one", "completion"});
+  run_all(
+      {"--version", "--help", "figure1 --preset quick --out runs/first",
+       "figure1 --preset published --seeds 1 --out runs/published", "figure1 --preset text --seeds 1 --out runs/text",
+       "train --out runs/one",
+       "train --config configs/figure1-quick.json --sweep train.noise_variance=0,0.1 --seeds 1,11 --out runs/noise",
+       "evaluate 'runs/noise/runs/train.noise_variance=0,seed=1/checkpoint.pt' --config apps/examples/evaluate.json",
+       "compare-devices", "compare-devices --mode threads", "compare-devices --write-reference runs/reference.pt",
+       "compare-devices --against runs/reference.pt", "report runs/noise", "report runs/one", "completion"});
 }
 
 TEST(Commands, TheLogisticLossLearnsFromTheStart) {
   const testing::TemporaryFolder folder;
-  const auto result = entk({"train", "--set", "loss=logistic", "--set", "model.width=200", "--set", "data.dimension=8", "--set",
-                            "data.samples=60", "--set", "data.test_samples=60", "--set", "train.steps=300", "--out", "run"},
-                           folder.path());
+  const auto result =
+      entk({"train", "--set", "loss=logistic", "--set", "model.width=200", "--set", "data.dimension=8", "--set",
+            "data.samples=60", "--set", "data.test_samples=60", "--set", "train.steps=300", "--out", "run"},
+           folder.path());
   ASSERT_TRUE(exits_with(result, 0));
   EXPECT_TRUE(says(result, "labels"));
   const auto records = read_csv(folder / "run" / "metrics.csv");
@@ -133,8 +140,8 @@ TEST(Commands, TheLogisticLossLearnsFromTheStart) {
   EXPECT_LT(records.rows.back()[1], 0.6);
 }
 
-const Words small = {"--set", "model.width=20", "--set", "data.dimension=4", "--set", "data.samples=20", "--set",
-                     "data.test_samples=20", "--set", "projector.rank=5", "--set", "train.steps=5"};
+const Words small = {"--set", "model.width=20",       "--set", "data.dimension=4", "--set", "data.samples=20",
+                     "--set", "data.test_samples=20", "--set", "projector.rank=5", "--set", "train.steps=5"};
 
 TEST(Commands, AFigureLeavesPlotsInThreeFormatsWithTheirScriptATableAndAPage) {
   using testing::operator+;
@@ -152,7 +159,8 @@ TEST(Commands, AFigureLeavesPlotsInThreeFormatsWithTheirScriptATableAndAPage) {
 TEST(Commands, HelpListsNoOptionThatTheCommandRefuses) {
   for (const std::string command : {"spectrum", "expressivity", "figure2", "r1-noise", "reproduce"}) {
     const auto help = entk({command, "--help"}, "/").output;
-    for (const auto& [option, value] : {std::pair{"--seeds", "3"}, {"--device", "cpu"}, {"--threads", "1"}, {"--dtype", "float32"}}) {
+    for (const auto& [option, value] :
+         {std::pair{"--seeds", "3"}, {"--device", "cpu"}, {"--threads", "1"}, {"--dtype", "float32"}}) {
       const bool listed = help.find(std::string("  ") + option) != std::string::npos;
       const auto result = entk({command, option, value, "--print-config"}, "/");
       EXPECT_EQ(result.status == 0, listed) << command << ' ' << option << ": " << result.output;
@@ -180,7 +188,9 @@ TEST(Commands, JsonOnStdoutIsAllThatIsThere) {
   EXPECT_EQ(summary.at("folder"), "a");
   const auto study = entk(Words{"train", "--json", "--quiet", "--seeds", "1,2", "--out", "b"} + small, folder.path());
   EXPECT_EQ(parse_json(study.output, "stdout").at("runs").at("seed=2").at("state"), "done");
-  const auto compared = entk({"compare-devices", "--json", "--quiet", "--mode", "threads", "--set", "train.steps=5", "--set", "model.width=20"}, folder.path());
+  const auto compared = entk({"compare-devices", "--json", "--quiet", "--mode", "threads", "--set", "train.steps=5",
+                              "--set", "model.width=20"},
+                             folder.path());
   EXPECT_EQ(parse_json(compared.output, "stdout").at("within"), true);
 }
 
@@ -188,8 +198,10 @@ TEST(Commands, ALongerRunBeginsWithTheBytesOfAShorterOne) {
   using testing::operator+;
   const TemporaryFolder folder;
   ASSERT_TRUE(exits_with(entk(Words{"train", "--quiet", "--out", "short"} + small, folder.path()), 0));
-  ASSERT_TRUE(exits_with(entk(Words{"train", "--quiet", "--out", "long"} + small + Words{"--set", "train.steps=9"}, folder.path()), 0));
-  const auto shorter = testing::read_text(folder / "short/metrics.csv"), longer = testing::read_text(folder / "long/metrics.csv");
+  ASSERT_TRUE(exits_with(
+      entk(Words{"train", "--quiet", "--out", "long"} + small + Words{"--set", "train.steps=9"}, folder.path()), 0));
+  const auto shorter = testing::read_text(folder / "short/metrics.csv"),
+             longer = testing::read_text(folder / "long/metrics.csv");
   EXPECT_EQ(longer.substr(0, shorter.size()), shorter);
   EXPECT_GT(longer.size(), shorter.size());
 }
@@ -199,8 +211,11 @@ TEST(Commands, CompletionIsBashAndKnowsCommandsAndOptions) {
   const auto script = entk({"completion"}, folder.path());
   testing::write_text(folder / "entk.bash", script.output);
   const auto complete = [&](const std::string& words, int word) {
-    return run_program({"bash", "-c", "source ./entk.bash; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(word) +
-                                          "; _entk; echo \"${COMPREPLY[*]}\""}, folder.path(), std::chrono::seconds(20)).output;
+    return run_program({"bash", "-c",
+                        "source ./entk.bash; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(word) +
+                            "; _entk; echo \"${COMPREPLY[*]}\""},
+                       folder.path(), std::chrono::seconds(20))
+        .output;
   };
   EXPECT_EQ(complete("entk figu", 1).substr(0, 7), "figure1");
   EXPECT_EQ(complete("entk train --print", 2), "--print-config\n");

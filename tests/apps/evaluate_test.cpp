@@ -97,20 +97,24 @@ for mine, theirs in (('train_loss', 'loss'), ('R3', 'R3'), ('R4', 'R4'), ('norm_
 TEST(Evaluate, AgreesWithExplicitMatricesInPythonTo1e10InBothDirections) {
   if (!testing::have_python()) GTEST_SKIP() << "no Python with torch";
   const testing::TemporaryFolder folder;
-  const auto output = testing::python("PROGRAM = '" ENTK_BINARY_DIR "/entk'\n" + std::string(explicit_matrices), folder.path());
+  const auto output =
+      testing::python("PROGRAM = '" ENTK_BINARY_DIR "/entk'\n" + std::string(explicit_matrices), folder.path());
   EXPECT_EQ(output, "features done\nunlabeled done\ngelu done\ntrained done\n");
 }
 
 TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   using testing::contains;
   const testing::TemporaryFolder folder;
-  const TensorDict good = {{"W0", torch::eye(4, torch::kDouble)}, {"a", torch::ones({4}, torch::kDouble)},
-                           {"W", torch::zeros({4, 4}, torch::kDouble)}, {"X", torch::arange(24, torch::kDouble).sin().reshape({6, 4})},
+  const TensorDict good = {{"W0", torch::eye(4, torch::kDouble)},
+                           {"a", torch::ones({4}, torch::kDouble)},
+                           {"W", torch::zeros({4, 4}, torch::kDouble)},
+                           {"X", torch::arange(24, torch::kDouble).sin().reshape({6, 4})},
                            {"y", torch::zeros({6}, torch::kDouble)}};
   const auto evaluate = [&](TensorDict tensors, const std::string& projector, const std::string& more) {
     std::filesystem::remove(folder / "in.pt");
     write_pt(folder / "in.pt", tensors);
-    testing::write_text(folder / "c.json", "{\"activation\": {\"name\": \"sigmoid\", \"shift\": 1}, \"projector\": " + projector + more + "}");
+    testing::write_text(folder / "c.json", "{\"activation\": {\"name\": \"sigmoid\", \"shift\": 1}, \"projector\": " +
+                                               projector + more + "}");
     return testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json"}, folder.path());
   };
   const std::string features = "{\"source\": \"features\", \"rank\": 2}";
@@ -120,10 +124,13 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   EXPECT_TRUE(testing::exits_with(again, 2));
   EXPECT_TRUE(contains(again.output, "--out: 'out.json' exists"));
   EXPECT_EQ(testing::read_text(folder / "out.json"), "mine");
-  EXPECT_EQ(testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json", "--force"}, folder.path()).status, 0);
+  EXPECT_EQ(
+      testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json", "--force"}, folder.path()).status,
+      0);
   EXPECT_NE(testing::read_text(folder / "out.json"), "mine");
   std::filesystem::remove(folder / "out.json");
-  const auto refused = [&](const TensorDict& tensors, const std::string& projector, const std::string& more, const std::string& part) {
+  const auto refused = [&](const TensorDict& tensors, const std::string& projector, const std::string& more,
+                           const std::string& part) {
     const auto result = evaluate(tensors, projector, more);
     EXPECT_TRUE(testing::exits_with(result, 2)) << part;
     EXPECT_TRUE(contains(result.output, part));
@@ -146,7 +153,8 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   refused(good, features, ", \"dtype\": \"float32\", \"lambda\": [0, 0, 1e39, 0]", "lambda.3: expected 0 or a size");
   const auto on_no_sphere = evaluate(good, "{\"source\": \"harmonic\", \"rank\": 5}", "");
   EXPECT_TRUE(testing::exits_with(on_no_sphere, 0));
-  EXPECT_TRUE(contains(on_no_sphere.output, "harmonic projector: its formulas are those of inputs uniform on the sphere"));
+  EXPECT_TRUE(
+      contains(on_no_sphere.output, "harmonic projector: its formulas are those of inputs uniform on the sphere"));
   std::filesystem::remove(folder / "out.json");
   tensors = good;
   tensors["W"] = torch::full({4, 4}, 1e200, torch::kDouble);

@@ -17,11 +17,14 @@ entk::DataSet small_data() {
   entk::Target product{"x_1 x_2", [](const at::Tensor& x) { return x.select(1, 0) * x.select(1, 1); },
                        /*second_moment=*/std::nan("")};
   const auto data = entk::gaussian_data({.dimension = 20, .samples = 400}, product);
-  return entk::own_data({data.train.x.slice(0, 0, 60), data.train.y.slice(0, 0, 60)}, {}, data.train.x.slice(0, 60, 160));
+  return entk::own_data({data.train.x.slice(0, 0, 60), data.train.y.slice(0, 0, 60)}, {},
+                        data.train.x.slice(0, 60, 160));
 }
 
 double trained_loss(const entk::Network& network, const entk::Objective& objective, const entk::DataSet& data) {
-  return entk::Trainer(entk::TaylorModel(network), objective, {.learning_rate = 0.1, .steps = 5}).fit(data).last.regularized_loss;
+  return entk::Trainer(entk::TaylorModel(network), objective, {.learning_rate = 0.1, .steps = 5})
+      .fit(data)
+      .last.regularized_loss;
 }
 
 TEST(Extending, AnActivationWithAutogradsSecondDerivative) {
@@ -40,8 +43,8 @@ TEST(Extending, RegularizersOfEachKind) {
   const auto l1 = entk::regularizer("l1", [](const at::Tensor& w) { return w.abs().mean(); });
 
   // Of the vectors (f_L, f_Q, …) at the training points: costs next to nothing.
-  const auto small_linear_term = entk::vector_regularizer(
-      "E_n f_L^2", [](const entk::TermInputs& in) { return in.f_linear().square().mean(); });
+  const auto small_linear_term =
+      entk::vector_regularizer("E_n f_L^2", [](const entk::TermInputs& in) { return in.f_linear().square().mean(); });
 
   // Of anything else, through the whole model: slower, and the run says so.
   const auto steepness = entk::model_regularizer("E_n |grad_x f|^2", [x = data.train.x](entk::TaylorModelImpl& model) {
@@ -58,9 +61,8 @@ TEST(Extending, ALoss) {
   const auto data = small_data();
   const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 40});
   const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/21);
-  const entk::Loss absolute{"absolute", [](const at::Tensor& output, const at::Tensor& targets) {
-                              return (output - targets).abs().mean();
-                            }};
+  const entk::Loss absolute{
+      "absolute", [](const at::Tensor& output, const at::Tensor& targets) { return (output - targets).abs().mean(); }};
   const auto objective = absolute + 10.0 * entk::R3(sigma);
   EXPECT_TRUE(std::isfinite(trained_loss(network, objective, data)));
 }

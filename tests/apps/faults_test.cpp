@@ -23,9 +23,11 @@ using testing::Words;
 /// A run of two tiles of neurons, with noise: what could differ between threads does.
 Words tiny(const std::string& out, const Words& more) {
   using testing::operator+;
-  return Words{"train", "--quiet", "--out", out, "--set", "model.width=600", "--set", "data.dimension=8", "--set",
-               "data.samples=30", "--set", "data.test_samples=20", "--set", "lambda.3=1", "--set",
-               "train.noise_variance=0.1"} + more;
+  return Words{"train", "--quiet",         "--out", out,
+               "--set", "model.width=600", "--set", "data.dimension=8",
+               "--set", "data.samples=30", "--set", "data.test_samples=20",
+               "--set", "lambda.3=1",      "--set", "train.noise_variance=0.1"} +
+         more;
 }
 
 std::string steps(std::int64_t count) { return "train.steps=" + std::to_string(count); }
@@ -71,14 +73,16 @@ class Faults : public ::testing::Test {
     return run_program({"bash", "-c", command}, folder.path(), std::chrono::minutes(2));
   }
 
-  const std::string train = ENTK_BINARY_DIR "/entk train --set model.width=100 --set data.dimension=8 --set data.samples=30 "
-                                            "--set data.test_samples=20 --set train.steps=7 ";
+  const std::string train = ENTK_BINARY_DIR
+      "/entk train --set model.width=100 --set data.dimension=8 --set data.samples=30 "
+      "--set data.test_samples=20 --set train.steps=7 ";
   const TemporaryFolder folder;
 };
 
 TEST_F(Faults, KilledAndResumedWithOtherThreadsItHasTheBytesOfTheUnbrokenRun) {
   const auto saved_twice = [&] { return std::filesystem::exists(folder / "run/checkpoint.previous.pt"); };
-  EXPECT_EQ(stop(tiny("run", {"--threads", "1", "--set", steps(endless), "--set", save_always}), SIGKILL, saved_twice), -SIGKILL);
+  EXPECT_EQ(stop(tiny("run", {"--threads", "1", "--set", steps(endless), "--set", save_always}), SIGKILL, saved_twice),
+            -SIGKILL);
   const auto first = checkpoint_step(folder / "run");
   const auto saved_later = [&] { return checkpoint_step(folder / "run") > first + 5; };
   EXPECT_EQ(stop({"train", "--quiet", "--resume", "run", "--threads", "2"}, SIGKILL, saved_later), -SIGKILL);
@@ -98,7 +102,8 @@ TEST_F(Faults, KilledBeforeItsFirstCheckpointARunBeginsAgain) {
 TEST_F(Faults, OneAndTwoThreadsGiveTheSameBytes) {
   for (const char* threads : {"1", "2", "3"}) {
     ASSERT_TRUE(exits_with(entk(tiny(threads, {"--threads", threads, "--set", steps(40)}), folder.path()), 0));
-    for (const char* file : {"checkpoint.pt", "metrics.csv"}) EXPECT_TRUE(same_bytes(folder / threads / file, folder / "1" / file));
+    for (const char* file : {"checkpoint.pt", "metrics.csv"})
+      EXPECT_TRUE(same_bytes(folder / threads / file, folder / "1" / file));
   }
 }
 
@@ -157,7 +162,8 @@ TEST_F(Faults, AFullDiskIsNamedAndLosesNothing) {
 }
 
 TEST_F(Faults, DivergenceStopsNamesTheStepAndIsNotSaved) {
-  const auto result = entk(tiny("run", {"--set", steps(100), "--set", "train.learning_rate=1000", "--set", save_always}), folder.path());
+  const auto result = entk(
+      tiny("run", {"--set", steps(100), "--set", "train.learning_rate=1000", "--set", save_always}), folder.path());
   EXPECT_TRUE(exits_with(result, 3));
   EXPECT_TRUE(says(result, "not finite at step"));
   EXPECT_TRUE(says(result, "learning rate 1000"));
@@ -174,7 +180,8 @@ TEST_F(Faults, OneDivergedRunDoesNotStopAStudyAndResumingSkipsWhatIsDone) {
   EXPECT_EQ(read_status(folder / "study/runs/train.learning_rate=1000,seed=1").state, RunState::diverged);
   // Runs of a study share their data and projector, and nothing else.
   ASSERT_TRUE(exits_with(entk(tiny("alone", {"--set", steps(30)}), folder.path()), 0));
-  for (const char* file : {"checkpoint.pt", "metrics.csv"}) EXPECT_TRUE(same_bytes(done / file, folder / "alone" / file));
+  for (const char* file : {"checkpoint.pt", "metrics.csv"})
+    EXPECT_TRUE(same_bytes(done / file, folder / "alone" / file));
   const auto written = std::filesystem::last_write_time(done / "metrics.csv");
   EXPECT_TRUE(exits_with(resume("study", {"--quiet"}), 3));
   EXPECT_EQ(std::filesystem::last_write_time(done / "metrics.csv"), written);
@@ -200,11 +207,15 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   EXPECT_TRUE(exits_with(changed, 2));
   EXPECT_TRUE(says(changed, "train.learning_rate"));
 
-  const Words from_file = {"train", "--quiet", "--out", "own", "--set", "model.width=40", "--set", "data.source=file",
-                           "--set", "data.file=data.pt", "--seeds", "1,2", "--set", steps(5)};
+  const Words from_file = {
+      "train", "--quiet",           "--out",   "own", "--set", "model.width=40", "--set", "data.source=file",
+      "--set", "data.file=data.pt", "--seeds", "1,2", "--set", steps(5)};
   torch::manual_seed(1);
-  const TensorDict data = {{"X", torch::randn({20, 4})}, {"y", torch::randn({20})},
-                           {"X_test", torch::randn({9, 4})}, {"y_test", torch::randn({9})}, {"X_unlabeled", torch::randn({6, 4})}};
+  const TensorDict data = {{"X", torch::randn({20, 4})},
+                           {"y", torch::randn({20})},
+                           {"X_test", torch::randn({9, 4})},
+                           {"y_test", torch::randn({9})},
+                           {"X_unlabeled", torch::randn({6, 4})}};
   write_pt(folder / "data.pt", data);
   ASSERT_TRUE(exits_with(entk(from_file, folder.path()), 0));
   ASSERT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(8)}), 0));
@@ -233,24 +244,40 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
 TEST_F(Faults, KeysThatADataFileDecidesAreRefusedOrSaid) {
   using testing::operator+;
   write_pt(folder / "data.pt", {{"X", torch::eye(6)}, {"y", torch::ones({6})}});
-  const Words train = {"train", "--out", "run", "--set", "data.source=file", "--set", "data.file=data.pt", "--set", steps(1),
-                       "--set", "model.width=40", "--set", "projector.rank=3"};
+  const Words train = {"train",
+                       "--out",
+                       "run",
+                       "--set",
+                       "data.source=file",
+                       "--set",
+                       "data.file=data.pt",
+                       "--set",
+                       steps(1),
+                       "--set",
+                       "model.width=40",
+                       "--set",
+                       "projector.rank=3"};
   for (const std::string key : {"data.samples=50", "data.dimension=6", "data.target.name=figure2"}) {
     const auto refused = entk(train + Words{"--set", key}, folder.path());
     EXPECT_TRUE(exits_with(refused, 2));
     EXPECT_TRUE(says(refused, "--set " + key + ": the data file decides it"));
   }
-  EXPECT_TRUE(says(entk(train + Words{"--sweep", "data.samples=4,5"}, folder.path()), "--sweep data.samples=4,5: the data file"));
+  EXPECT_TRUE(says(entk(train + Words{"--sweep", "data.samples=4,5"}, folder.path()),
+                   "--sweep data.samples=4,5: the data file"));
   const auto said = entk(train, folder.path());
   EXPECT_TRUE(exits_with(said, 0));
-  EXPECT_TRUE(says(said, "data.pt: d = 6, 6 inputs, 0 test inputs, 0 unlabeled; the keys data.dimension, data.samples"));
+  EXPECT_TRUE(
+      says(said, "data.pt: d = 6, 6 inputs, 0 test inputs, 0 unlabeled; the keys data.dimension, data.samples"));
 }
 
 TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
-  const auto one = entk(tiny("run", {"--set", steps(1), "--sweep", "lambda.3=0,1", "--sweep", "lambda.4=0.5", "--sweep", "lambda.3=2"}), folder.path());
+  const auto one = entk(
+      tiny("run", {"--set", steps(1), "--sweep", "lambda.3=0,1", "--sweep", "lambda.4=0.5", "--sweep", "lambda.3=2"}),
+      folder.path());
   ASSERT_TRUE(exits_with(one, 0));
   for (const char* value : {"0", "1", "2"}) {
-    EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.3=" + std::string(value) + ",lambda.4=0.5,seed=1")).state, RunState::done);
+    EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.3=" + std::string(value) + ",lambda.4=0.5,seed=1")).state,
+              RunState::done);
   }
   const auto twice = entk(tiny("twice", {"--sweep", "lambda.3=0,1", "--sweep", "lambda.3=1"}), folder.path());
   EXPECT_TRUE(exits_with(twice, 2));
@@ -284,8 +311,8 @@ TEST_F(Faults, AFinishedRunWithoutItsCheckpointIsNotTakenAgain) {
 
 TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
   using testing::operator+;
-  const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8", "--set", "train.steps=20", "--set", "search.most=2",
-                       "--set", "train.test_samples=20", "--seeds", "1"};
+  const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8",         "--set",   "train.steps=20",
+                       "--set", "search.most=2",  "--set", "train.test_samples=20", "--seeds", "1"};
   ASSERT_TRUE(exits_with(entk(Words{"figure2", "--out", "run", "--threads", "1"} + sizes, folder.path()), 0));
   EXPECT_TRUE(exits_with(entk({"figure2", "--resume", "run", "--threads", "2"}, folder.path()), 0));
   const auto refused = entk({"figure2", "--resume", "run", "--threads", "2", "--set", "train.steps=21"}, folder.path());
@@ -325,13 +352,16 @@ TEST_F(Faults, AConfigurationThatIsNotWholeIsNotResumed) {
 
 TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
   using testing::operator+;
-  const Words sweep = {"train", "--quiet", "--seeds", "1,2", "--set", "model.width=40", "--set", "data.dimension=8", "--set",
-                       "data.samples=30", "--set", "data.test_samples=20", "--set", "train.steps=7", "--out", "study"};
+  const Words sweep = {"train", "--quiet",         "--seeds", "1,2",
+                       "--set", "model.width=40",  "--set",   "data.dimension=8",
+                       "--set", "data.samples=30", "--set",   "data.test_samples=20",
+                       "--set", "train.steps=7",   "--out",   "study"};
   ASSERT_TRUE(exits_with(entk(sweep, folder.path()), 0));
   auto old = load_json(folder / "study/config.json");
   old["train"].erase("tf32");
   testing::write_text(folder / "study/config.json", dump_json(old));
-  EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
+  EXPECT_TRUE(
+      exits_with(entk({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
   EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study"}, folder.path()), 0));
 }
 
@@ -349,11 +379,13 @@ TEST_F(Faults, KilledAtAnyStageOfItsSetUpARunBeginsAgain) {
   }
   std::filesystem::remove_all(folder / "run");
   std::filesystem::create_directory(folder / "run");
-  EXPECT_TRUE(says(resume("run", {}), "--resume run: there is no config.json, so nothing has begun there; begin with --out"));
+  EXPECT_TRUE(
+      says(resume("run", {}), "--resume run: there is no config.json, so nothing has begun there; begin with --out"));
 }
 
 /// Seconds until a run that a signal reaches once a condition holds has ended.
-double seconds_to_stop(const Words& words, const std::filesystem::path& folder, const std::function<bool()>& condition) {
+double seconds_to_stop(const Words& words, const std::filesystem::path& folder,
+                       const std::function<bool()>& condition) {
   const pid_t child = start_entk(words, folder);
   EXPECT_TRUE(wait_until(condition)) << testing::read_text(folder / "output.txt");
   ::usleep(200000);
@@ -366,9 +398,21 @@ double seconds_to_stop(const Words& words, const std::filesystem::path& folder, 
 // Two seconds are asked for; the test leaves a busy machine more.
 TEST_F(Faults, ASignalDuringSetUpIsHeardWithinSeconds) {
   // The eigenvectors of a 4000×4000 matrix: ten seconds and more.
-  const Words words = {"train", "--out", "run", "--set", "data.samples=4000", "--set", "projector.rank=1400", "--set",
-                       "data.test_samples=0", "--set", "model.width=10", "--set", steps(1)};
-  EXPECT_LT(seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "run/status.json"); }), 4);
+  const Words words = {"train",
+                       "--out",
+                       "run",
+                       "--set",
+                       "data.samples=4000",
+                       "--set",
+                       "projector.rank=1400",
+                       "--set",
+                       "data.test_samples=0",
+                       "--set",
+                       "model.width=10",
+                       "--set",
+                       steps(1)};
+  EXPECT_LT(seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "run/status.json"); }),
+            4);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
   EXPECT_NE(testing::read_text(folder / "output.txt").find("stopped; go on with --resume run"), std::string::npos);
 }
@@ -378,8 +422,9 @@ TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
   std::filesystem::permissions(folder / "gnuplot", std::filesystem::perms::owner_all);
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", (folder.path().string() + ":" + path).c_str(), 1);
-  EXPECT_LT(seconds_to_stop(tiny("run", {"--set", steps(2)}), folder.path(),
-                            [&] { return lines_of(folder / "pid") == 1; }), 4);
+  EXPECT_LT(
+      seconds_to_stop(tiny("run", {"--set", steps(2)}), folder.path(), [&] { return lines_of(folder / "pid") == 1; }),
+      4);
   ::setenv("PATH", path.c_str(), 1);
   const auto pid = std::stoi(testing::read_text(folder / "pid"));
   EXPECT_TRUE(wait_until([&] {
@@ -399,7 +444,9 @@ TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
 
 TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
   const auto begun = [&] { return std::filesystem::exists(folder / "run/status.json"); };
-  EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"}, SIGINT, begun), 130);
+  EXPECT_EQ(stop({"spectrum", "--quiet", "--out", "run", "--set", "samples=2500", "--set", "training_samples=2500"},
+                 SIGINT, begun),
+            130);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
   ASSERT_TRUE(exits_with(entk({"report", "run"}, folder.path()), 0));
   const auto values = load_json(folder / "run/spectrum.json");
@@ -433,8 +480,9 @@ TEST_F(Faults, TalkThatNobodyTakesCostsNoWorkAndLostOutputIsAnError) {
   EXPECT_TRUE(exits_with(shell(train + "--out full >/dev/null 2>/dev/full"), 0));
   EXPECT_TRUE(exits_with(shell("set -o pipefail; " + train + "--out piped 2>&1 >/dev/null | true"), 0));
   for (const char* run : {"full", "piped"}) EXPECT_EQ(read_status(folder / run).state, RunState::done);
-  for (const std::string words : {"report full >/dev/full", "--help >/dev/full", "--help >&-", "train --help >/dev/full",
-                                  "completion >/dev/full", "train --print-config >/dev/full"}) {
+  for (const std::string words :
+       {"report full >/dev/full", "--help >/dev/full", "--help >&-", "train --help >/dev/full", "completion >/dev/full",
+        "train --print-config >/dev/full"}) {
     const auto lost = shell(ENTK_BINARY_DIR "/entk " + words);
     EXPECT_TRUE(exits_with(lost, static_cast<int>(ExitCode::save_failed))) << words;
     EXPECT_TRUE(says(lost, "standard output: it cannot be written")) << words;
@@ -455,7 +503,8 @@ TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
   EXPECT_TRUE(says(figure2, "memory: this run would take about"));
   EXPECT_FALSE(std::filesystem::exists(folder / "two"));
   // Every model of a comparison, not the first alone.
-  testing::write_text(folder / "models.json", R"({"models": [{"name": "small"}, {"name": "large", "set": {"model": {"width": 900000000}}}],
+  testing::write_text(folder / "models.json",
+                      R"({"models": [{"name": "small"}, {"name": "large", "set": {"model": {"width": 900000000}}}],
     "data": {"samples": 10, "test_samples": 10}, "projector": {"rank": 5}})");
   const auto models = entk({"compare", "--config", "models.json", "--out", "three"}, folder.path());
   EXPECT_TRUE(exits_with(models, 2));

@@ -42,8 +42,8 @@ INSTANTIATE_TEST_SUITE_P(
         Run{"Projector", projector + Words{"data.samples=2500", "model.width=1000"}},
         Run{"Weights", no_projector + Words{"data.samples=20", "data.dimension=500", "model.width=30000"}},
         // d far beyond m: the tiles of 64 neurons.
-        Run{"Dimension", no_projector + Words{"data.test_samples=10", "data.samples=20", "data.dimension=200000",
-                                              "model.width=20"}},
+        Run{"Dimension",
+            no_projector + Words{"data.test_samples=10", "data.samples=20", "data.dimension=200000", "model.width=20"}},
         Run{"ReferenceOfOrderFour",
             no_projector + Words{"data.dimension=50", "data.samples=50", "data.test_samples=1000", "model.width=50000",
                                  "model.initialisation=plain", "model.order=4", "train.kernel=reference"}},

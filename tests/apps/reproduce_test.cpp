@@ -29,7 +29,9 @@ void expect_understood(const Stage& stage, const std::string& preset) {
   auto arguments = stage_arguments(stage, config, "/nowhere");
   const auto help = entk({stage.command[0], "--help"}).output;
   for (const auto& word : arguments) {
-    if (word.rfind("--", 0) == 0) { EXPECT_THAT(help, HasSubstr(word)); }
+    if (word.rfind("--", 0) == 0) {
+      EXPECT_THAT(help, HasSubstr(word));
+    }
   }
   EXPECT_EQ(help.find("--resume") != std::string::npos, stage.resumes) << stage.name;
   if (help.find("--print-config") == std::string::npos) return;
@@ -49,9 +51,10 @@ TEST(ReproduceProgram, StagesAreCommandsThatExist) {
 TEST(ReproduceProgram, ASmallStageGoesFromTheCommandLineToThePage) {
   const TemporaryFolder folder;
   const auto out = (folder / "r").string();
-  const auto run = entk({"reproduce", "--stages", "figure1", "--out", out, "--set", "figure1.train.steps=3", "--set",
-                         "figure1.data.dimension=4", "--set", "figure1.data.samples=9", "--set", "figure1.data.test_samples=5",
-                         "--set", "figure1.projector.rank=5", "--set", "figure1.model.width=20", "--set", "figure1.seeds=[1]"});
+  const auto run =
+      entk({"reproduce", "--stages", "figure1", "--out", out, "--set", "figure1.train.steps=3", "--set",
+            "figure1.data.dimension=4", "--set", "figure1.data.samples=9", "--set", "figure1.data.test_samples=5",
+            "--set", "figure1.projector.rank=5", "--set", "figure1.model.width=20", "--set", "figure1.seeds=[1]"});
   ASSERT_EQ(run.status, 0) << run.output;
   EXPECT_THAT(run.output, HasSubstr("[1/1] figure1: entk figure1 --preset quick"));
   const auto page = read_text(folder / "r/report.html");

@@ -27,9 +27,11 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"config", {"base", "io", "data", "kernels", "models", "spectrum", "regularizers", "train"}},
       {"runs", {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "config"}},
       {"studies",
-       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config", "runs"}},
+       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config",
+        "runs"}},
       {"tools",
-       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config", "runs"}},
+       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config",
+        "runs"}},
       {"program", {"base", "config"}}};
   return rooms;
 }

@@ -12,12 +12,9 @@ namespace {
 
 // Known answers published with the generator (Random123, kat_vectors).
 TEST(Philox, GivesThePublishedKnownAnswers) {
-  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
-            (Words{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
-  EXPECT_EQ(philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
-            (Words{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
-  EXPECT_EQ(philox4x32({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u},
-                       {0xa4093822u, 0x299f31d0u}),
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
+  EXPECT_EQ(philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}), (Words{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
+  EXPECT_EQ(philox4x32({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u}, {0xa4093822u, 0x299f31d0u}),
             (Words{0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u}));
 }
 
@@ -72,12 +69,12 @@ TEST(Philox, NormalsHaveTheseBitsOnEveryMachine) {
 }
 
 TEST(Philox, PurposesSeedsAndStepsDoNotShareNumbers) {
-  const RandomStream a(Purpose::noise, 1, 0), b(Purpose::signs, 1, 0), c(Purpose::noise, 2, 0),
-      d(Purpose::noise, 1, 1);
+  const RandomStream a(Purpose::noise, 1, 0), b(Purpose::signs, 1, 0), c(Purpose::noise, 2, 0), d(Purpose::noise, 1, 1);
   EXPECT_NE(a.block(0), b.block(0));
   EXPECT_NE(a.block(0), c.block(0));
   EXPECT_NE(a.block(0), d.block(0));
-  EXPECT_NE(b.block(0), RandomStream(Purpose::theory_signs, 1, 0).block(0)) << "Theorem 2's signs are not those of a training step";
+  EXPECT_NE(b.block(0), RandomStream(Purpose::theory_signs, 1, 0).block(0))
+      << "Theorem 2's signs are not those of a training step";
 }
 
 // A number taken twice would make two streams one; one moved would change what files mean.

@@ -28,7 +28,10 @@ TEST(Threads, EveryIndexRunsOnce) {
 
 TEST(Threads, AnExceptionReachesTheCallerAndThePoolGoesOn) {
   const ThreadCount setting(3);
-  EXPECT_THROW(parallel_for(50, [](std::int64_t i) { if (i == 7) throw std::runtime_error("x"); }),
+  EXPECT_THROW(parallel_for(50,
+                            [](std::int64_t i) {
+                              if (i == 7) throw std::runtime_error("x");
+                            }),
                std::runtime_error);
   std::atomic<int> calls{0};
   parallel_for(50, [&](std::int64_t) { ++calls; });
@@ -38,9 +41,7 @@ TEST(Threads, AnExceptionReachesTheCallerAndThePoolGoesOn) {
 TEST(Threads, NestedAndConcurrentLoopsFinish) {
   const ThreadCount setting(3);
   std::atomic<int> calls{0};
-  auto nest = [&] {
-    parallel_for(10, [&](std::int64_t) { parallel_for(10, [&](std::int64_t) { ++calls; }); });
-  };
+  auto nest = [&] { parallel_for(10, [&](std::int64_t) { parallel_for(10, [&](std::int64_t) { ++calls; }); }); };
   std::thread other(nest);
   nest();
   other.join();

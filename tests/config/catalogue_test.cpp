@@ -116,7 +116,8 @@ TEST(Catalogue, ASchedulesFactorIsOfTheStep) {
 TEST(Catalogue, EveryBuiltInIsMadeFromItsDefaults) {
   const auto names = built_in_catalogue();
   const auto thing = [](const std::string& name) { return JsonReader({{"name", name}}, "c"); };
-  for (const auto& e : names.schedules().entries()) EXPECT_EQ(names.schedules().make(thing(e.name)).horizon, 20000) << e.name;
+  for (const auto& e : names.schedules().entries())
+    EXPECT_EQ(names.schedules().make(thing(e.name)).horizon, 20000) << e.name;
   for (const auto& e : names.activations().entries()) {
     if (e.name == "polynomial") continue;  // its coefficients must be given
     EXPECT_FALSE(names.activations().make(thing(e.name)).name().empty()) << e.name;

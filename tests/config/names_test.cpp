@@ -20,12 +20,9 @@ std::string error_of(F&& call) {
 }
 
 json small(const json& over = json::object()) {
-  json config = {{"model", {{"width", 12}}},
-                 {"data", {{"dimension", 4}, {"samples", 15}, {"test_samples", 9}}},
-                 {"projector", {{"rank", 5}}},
-                 {"train", {{"steps", 8}, {"learning_rate", 0.3}}},
-                 {"dtype", "float64"},
-                 {"device", "cpu"}};
+  json config = {{"model", {{"width", 12}}},   {"data", {{"dimension", 4}, {"samples", 15}, {"test_samples", 9}}},
+                 {"projector", {{"rank", 5}}}, {"train", {{"steps", 8}, {"learning_rate", 0.3}}},
+                 {"dtype", "float64"},         {"device", "cpu"}};
   merge_over(config, over);
   return config;
 }
@@ -56,7 +53,8 @@ TEST(Names, RegularizersAndObservablesAreColumnsByTheirNames) {
   const auto plain = take(small(), folder / "plain");
   EXPECT_EQ(plain.columns, metrics_columns());
   const auto table = take(small({{"regularizers", {{"weight_decay", 0.05}, {"quartic", {{"weight", 2}, {"scale", 3}}}}},
-                                 {"observables", {"largest", "movement", "l1"}}}), folder / "run");
+                                 {"observables", {"largest", "movement", "l1"}}}),
+                          folder / "run");
   EXPECT_EQ(table.columns, metrics_columns({"quartic", "weight_decay", "l1", "largest", "movement_median",
                                             "movement_p99", "movement_max"}));
   // What is recorded fits together: ‖W‖², and L_λ as the sum of its parts.
@@ -109,8 +107,9 @@ TEST(Names, AWeightIsSweptByItsPath) {
   ASSERT_EQ(plan.size(), 4u);
   EXPECT_EQ(plan[3].name, "regularizers.quartic=0.1,seed=2");
   EXPECT_EQ(plan[3].config.regularizers, json({{"quartic", 0.1}}));
-  const auto within = read_study_config(small({{"regularizers", {{"quartic", {{"weight", 1}}}}},
-                                               {"sweep", {{"regularizers.quartic.scale", {1, 2}}}}}), "c", with_own());
+  const auto within = read_study_config(
+      small({{"regularizers", {{"quartic", {{"weight", 1}}}}}, {"sweep", {{"regularizers.quartic.scale", {1, 2}}}}}),
+      "c", with_own());
   EXPECT_EQ(plan_runs(within, "c")[1].config.regularizers["quartic"]["scale"], 2);
 }
 
@@ -146,9 +145,13 @@ TEST(Names, ASchedulesKeysAreThoseOfBeforeWithTheirDefaults) {
   EXPECT_EQ(to_json(RunConfig{})["train"]["schedule"], json({{"name", "constant"}, {"horizon", 20000}}));
   EXPECT_EQ(schedule({{"name", "cosine"}}), json({{"name", "cosine"}, {"horizon", 20000}}));
   EXPECT_EQ(schedule({{"horizon", 7}}), json({{"name", "constant"}, {"horizon", 7}}));
-  EXPECT_NE(error_of([&] { schedule({{"name", "cosin"}}); }).find("c: train.schedule.name: expected one of constant, cosine, decay, "
-                                                                  "got \"cosin\" (did you mean cosine?)"), std::string::npos);
-  EXPECT_NE(error_of([&] { schedule({{"name", "cosine"}, {"horizon", 0}}); }).find("c: train.schedule.horizon: expected an integer"),
+  EXPECT_NE(error_of([&] { schedule({{"name", "cosin"}}); })
+                .find("c: train.schedule.name: expected one of constant, cosine, decay, "
+                      "got \"cosin\" (did you mean cosine?)"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              schedule({{"name", "cosine"}, {"horizon", 0}});
+            }).find("c: train.schedule.horizon: expected an integer"),
             std::string::npos);
   Catalogue own;
   own.schedule("halves", "2^(-t)", {{"base", 2.0}}, [](const Parameters& p) {

@@ -29,15 +29,18 @@ std::string error_of(F&& call) {
 }
 
 TEST(ConfigLayers, LaterLayersReplaceValuesAndWholeNamedThings) {
-  json base = {{"train", {{"steps", 1}, {"learning_rate", 2}}}, {"model", {{"activation", {{"name", "sigmoid"}, {"shift", 1}}}}}};
+  json base = {{"train", {{"steps", 1}, {"learning_rate", 2}}},
+               {"model", {{"activation", {{"name", "sigmoid"}, {"shift", 1}}}}}};
   merge_over(base, {{"train", {{"steps", 5}}}, {"model", {{"activation", {{"name", "relu"}}}}}});
-  EXPECT_EQ(base, json({{"train", {{"steps", 5}, {"learning_rate", 2}}}, {"model", {{"activation", {{"name", "relu"}}}}}}));
+  EXPECT_EQ(base,
+            json({{"train", {{"steps", 5}, {"learning_rate", 2}}}, {"model", {{"activation", {{"name", "relu"}}}}}}));
   set_at(base, "lambda", {0, 0, 0, 0});
   set_at(base, "lambda.3", 10);
   EXPECT_EQ(base["lambda"], json({0, 0, 10, 0}));
   EXPECT_EQ(value_at(base, "lambda.3"), 10);
   EXPECT_EQ(error_of([&] { set_at(base, "lambda.5", 1); }), "lambda.5: expected a number from 1 to 4 in place of '5'");
-  EXPECT_EQ(differing_paths({{"a", {{"b", 1}}}, {"c", 2}}, {{"a", {{"b", 3}}}, {"c", 2}}), std::vector<std::string>{"a.b"});
+  EXPECT_EQ(differing_paths({{"a", {{"b", 1}}}, {"c", 2}}, {{"a", {{"b", 3}}}, {"c", 2}}),
+            std::vector<std::string>{"a.b"});
 }
 
 TEST(ConfigLayers, OverridesAreJsonOrWords) {
@@ -53,7 +56,8 @@ TEST(ConfigLayers, OverridesAreJsonOrWords) {
 TEST(RunConfig, EveryPresetReadsBackAsItself) {
   for (const auto& name : preset_names()) {
     const auto text = preset(name);
-    if (!text.contains("train") || !text.contains("model") || !text["model"].contains("order")) continue;  // of another kind of study
+    if (!text.contains("train") || !text.contains("model") || !text["model"].contains("order"))
+      continue;  // of another kind of study
     const auto config = read_study_config(text, name);
     const auto full = to_json(read_run_config(config.base, name));
     EXPECT_EQ(to_json(read_run_config(full, name)), full) << name;
@@ -69,10 +73,13 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
   };
   EXPECT_EQ(message("train.stepz", 3), "c.json: train.stepz: unknown key; did you mean 'steps'?");
   for (const auto& value : std::vector<json>{1.9, -1, true, "10", nullptr}) {
-    EXPECT_NE(message("train.steps", value).find("c.json: train.steps: expected an integer"), std::string::npos) << value;
+    EXPECT_NE(message("train.steps", value).find("c.json: train.steps: expected an integer"), std::string::npos)
+        << value;
   }
   for (const auto& value : std::vector<json>{0, -1, true, "1"}) {
-    EXPECT_NE(message("train.learning_rate", value).find("train.learning_rate: expected a number above 0"), std::string::npos) << value;
+    EXPECT_NE(message("train.learning_rate", value).find("train.learning_rate: expected a number above 0"),
+              std::string::npos)
+        << value;
   }
   EXPECT_NE(message("model.width", 7).find("even"), std::string::npos);
   EXPECT_NE(message("model.activation", {{"name", "sigmod"}}).find("did you mean sigmoid"), std::string::npos);
@@ -86,12 +93,14 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
 TEST(Study, NothingIsTakenTwiceAndSeedsAreNotSwept) {
   const auto refused = [](const json& study) { return error_of([&] { read_study_config(study, "c"); }); };
   EXPECT_NE(refused({{"seeds", {1, 11, 1}}}).find("seeds: expected each once, got [1,11,1]"), std::string::npos);
-  EXPECT_NE(refused({{"sweep", {{"lambda.3", {1, 1}}}}}).find("sweep of lambda.3: expected each value once"), std::string::npos);
+  EXPECT_NE(refused({{"sweep", {{"lambda.3", {1, 1}}}}}).find("sweep of lambda.3: expected each value once"),
+            std::string::npos);
   EXPECT_NE(refused({{"sweep", {{"seed", {1, 2}}}}}).find("--seeds 1,11"), std::string::npos);
 }
 
 TEST(Study, EveryCombinationOfSweptValuesAndSeedsHasANameOfItsOwn) {
-  const auto study = read_study_config({{"seeds", {1, 2}}, {"sweep", {{"lambda.3", {0, 10}}, {"train.noise_variance", {0, 0.5}}}}}, "c");
+  const auto study = read_study_config(
+      {{"seeds", {1, 2}}, {"sweep", {{"lambda.3", {0, 10}}, {"train.noise_variance", {0, 0.5}}}}}, "c");
   const auto plan = plan_runs(study, "c");
   ASSERT_EQ(plan.size(), 8u);
   EXPECT_EQ(plan[1].name, "lambda.3=0,train.noise_variance=0,seed=2");

@@ -8,7 +8,8 @@ int main() {
                                       entk::figure1_target(5, entk::InputLaw::sphere, 1));
   const entk::Network network(entk::NetworkOptions{.dimension = 5, .width = 40});
   const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, 6);
-  const auto result = entk::Trainer(entk::TaylorModel(network), entk::square_loss() + 1.0 * entk::R3(sigma), {.steps = 20}).fit(data);
+  const auto result =
+      entk::Trainer(entk::TaylorModel(network), entk::square_loss() + 1.0 * entk::R3(sigma), {.steps = 20}).fit(data);
   const double first = result.records.front().train_loss, last = result.last.train_loss;
   std::printf("training loss %g to %g\n", first, last);
   return last < first ? 0 : 1;

@@ -3,6 +3,7 @@
 
 int main(int argc, char** argv) {
   entk::Catalogue own;
-  own.loss("own_loss", "the square loss under another name", {}, [](const entk::Parameters&) { return entk::square_loss(); });
+  own.loss("own_loss", "the square loss under another name", {},
+           [](const entk::Parameters&) { return entk::square_loss(); });
   return entk::run_program(argc, argv, own);
 }

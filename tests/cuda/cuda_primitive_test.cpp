@@ -15,7 +15,7 @@
 #include "tests/support/kernel_bounds.h"
 #include "tests/support/testing.h"
 
-#define ENTK_NEEDS_GPU                                                                                     \
+#define ENTK_NEEDS_GPU                                                                                       \
   if (!build_info().cuda_kernels) GTEST_SKIP() << "not measured: entk's CUDA kernels are not in this build"; \
   if (build_info().cuda_devices == 0) GTEST_SKIP() << "not measured: no CUDA device here"
 
@@ -46,8 +46,8 @@ std::shared_ptr<const TaylorPrimitive> make(const BoundedProblem& p, KernelMode 
 
 TEST(CudaPrimitive, TermsAndPullBackKeepTheBoundAtOddShapes) {
   ENTK_NEEDS_GPU;
-  const std::vector<std::array<int, 3>> shapes = {{1, 1, 1},     {2, 3, 2},      {3, 2, 5},       {31, 5, 62},
-                                                  {33, 13, 66},  {128, 8, 64},   {131, 37, 70},   {257, 100, 514},
+  const std::vector<std::array<int, 3>> shapes = {{1, 1, 1},     {2, 3, 2},       {3, 2, 5},        {31, 5, 62},
+                                                  {33, 13, 66},  {128, 8, 64},    {131, 37, 70},    {257, 100, 514},
                                                   {97, 131, 34}, {509, 251, 386}, {1000, 100, 2000}};
   for (const auto& [n, d, m] : shapes) {
     for (bool twins : {false, true}) {
@@ -96,7 +96,8 @@ TEST(CudaPrimitive, RepeatsBitForBit) {
       for (std::uint32_t step = 0; step < 20; ++step) {
         stepper->step(w, p.g, {.learning_rate = 1e-3, .extra = p.v, .noise = kernels::NoiseCode{1, step, 0.1}});
       }
-      const std::vector<torch::Tensor> now = {primitive->terms(p.w), primitive->pull_back(p.w, p.g), w, stepper->terms()};
+      const std::vector<torch::Tensor> now = {primitive->terms(p.w), primitive->pull_back(p.w, p.g), w,
+                                              stepper->terms()};
       if (first.empty()) first = now;
       for (std::size_t i = 0; i < now.size(); ++i) ASSERT_TRUE(identical(now[i], first[i])) << i;
     }
@@ -201,7 +202,8 @@ TEST(CudaPrimitive, PlainTf32CostsAThousandth) {
 /// A short run of Figure 1's objective scaled down.
 std::pair<TrainResult, torch::Tensor> run(c10::Device device, bool recorded) {
   const auto data = sphere_data({.dimension = 20, .samples = 200, .test_samples = 200, .seed = 1},
-                                figure1_target(20, InputLaw::sphere, 1)).to(device, torch::kFloat32);
+                                figure1_target(20, InputLaw::sphere, 1))
+                        .to(device, torch::kFloat32);
   Network network(NetworkOptions{.dimension = 20, .width = 1000, .seed = 2});
   network->to(device);
   const auto sigma = SigmaProjector::from_features(network, data.train.x, 21);

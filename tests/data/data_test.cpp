@@ -74,8 +74,9 @@ TEST(Inputs, ALongerSampleBeginsWithAShorterOneForAnyNumberOfThreads) {
 TEST(DataSet, TrainingTestAndUnlabeledInputsShareNoRowAndSeedsDiffer) {
   const auto target = figure1_target(4, InputLaw::sphere, 1);
   const auto data = sphere_data({.dimension = 4, .samples = 50, .test_samples = 50, .unlabeled_samples = 50}, target);
-  const auto all = at::cat({data.train.x, data.test.x, data.unlabeled,
-                            sphere_data({.dimension = 4, .samples = 50, .test_samples = 0, .seed = 2}, target).train.x});
+  const auto all =
+      at::cat({data.train.x, data.test.x, data.unlabeled,
+               sphere_data({.dimension = 4, .samples = 50, .test_samples = 0, .seed = 2}, target).train.x});
   EXPECT_GT((at::cdist(all, all) + 10 * at::eye(200, at::kDouble)).min().item<double>(), 1e-3);
   EXPECT_TRUE(identical(data.train.y, target.value(data.train.x)));
   EXPECT_TRUE(identical(data.test.y, target.value(data.test.x)));
@@ -85,7 +86,8 @@ TEST(Polynomials, SecondMomentsAreThoseOfExactRules) {
   Polynomial dense, sparse;
   dense.constant = 0.7;
   dense.linear = {0.3, -1.1, 0.5};
-  dense.quadratic = at::tensor({0.9, -0.2, 0.4, 1.3, 0.6, -0.7, 0.1, 0.8, -0.3}, at::kDouble).view({3, 3});  // not symmetric
+  dense.quadratic =
+      at::tensor({0.9, -0.2, 0.4, 1.3, 0.6, -0.7, 0.1, 0.8, -0.3}, at::kDouble).view({3, 3});  // not symmetric
   sparse.constant = -0.4;
   sparse.monomials = {{1.5, {0, 0}}, {-0.8, {0, 1}}, {2.0, {2}}, {0.6, {2, 2}}};
   for (const auto law : {InputLaw::sphere, InputLaw::gaussian}) {
@@ -110,7 +112,10 @@ TEST(Targets, ARandomLowDegreePartHasAsMuchOfDegreeTwoAsOfDegreeOne) {
   double sum = 0;
   const int seeds = 10;
   for (int seed = 1; seed <= seeds; ++seed) {
-    const auto f = low_degree_plus_sparse({.dimension = 40, .law = InputLaw::gaussian, .degree = 2, .alphas = {},
+    const auto f = low_degree_plus_sparse({.dimension = 40,
+                                           .law = InputLaw::gaussian,
+                                           .degree = 2,
+                                           .alphas = {},
                                            .seed = static_cast<std::uint64_t>(seed)});
     const auto at_x = f.value(x), opposite = f.value(-x);
     sum += std::log((at_x + opposite).var().item<double>() / (at_x - opposite).square().mean().item<double>()) / seeds;
@@ -149,20 +154,23 @@ TEST(Targets, TheLowDegreePartOfAssumptionOneHasUnitSecondMoment) {
 TEST(Targets, TheSparsePartIsThePowerOfTheDirectionsGiven) {
   Polynomial constant;
   constant.constant = -3;  // scaled to −1
-  const auto target = low_degree_plus_sparse({.dimension = 3, .degree = 2, .low_degree = constant, .alphas = {0.5, -1.0},
-                                              .betas = {{2, 0, 0}, {0, 0, 5}}});
+  const auto target = low_degree_plus_sparse(
+      {.dimension = 3, .degree = 2, .low_degree = constant, .alphas = {0.5, -1.0}, .betas = {{2, 0, 0}, {0, 0, 5}}});
   const auto x = at::tensor({1.0, 2.0, 3.0, -1.0, 0.5, 2.0}, at::kDouble).reshape({2, 3});
   EXPECT_TRUE(testing::close(target.value(x), at::tensor({-1 + 0.5 - 27.0, -1 - 0.5 - 8.0}, at::kDouble), 1e-14));
 }
 
 TEST(Targets, WhatAssumptionOneForbidsIsNamed) {
   EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .degree = 0}); }).find("degree"), std::string::npos);
-  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .alphas = {1.5}}); }).find("alpha"), std::string::npos);
-  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .betas = {{1, 0}}}); }).find("beta"), std::string::npos);
+  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .alphas = {1.5}}); }).find("alpha"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { low_degree_plus_sparse({.dimension = 3, .betas = {{1, 0}}}); }).find("beta"),
+            std::string::npos);
   Polynomial cubic;
   cubic.monomials = {{1.0, {0, 0, 0}}};
-  EXPECT_NE(error_of([&] { low_degree_plus_sparse({.dimension = 3, .degree = 2, .low_degree = cubic}); }).find("degree 3"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { low_degree_plus_sparse({.dimension = 3, .degree = 2, .low_degree = cubic}); }).find("degree 3"),
+      std::string::npos);
 }
 
 TEST(OwnData, WhatDoesNotFitOrIsNotFiniteIsNamedWithItsFirstIndex) {
@@ -170,8 +178,9 @@ TEST(OwnData, WhatDoesNotFitOrIsNotFiniteIsNamedWithItsFirstIndex) {
   const auto y = at::ones({4}, at::kDouble);
   EXPECT_EQ(own_data({x, y}).train.x.size(0), 4);
   EXPECT_NE(error_of([&] { own_data({x, at::ones({3}, at::kDouble)}); }).find("y: "), std::string::npos);
-  EXPECT_NE(error_of([&] { own_data({x, y}, {at::ones({2, 2}, at::kDouble), at::ones({2}, at::kDouble)}); }).find("X_test"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { own_data({x, y}, {at::ones({2, 2}, at::kDouble), at::ones({2}, at::kDouble)}); }).find("X_test"),
+      std::string::npos);
   EXPECT_NE(error_of([&] { own_data({x.to(at::kLong), y}); }).find("float"), std::string::npos);
   auto bad = x.clone();
   bad[2][1] = INFINITY;

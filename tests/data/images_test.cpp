@@ -34,7 +34,8 @@ std::string digit_rows(int count) {
 }
 
 /// "abc\n" compressed.
-const std::string gzip_abc("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a\xe6\x02\x00\x4e\x81\x88\x47\x04\x00\x00\x00", 24);
+const std::string gzip_abc(
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a\xe6\x02\x00\x4e\x81\x88\x47\x04\x00\x00\x00", 24);
 
 std::string big_endian(std::uint32_t value) {
   std::string bytes;
@@ -136,7 +137,9 @@ TEST(Mnist, ReadsAPairOfFilesAndRefusesOthers) {
   EXPECT_TRUE(contains(said(pixels, idx_images(12, 5) + "x"), "it has 301"));
   EXPECT_TRUE(contains(said(pixels, ""), "not an idx file"));
   EXPECT_TRUE(contains(said(pixels, idx_labels(12)), "not an idx file of images"));
-  EXPECT_TRUE(contains(said(pixels, big_endian(0x803) + big_endian(0xffffffff) + big_endian(0xffffffff) + big_endian(0xffffffff)), "header says"));
+  EXPECT_TRUE(contains(
+      said(pixels, big_endian(0x803) + big_endian(0xffffffff) + big_endian(0xffffffff) + big_endian(0xffffffff)),
+      "header says"));
   EXPECT_TRUE(contains(said(pixels, big_endian(0x803) + big_endian(0) + big_endian(5) + big_endian(5)), "header says"));
   EXPECT_TRUE(contains(said(labels, idx_labels(11)), "11 labels for the 12 images"));
   EXPECT_TRUE(contains(said(labels, idx_images(12, 5)), "not an idx file of labels"));

@@ -46,8 +46,7 @@ TEST(AtomicFile, ARelativeNameIsInTheWorkingFolder) {
 
 TEST(AtomicFile, KeepsTheOldTargetUnderThePreviousName) {
   const TemporaryFolder folder;
-  for (const char* bytes : {"1", "2", "3"})
-    write_file_atomically(folder / "f", bytes, folder / "p");
+  for (const char* bytes : {"1", "2", "3"}) write_file_atomically(folder / "f", bytes, folder / "p");
   EXPECT_EQ(read_text(folder / "f"), "3");
   EXPECT_EQ(read_text(folder / "p"), "2");
   EXPECT_EQ(file_count(folder.path()), 2u);
@@ -67,7 +66,7 @@ TEST(AtomicFile, FilesHaveTheRightsThatTheUmaskLeaves) {
   const mode_t before = ::umask(022);
   write_file_atomically(folder / "f", "x");
   ::umask(before);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat((folder / "f").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0644u);
 }
@@ -82,11 +81,9 @@ TEST(AtomicFile, AMissingFolderIsNamedWithTheReason) {
 TEST(AtomicFile, WhatIsNotARegularFileIsNotReplaced) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "d");
-  EXPECT_TRUE(
-      contains(save_error([&] { write_file_atomically(folder / "d", "x"); }), "regular file"));
+  EXPECT_TRUE(contains(save_error([&] { write_file_atomically(folder / "d", "x"); }), "regular file"));
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_TRUE(
-      contains(save_error([&] { write_file_atomically(folder / "pipe", "x"); }), "regular file"));
+  EXPECT_TRUE(contains(save_error([&] { write_file_atomically(folder / "pipe", "x"); }), "regular file"));
   EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
 }
 
@@ -97,10 +94,9 @@ TEST(AtomicFile, AFileAtItsSizeLimitIsNamedAndTheOldOneStays) {
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{100000, 100000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
-    const auto message = save_error(
-        [&] { write_file_atomically(folder / "f", std::string(200000, 'x'), folder / "p"); });
-    return contains(message, (folder / "f").string()) && contains(message, "File too large") ? 0
-                                                                                             : 1;
+    const auto message =
+        save_error([&] { write_file_atomically(folder / "f", std::string(200000, 'x'), folder / "p"); });
+    return contains(message, (folder / "f").string()) && contains(message, "File too large") ? 0 : 1;
   });
   EXPECT_EQ(result, 0);
   EXPECT_EQ(read_text(folder / "f"), "old");
@@ -118,11 +114,9 @@ TEST(AtomicFile, AFullDiskIsNamedAndTheOldFileStays) {
       return no_mount;
     }
     write_file_atomically(folder / "f", "old");
-    const auto message = save_error(
-        [&] { write_file_atomically(folder / "f", std::string(200000, 'x'), folder / "p"); });
-    if (!contains(message, (folder / "f").string()) ||
-        !contains(message, "No space left on device"))
-      return 1;
+    const auto message =
+        save_error([&] { write_file_atomically(folder / "f", std::string(200000, 'x'), folder / "p"); });
+    if (!contains(message, (folder / "f").string()) || !contains(message, "No space left on device")) return 1;
     return read_text(folder / "f") == "old" && file_count(folder.path()) == 1 ? 0 : 2;
   });
   if (result == no_mount) GTEST_SKIP() << "no right to mount a tmpfs here";
@@ -132,8 +126,7 @@ TEST(AtomicFile, AFullDiskIsNamedAndTheOldFileStays) {
 TEST(ReadFile, RefusesByNameWhatItCannotRead) {
   const TemporaryFolder folder;
   EXPECT_TRUE(contains(input_error([&] { read_file(folder / "no"); }), (folder / "no").string()));
-  EXPECT_TRUE(
-      contains(input_error([&] { read_file(folder / "no"); }), "No such file or directory"));
+  EXPECT_TRUE(contains(input_error([&] { read_file(folder / "no"); }), "No such file or directory"));
   EXPECT_TRUE(contains(input_error([&] { read_file(folder.path()); }), "folder"));
   EXPECT_TRUE(contains(input_error([&] { read_file("/dev/zero"); }), "not a regular file"));
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);

@@ -21,13 +21,10 @@ using testing::TemporaryFolder;
 using testing::write_text;
 
 TensorDict state(std::int64_t step) {
-  return {{"step", torch::scalar_tensor(step, torch::kInt64)},
-          {"W", torch::full({3, 4}, static_cast<double>(step))}};
+  return {{"step", torch::scalar_tensor(step, torch::kInt64)}, {"W", torch::full({3, 4}, static_cast<double>(step))}};
 }
 
-std::int64_t step_of(const LoadedCheckpoint& loaded) {
-  return loaded.tensors.at("step").item<std::int64_t>();
-}
+std::int64_t step_of(const LoadedCheckpoint& loaded) { return loaded.tensors.at("step").item<std::int64_t>(); }
 
 TEST(Checkpoint, ReadsBackTheLastOneWithoutANotice) {
   const TemporaryFolder folder;
@@ -44,8 +41,7 @@ TEST(Checkpoint, AMissingTruncatedOrDamagedOneGivesThePreviousWithANotice) {
   const std::string good = read_text(current);
   std::string flipped = good;
   flipped[good.find(std::string("\0\0\0\x40\0\0\0\x40", 8))] ^= 1;  // in W, whose entries are 2
-  for (const auto& bytes :
-       {good.substr(0, good.size() - 1), good.substr(0, 100), std::string(), flipped}) {
+  for (const auto& bytes : {good.substr(0, good.size() - 1), good.substr(0, 100), std::string(), flipped}) {
     write_text(current, bytes);
     const auto loaded = read_checkpoint(folder.path());
     EXPECT_EQ(step_of(loaded), 1);
@@ -66,10 +62,8 @@ TEST(Checkpoint, WhereBothAreBadBothAreNamed) {
 
 TEST(Checkpoint, AFileWithoutChecksumIsRefused) {
   const TemporaryFolder folder;
-  write_text(
-      folder / "checkpoint.pt",
-      testing::archive(
-          testing::Pickle().begin_dict().text("W").tensor(6, 0, {2, 3}, {3, 1}).end_dict().bytes));
+  write_text(folder / "checkpoint.pt",
+             testing::archive(testing::Pickle().begin_dict().text("W").tensor(6, 0, {2, 3}, {3, 1}).end_dict().bytes));
   EXPECT_EQ(read_pt(folder / "checkpoint.pt").size(), 1u);
   EXPECT_TRUE(contains(input_error([&] { read_checkpoint(folder.path()); }), "no checksum"));
 }
@@ -87,8 +81,8 @@ TEST(Checkpoint, ADictThatCannotBeSavedChangesNothing) {
 class Shared {
  public:
   Shared() {
-    void* place = ::mmap(nullptr, sizeof(std::atomic<std::int64_t>), PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* place =
+        ::mmap(nullptr, sizeof(std::atomic<std::int64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     value_ = new (place) std::atomic<std::int64_t>(0);
   }
   ~Shared() { ::munmap(value_, sizeof *value_); }
@@ -108,10 +102,8 @@ void kill_after(pid_t child, std::int64_t microseconds) {
 std::int64_t save_time(const std::filesystem::path& folder, const TensorDict& dict) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 4; ++i) write_checkpoint(folder, dict);
-  return 1 + std::chrono::duration_cast<std::chrono::microseconds>(
-                 std::chrono::steady_clock::now() - start)
-                     .count() /
-                 4;
+  return 1 +
+         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count() / 4;
 }
 
 TEST(Checkpoint, KilledAtAnyMomentOfASaveOneCanBeLoadedAndAtMostTheLastIsLost) {

@@ -47,9 +47,7 @@ TEST(Csv, ReopeningGoesOnBehindTheLastWholeRow) {
 TEST(Csv, OtherColumnsAreRefused) {
   const TemporaryFolder folder;
   { CsvWriter(folder / "m.csv", {"a", "b"}).row({1, 2}); }
-  EXPECT_TRUE(contains(input_error([&] {
-                         CsvWriter(folder / "m.csv", {"a", "c"});
-                       }),
+  EXPECT_TRUE(contains(input_error([&] { CsvWriter(folder / "m.csv", {"a", "c"}); }),
                        "m.csv:1: expected the columns a,c, found 'a,b'"));
   EXPECT_THROW(CsvWriter(folder / "n.csv", {}), InputError);
   for (const std::string name : {"a,b", "a\nb", "\"a\"", ""})
@@ -79,8 +77,7 @@ TEST(Csv, ARowThatFindsNoRoomLeavesNothingAndIsNamed) {
 }
 
 TEST(Csv, AnUnwritableFileIsNamed) {
-  EXPECT_TRUE(contains(save_error([] { CsvWriter("/nowhere/m.csv", {"a"}); }),
-                       "/nowhere/m.csv: No such file"));
+  EXPECT_TRUE(contains(save_error([] { CsvWriter("/nowhere/m.csv", {"a"}); }), "/nowhere/m.csv: No such file"));
 }
 
 TEST(Csv, KilledAtAnyMomentAtMostTheLastLineIsTorn) {
@@ -108,8 +105,7 @@ TEST(Csv, ReadsBackTheSameNumbers) {
   EXPECT_EQ(table.columns, (std::vector<std::string>{"step", "x"}));
   EXPECT_EQ(table.rows, rows);
   EXPECT_EQ(table.column("x"), (std::vector<double>{0.1, 5e-324, INFINITY, -0.0}));
-  EXPECT_TRUE(contains(input_error([&] { table.column("setp"); }),
-                       "expected a column 'setp', found 'step'"));
+  EXPECT_TRUE(contains(input_error([&] { table.column("setp"); }), "expected a column 'setp', found 'step'"));
 }
 
 TEST(Csv, ATornLastLineIsLeftOut) {
@@ -140,8 +136,7 @@ TEST(Csv, CuttingKeepsTheBytesOfTheRowsUpToAValue) {
   EXPECT_EQ(read_text(folder / "m.csv"), "step,x\n0,0.10\n10,1e0\n20,3\n");
   cut_csv_after(folder / "m.csv", "step", -1);
   EXPECT_EQ(read_text(folder / "m.csv"), "step,x\n");
-  EXPECT_TRUE(
-      contains(input_error([&] { cut_csv_after(folder / "m.csv", "stp", 1); }), "found 'step'"));
+  EXPECT_TRUE(contains(input_error([&] { cut_csv_after(folder / "m.csv", "stp", 1); }), "found 'step'"));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ TEST(Descriptor, WriteAllWritesAllWhateverSignalsArrive) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(ends[0]);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) {};  // without SA_RESTART: calls are interrupted
     ::sigaction(SIGALRM, &action, nullptr);
     const itimerval often{{0, 100}, {0, 100}};

@@ -30,12 +30,8 @@ std::string message_of(const std::function<void()>& call) {
   return "nothing thrown";
 }
 
-inline std::string input_error(const std::function<void()>& call) {
-  return message_of<InputError>(call);
-}
-inline std::string save_error(const std::function<void()>& call) {
-  return message_of<SaveError>(call);
-}
+inline std::string input_error(const std::function<void()>& call) { return message_of<InputError>(call); }
+inline std::string save_error(const std::function<void()>& call) { return message_of<SaveError>(call); }
 
 inline ::testing::AssertionResult contains(const std::string& text, const std::string& part) {
   if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
@@ -50,8 +46,7 @@ inline int in_child(const std::function<int()>& body) {
     int result = 99;
     try {
       result = body();
-    } catch (...) {
-    }
+    } catch (...) {}
     ::_exit(result);
   }
   int status = 0;
@@ -66,15 +61,12 @@ inline std::string python(const std::string& program, const std::filesystem::pat
   FILE* pipe = ::popen(command.c_str(), "r");
   std::string output;
   char buffer[4096];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, pipe))
-    output.append(buffer, count);
+  while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, count);
   const int status = ::pclose(pipe);
   return status == 0 ? output : output + "exit " + std::to_string(status);
 }
 
-inline bool have_python() {
-  return std::string(ENTK_PYTHON) != "";
-}
+inline bool have_python() { return std::string(ENTK_PYTHON) != ""; }
 
 /// Pickles by hand.
 struct Pickle {
@@ -113,8 +105,8 @@ struct Pickle {
         .op(pickle::BINPERSID);
   }
   /// A float tensor in storage 0.
-  Pickle& tensor(std::int64_t storage_size, std::int64_t offset,
-                 const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& strides) {
+  Pickle& tensor(std::int64_t storage_size, std::int64_t offset, const std::vector<std::int64_t>& sizes,
+                 const std::vector<std::int64_t>& strides) {
     return global("torch._utils", "_rebuild_tensor_v2")
         .op(pickle::MARK)
         .storage("FloatStorage", "0", storage_size)
@@ -133,8 +125,7 @@ struct Pickle {
 };
 
 /// An archive with a pickle and storage 0, whose check sums are right.
-inline std::string archive(const std::string& pickle,
-                           const std::string& storage = std::string(24, '\0')) {
+inline std::string archive(const std::string& pickle, const std::string& storage = std::string(24, '\0')) {
   ZipWriter zip;
   zip.add("archive/data.pkl", pickle);
   zip.add("archive/data/0", storage);
@@ -143,8 +134,7 @@ inline std::string archive(const std::string& pickle,
 
 /// The same keys, types, shapes and bits.
 inline bool same(const TensorDict& a, const TensorDict& b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.first == y.first && identical(x.second, y.second);
          });
 }

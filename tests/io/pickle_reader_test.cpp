@@ -66,9 +66,8 @@ TEST(PickleReader, FunctionsOutsideTheListAreRefusedByName) {
                                                         {"__torch__", "Module"},
                                                         {"collections", "defaultdict"},
                                                         {"torch._utils", "_rebuild_tensor_v3"}}) {
-    const auto message = refusal_of_value([&, &m = module, &n = name](Pickle& p) {
-      p.global(m, n).text("echo x").op(TUPLE1).op(REDUCE);
-    });
+    const auto message = refusal_of_value(
+        [&, &m = module, &n = name](Pickle& p) { p.global(m, n).text("echo x").op(TUPLE1).op(REDUCE); });
     EXPECT_TRUE(contains(message, "entry 'k': found '" + module + "." + name + "'"));
   }
 }
@@ -79,8 +78,7 @@ TEST(PickleReader, ComplexQuantizedSparseAndNumPyValuesAreRefusedByName) {
   };
   EXPECT_TRUE(contains(found("torch", "ComplexFloatStorage"), "ComplexFloatStorage"));
   EXPECT_TRUE(contains(found("torch._utils", "_rebuild_qtensor"), "dense tensors of these types"));
-  EXPECT_TRUE(
-      contains(found("torch._utils", "_rebuild_sparse_tensor"), "dense tensors of these types"));
+  EXPECT_TRUE(contains(found("torch._utils", "_rebuild_sparse_tensor"), "dense tensors of these types"));
   EXPECT_TRUE(contains(found("numpy.core.multiarray", "scalar"), "float(x)"));
   EXPECT_TRUE(contains(found("numpy._core.multiarray", "_reconstruct"), "torch.from_numpy"));
 }
@@ -107,38 +105,29 @@ TEST(PickleReader, OtherTopLevelValuesAreRefusedByKind) {
   EXPECT_TRUE(contains(refusal(Pickle().op(EMPTY_LIST).op(STOP).bytes), "found a list"));
   EXPECT_TRUE(contains(refusal(Pickle().integer(1).op(STOP).bytes), "found an int"));
   EXPECT_TRUE(contains(refusal(Pickle().text("x").op(STOP).bytes), "found a str 'x'"));
-  EXPECT_TRUE(
-      contains(refusal(Pickle().op(EMPTY_DICT).op(TUPLE1).op(STOP).bytes), "found a tuple"));
-  EXPECT_TRUE(
-      contains(refusal(Pickle().tensor(6, 0, {6}, {1}).op(STOP).bytes), "found a bare tensor"));
-  EXPECT_TRUE(contains(
-      refusal(Pickle().global("collections", "OrderedDict").op(EMPTY_TUPLE).op(REDUCE).bytes),
-      "torch.save(dict(model.state_dict()), file)"));
+  EXPECT_TRUE(contains(refusal(Pickle().op(EMPTY_DICT).op(TUPLE1).op(STOP).bytes), "found a tuple"));
+  EXPECT_TRUE(contains(refusal(Pickle().tensor(6, 0, {6}, {1}).op(STOP).bytes), "found a bare tensor"));
+  EXPECT_TRUE(contains(refusal(Pickle().global("collections", "OrderedDict").op(EMPTY_TUPLE).op(REDUCE).bytes),
+                       "torch.save(dict(model.state_dict()), file)"));
 }
 
 TEST(PickleReader, OtherValuesAreRefusedNamingTheKey) {
   const auto is = [](const char* what) { return std::string("entry 'k': found ") + what; };
   EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.op(NONE); }), is("None")));
   EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.text("v"); }), is("a str 'v'")));
-  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.op(EMPTY_LIST).integer(1).op(APPEND); }),
-                       is("a list")));
+  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.op(EMPTY_LIST).integer(1).op(APPEND); }), is("a list")));
   EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.op(EMPTY_TUPLE); }), is("a tuple")));
-  EXPECT_TRUE(contains(
-      refusal_of_value([](Pickle& p) { p.begin_dict().integer(3).text("x").op(SETITEMS); }),
-      is("a dict")));
-  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.global("collections", "OrderedDict"); }),
-                       is("a function")));
   EXPECT_TRUE(
-      contains(refusal_of_value([](Pickle& p) { p.op(LONG1, "\x09" + std::string(9, '\x01')); }),
-               "more than 64 bits"));
+      contains(refusal_of_value([](Pickle& p) { p.begin_dict().integer(3).text("x").op(SETITEMS); }), is("a dict")));
+  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.global("collections", "OrderedDict"); }), is("a function")));
+  EXPECT_TRUE(
+      contains(refusal_of_value([](Pickle& p) { p.op(LONG1, "\x09" + std::string(9, '\x01')); }), "more than 64 bits"));
 }
 
 TEST(PickleReader, OtherAndRepeatedKeysAreRefused) {
-  EXPECT_TRUE(contains(refusal(Pickle().begin_dict().integer(3).integer(1).end_dict().bytes),
-                       "found an int as a key"));
-  EXPECT_TRUE(contains(
-      refusal(Pickle().begin_dict().text("a").integer(3).text("a").integer(1).end_dict().bytes),
-      "entry 'a': the key occurs twice"));
+  EXPECT_TRUE(contains(refusal(Pickle().begin_dict().integer(3).integer(1).end_dict().bytes), "found an int as a key"));
+  EXPECT_TRUE(contains(refusal(Pickle().begin_dict().text("a").integer(3).text("a").integer(1).end_dict().bytes),
+                       "entry 'a': the key occurs twice"));
 }
 
 TEST(PickleReader, TensorsOutsideTheirStorageAreRefused) {
@@ -157,9 +146,7 @@ TEST(PickleReader, TensorsOutsideTheirStorageAreRefused) {
   EXPECT_TRUE(contains(tensor(6, 0, {-1}, {1}), "negative"));
   EXPECT_TRUE(contains(tensor(6, 0, {-2, -3}, {3, 1}), "negative"));
   EXPECT_TRUE(contains(tensor(6, 0, {2, 3}, {1}), "2 sizes and 1 strides"));
-  EXPECT_TRUE(
-      contains(tensor(6, 0, std::vector<std::int64_t>(65, 1), std::vector<std::int64_t>(65, 1)),
-               "65 sizes"));
+  EXPECT_TRUE(contains(tensor(6, 0, std::vector<std::int64_t>(65, 1), std::vector<std::int64_t>(65, 1)), "65 sizes"));
 }
 
 TEST(PickleReader, OverflowingSizesAreRefused) {
@@ -190,47 +177,36 @@ TEST(PickleReader, ArgumentsOfTheWrongKindAreRefused) {
                          for (int i = 0; i < 6; ++i) p.integer(1);
                        }),
                        "expected a storage, found an int"));
-  EXPECT_TRUE(contains(
-      rebuild([](Pickle& p) {
-        p.storage("FloatStorage", "0", 6).integer(0).integers({6}).text("x").op(NEWFALSE).op(NONE);
-      }),
-      "strides, found a str"));
   EXPECT_TRUE(contains(rebuild([](Pickle& p) {
-                         p.storage("FloatStorage", "0", 6)
-                             .integer(0)
-                             .integers({6})
-                             .integers({1})
-                             .op(NEWFALSE)
-                             .op(NONE);
+                         p.storage("FloatStorage", "0", 6).integer(0).integers({6}).text("x").op(NEWFALSE).op(NONE);
+                       }),
+                       "strides, found a str"));
+  EXPECT_TRUE(contains(rebuild([](Pickle& p) {
+                         p.storage("FloatStorage", "0", 6).integer(0).integers({6}).integers({1}).op(NEWFALSE).op(NONE);
                        }),
                        "backward hooks, found None"));
-  EXPECT_TRUE(contains(
-      refusal_of_value([](Pickle& p) { p.storage("FloatStorage", "../../etc/passwd", 6); }),
-      "storage's key"));
-  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.integer(1).op(TUPLE1).op(BINPERSID); }),
-                       "not a storage"));
-  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.integer(1).integer(1).op(REDUCE); }),
-                       "tuple of arguments"));
-  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.integer(1).op(EMPTY_TUPLE).op(REDUCE); }),
-                       "expected a function"));
+  EXPECT_TRUE(
+      contains(refusal_of_value([](Pickle& p) { p.storage("FloatStorage", "../../etc/passwd", 6); }), "storage's key"));
+  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.integer(1).op(TUPLE1).op(BINPERSID); }), "not a storage"));
+  EXPECT_TRUE(contains(refusal_of_value([](Pickle& p) { p.integer(1).integer(1).op(REDUCE); }), "tuple of arguments"));
+  EXPECT_TRUE(
+      contains(refusal_of_value([](Pickle& p) { p.integer(1).op(EMPTY_TUPLE).op(REDUCE); }), "expected a function"));
 }
 
 TEST(PickleReader, TheStackTheMarksAndTheMemoHaveABottom) {
-  for (const Opcode opcode : {TUPLE1, TUPLE2, TUPLE3, TUPLE, REDUCE, BINPERSID, SETITEM, SETITEMS,
-                              APPEND, APPENDS, STOP}) {
+  for (const Opcode opcode :
+       {TUPLE1, TUPLE2, TUPLE3, TUPLE, REDUCE, BINPERSID, SETITEM, SETITEMS, APPEND, APPENDS, STOP}) {
     EXPECT_TRUE(contains(refusal(Pickle().op(opcode).bytes), "f.pt: ")) << int{opcode};
   }
   // Below a mark nothing can be reached.
   for (const Opcode opcode : {TUPLE1, TUPLE2, TUPLE3, REDUCE, BINPERSID, SETITEM, APPEND}) {
-    EXPECT_TRUE(contains(refusal(Pickle().op(NONE).op(NONE).op(NONE).op(MARK).op(opcode).bytes),
-                         "not there"))
+    EXPECT_TRUE(contains(refusal(Pickle().op(NONE).op(NONE).op(NONE).op(MARK).op(opcode).bytes), "not there"))
         << int{opcode};
   }
   EXPECT_TRUE(contains(refusal(Pickle().op(NONE).op(MARK).op(BINPUT, "x").bytes), "not there"));
   EXPECT_TRUE(contains(refusal(Pickle().op(BINPUT, "\x01").bytes), "not there"));
   EXPECT_TRUE(contains(refusal(Pickle().op(BINGET, "\x01").bytes), "not there"));
-  EXPECT_TRUE(contains(refusal(Pickle().op(NONE).op(LONG_BINPUT, "\xff\xff\xff\xff").bytes),
-                       "memo is too large"));
+  EXPECT_TRUE(contains(refusal(Pickle().op(NONE).op(LONG_BINPUT, "\xff\xff\xff\xff").bytes), "memo is too large"));
   EXPECT_TRUE(contains(refusal(Pickle().op(LONG_BINGET, "\xff\xff\xff\xff").bytes), "not there"));
 }
 
@@ -250,8 +226,7 @@ TEST(PickleReader, StringsLongerThanThePickleAreRefused) {
                                        "abc")
                                    .bytes),
                        "ends early"));
-  EXPECT_TRUE(contains(refusal(Pickle().op(GLOBAL, std::string(100000, 'a')).bytes),
-                       "global without an end"));
+  EXPECT_TRUE(contains(refusal(Pickle().op(GLOBAL, std::string(100000, 'a')).bytes), "global without an end"));
 }
 
 TEST(PickleReader, ADictInsideItselfIsRefused) {

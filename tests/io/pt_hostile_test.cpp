@@ -39,8 +39,7 @@ TEST(PtHostile, EveryFlippedBitIsRefusedOrHarmless) {
 TEST(PtHostile, EveryTruncationIsRefused) {
   const std::string bytes = serialize_pt({{"W", torch::arange(6)}});
   for (std::size_t length = 0; length < bytes.size(); ++length) {
-    ASSERT_TRUE(contains(input_error([&] { parse_pt(bytes.substr(0, length), "f.pt"); }), "f.pt: "))
-        << length;
+    ASSERT_TRUE(contains(input_error([&] { parse_pt(bytes.substr(0, length), "f.pt"); }), "f.pt: ")) << length;
   }
 }
 
@@ -111,8 +110,7 @@ TEST(PtHostile, HostileFilesTakeBoundedMemoryAndTime) {
       const std::size_t before = peak_memory();
       try {
         parse_pt(files[i], "f.pt");
-      } catch (const InputError&) {
-      }
+      } catch (const InputError&) {}
       // The file itself is in memory already.
       return peak_memory() - before < (256 << 20) + files[i].size() ? 0 : 1;
     });
@@ -124,27 +122,25 @@ TEST(PtHostile, HostileFilesTakeBoundedMemoryAndTime) {
 void feed(const std::string& bytes) {
   try {
     parse_pt(bytes, "f.pt");
-  } catch (const InputError&) {
-  }
+  } catch (const InputError&) {}
 }
 
 std::string mutated(std::string bytes, std::mt19937_64& random) {
-  static const std::vector<std::string> interesting = {
-      std::string(8, '\xff'),
-      std::string(8, '\0'),
-      "\x7f",
-      "\x80\x02",
-      "(",
-      "t",
-      "R",
-      "Q",
-      "u",
-      "}",
-      std::string(4, '\xff'),
-      "c__builtin__\neval\n",
-      "h\x01",
-      "q\x01",
-      "\x8a\x08" + std::string(7, '\xff') + "\x7f"};
+  static const std::vector<std::string> interesting = {std::string(8, '\xff'),
+                                                       std::string(8, '\0'),
+                                                       "\x7f",
+                                                       "\x80\x02",
+                                                       "(",
+                                                       "t",
+                                                       "R",
+                                                       "Q",
+                                                       "u",
+                                                       "}",
+                                                       std::string(4, '\xff'),
+                                                       "c__builtin__\neval\n",
+                                                       "h\x01",
+                                                       "q\x01",
+                                                       "\x8a\x08" + std::string(7, '\xff') + "\x7f"};
   for (std::uint64_t edits = 1 + random() % 4; edits > 0 && !bytes.empty(); --edits) {
     const std::size_t place = random() % bytes.size(), length = random() % 16;
     switch (random() % 6) {
@@ -174,8 +170,8 @@ std::string mutated(std::string bytes, std::mt19937_64& random) {
 
 TEST(PtHostile, MutatedFilesNeverCrash) {
   std::mt19937_64 random(1);
-  const std::string good = serialize_pt(
-      {{"W", torch::arange(6, torch::kFloat32).reshape({2, 3})}, {"b", torch::tensor({true})}});
+  const std::string good =
+      serialize_pt({{"W", torch::arange(6, torch::kFloat32).reshape({2, 3})}, {"b", torch::tensor({true})}});
   for (int i = 0; i < 40000; ++i) feed(mutated(good, random));
 }
 
@@ -199,8 +195,7 @@ TEST(PtHostile, MutatedPicklesNeverCrash) {
     try {
       parse_pt(bytes, "f.pt");
       ++read;
-    } catch (const InputError&) {
-    }
+    } catch (const InputError&) {}
   }
   EXPECT_GT(read, 100);  // some mutations are harmless: the others got that far
 }

@@ -47,9 +47,8 @@ TEST(PtPython, PlainTorchLoadOpensWrittenFilesAsAPlainDictBitForBit) {
   if (!testing::have_python()) GTEST_SKIP() << "no Python with torch";
   const TemporaryFolder folder;
   TensorDict dict;
-  for (const auto type :
-       {torch::kFloat32, torch::kFloat64, torch::kFloat16, torch::kBFloat16, torch::kInt64,
-        torch::kInt32, torch::kInt16, torch::kInt8, torch::kUInt8, torch::kBool}) {
+  for (const auto type : {torch::kFloat32, torch::kFloat64, torch::kFloat16, torch::kBFloat16, torch::kInt64,
+                          torch::kInt32, torch::kInt16, torch::kInt8, torch::kUInt8, torch::kBool}) {
     dict[c10::toString(type)] = torch::arange(12).sub(5).reshape({3, 4}).to(type);
   }
   dict["scalar"] = torch::scalar_tensor(2.5, torch::kFloat64);
@@ -97,8 +96,7 @@ for name, d in files.items():
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     if (entry.path().extension() != ".pt") continue;
     auto list = entry.path();
-    EXPECT_EQ(manifest(read_pt(entry.path())), testing::read_text(list.replace_extension(".txt")))
-        << entry.path();
+    EXPECT_EQ(manifest(read_pt(entry.path())), testing::read_text(list.replace_extension(".txt"))) << entry.path();
     ++count;
   }
   EXPECT_EQ(count, 9);
@@ -130,9 +128,7 @@ torch.save({'W': W, 3: W}, 'int_key.pt')
 )",
                              folder.path());
   ASSERT_EQ(output, "");
-  const auto refusal = [&](const std::string& name) {
-    return input_error([&] { read_pt(folder / (name + ".pt")); });
-  };
+  const auto refusal = [&](const std::string& name) { return input_error([&] { read_pt(folder / (name + ".pt")); }); };
   const std::string call = "torch.save(dict(model.state_dict()), file)";
   const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
       {"ordered", {"OrderedDict", call}},

@@ -91,10 +91,10 @@ TEST(RunFolder, AReadOnlyFolderIsRefused) {
   const int result = in_child([&] {
     // root may write everywhere: be nobody.
     if (::geteuid() == 0 && ::seteuid(65534) != 0) return 77;
-    const bool created = contains(input_error([&] { RunFolder::create(folder / "new"); }),
-                                  "cannot be made: Permission denied");
-    const bool opened = contains(input_error([&] { RunFolder::open(folder / "run"); }),
-                                 "cannot be written: Permission denied");
+    const bool created =
+        contains(input_error([&] { RunFolder::create(folder / "new"); }), "cannot be made: Permission denied");
+    const bool opened =
+        contains(input_error([&] { RunFolder::open(folder / "run"); }), "cannot be written: Permission denied");
     return created && opened ? 0 : 1;
   });
   ::chmod(folder.path().c_str(), 0755);
@@ -195,8 +195,7 @@ TEST(RunFolder, TheStatusReadsBack) {
   EXPECT_EQ(status.step, 120);
   EXPECT_TRUE(contains(status.message, "train_loss is inf at step 120"));
   EXPECT_EQ(status.time.size(), 16u);
-  for (const auto state :
-       {RunState::running, RunState::done, RunState::failed, RunState::interrupted}) {
+  for (const auto state : {RunState::running, RunState::done, RunState::failed, RunState::interrupted}) {
     run.set_status(state, 1);
     EXPECT_EQ(read_status(run.path()).state, state);
   }
@@ -231,10 +230,8 @@ TEST(RunFolder, MakeFolderTakesOneThatIsThereButNothingElse) {
 }
 
 TEST(RunFolder, NamesOfASweepAreChecked) {
-  for (const std::string name : {"lambda.3=0.1,seed=1", "a", "A-Z_0+9"})
-    EXPECT_EQ(checked_name(name), name);
-  for (const std::string name :
-       {"", ".", "..", ".hidden", "a/b", "a b", "a\n", "é", "a;b", "$x", "~"}) {
+  for (const std::string name : {"lambda.3=0.1,seed=1", "a", "A-Z_0+9"}) EXPECT_EQ(checked_name(name), name);
+  for (const std::string name : {"", ".", "..", ".hidden", "a/b", "a b", "a\n", "é", "a;b", "$x", "~"}) {
     EXPECT_THROW(checked_name(name), InputError) << name;
   }
   EXPECT_TRUE(contains(input_error([] { checked_name(std::string(201, 'a')); }), "at most 200 letters, got 201"));

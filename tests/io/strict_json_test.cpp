@@ -19,20 +19,18 @@ TEST(StrictJson, ReadsEveryKindOfValue) {
   const auto value = parse_json(
       R"({"a": [1, -2, 2.5, 1e3, true, false, null, "x\u00e9\n", {}, []], "b": {"c": 18446744073709551615}})",
       "c.json");
-  EXPECT_EQ(
-      value,
-      json::parse(
-          R"({"a": [1, -2, 2.5, 1000.0, true, false, null, "xé\n", {}, []], "b": {"c": 18446744073709551615}})"));
+  EXPECT_EQ(value,
+            json::parse(
+                R"({"a": [1, -2, 2.5, 1000.0, true, false, null, "xé\n", {}, []], "b": {"c": 18446744073709551615}})"));
   EXPECT_TRUE(value["a"][0].is_number_integer());
   EXPECT_TRUE(value["a"][3].is_number_float());
   EXPECT_EQ(parse_json("3", "c.json"), 3);
 }
 
 TEST(StrictJson, DuplicateKeysAreRefusedWithKeyAndLine) {
-  EXPECT_TRUE(contains(refusal("{\n\"steps\": 1,\n\"rate\": 2,\n\"steps\": 3}"),
-                       "c.json:4: the key 'steps' occurs twice"));
-  EXPECT_TRUE(contains(refusal("{\"a\":{\"b\":1},\n\n\"c\":{\"b\":1, \"b\":\n2}}"),
-                       "c.json:3: the key 'b'"));
+  EXPECT_TRUE(
+      contains(refusal("{\n\"steps\": 1,\n\"rate\": 2,\n\"steps\": 3}"), "c.json:4: the key 'steps' occurs twice"));
+  EXPECT_TRUE(contains(refusal("{\"a\":{\"b\":1},\n\n\"c\":{\"b\":1, \"b\":\n2}}"), "c.json:3: the key 'b'"));
   EXPECT_TRUE(contains(refusal(R"({"a":1,"\u0061":2})"), "'a' occurs twice"));
   EXPECT_NO_THROW(parse_json(R"([{"a":1},{"a":2,"b":{"a":3}}])", "c.json"));
 }
@@ -45,10 +43,10 @@ TEST(StrictJson, SyntaxErrorsCarryTheLine) {
 }
 
 TEST(StrictJson, WhatIsNotJsonIsRefused) {
-  for (const char* text : {"",        " ",      "NaN",     "[Infinity]", "[-Infinity]", "{'a': 1}",
-                           "[1,]",    "[1] x",  "[1] [2]", "// c\n1",    "[01]",        "[.5]",
-                           "[1.]",    "[+1]",   "[0x10]",  "[\"\t\"]",   "[\"\\x41\"]", "[tru]",
-                           "{\"a\"}", "{1: 2}", "]",       "\"a"}) {
+  for (const char* text :
+       {"",        " ",      "NaN",  "[Infinity]", "[-Infinity]", "{'a': 1}", "[1,]",     "[1] x",       "[1] [2]",
+        "// c\n1", "[01]",   "[.5]", "[1.]",       "[+1]",        "[0x10]",   "[\"\t\"]", "[\"\\x41\"]", "[tru]",
+        "{\"a\"}", "{1: 2}", "]",    "\"a"}) {
     EXPECT_TRUE(contains(refusal(text), "syntax error")) << text;
   }
   EXPECT_TRUE(contains(refusal(std::string("[1\0]", 4)), "syntax error"));
@@ -56,8 +54,8 @@ TEST(StrictJson, WhatIsNotJsonIsRefused) {
 }
 
 TEST(StrictJson, BadUtf8IsRefused) {
-  for (const char* text : {"[\"\xff\"]", "[\"\xc0\x80\"]", "[\"\xed\xa0\x80\"]",
-                           "[\"\xf5\x80\x80\x80\"]", "[\"\xc3\"]", "[\"\\ud800\"]"}) {
+  for (const char* text : {"[\"\xff\"]", "[\"\xc0\x80\"]", "[\"\xed\xa0\x80\"]", "[\"\xf5\x80\x80\x80\"]", "[\"\xc3\"]",
+                           "[\"\\ud800\"]"}) {
     EXPECT_TRUE(contains(refusal(text), "c.json:1: ")) << text;
   }
 }
@@ -70,9 +68,7 @@ TEST(StrictJson, NumbersOutsideADoubleAreRefused) {
 }
 
 TEST(StrictJson, OneMebibyteAndSixtyFourLevelsAreTheMost) {
-  const auto nested = [](std::size_t levels) {
-    return std::string(levels, '[') + std::string(levels, ']');
-  };
+  const auto nested = [](std::size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); };
   EXPECT_NO_THROW(parse_json(nested(64), "c.json"));
   EXPECT_TRUE(contains(refusal(nested(65)), "at most 64 levels"));
   EXPECT_TRUE(contains(refusal(std::string(1000000, '[')), "at most 64 levels"));
@@ -86,10 +82,8 @@ TEST(StrictJson, OneMebibyteAndSixtyFourLevelsAreTheMost) {
 TEST(StrictJson, LoadNamesTheFile) {
   const testing::TemporaryFolder folder;
   testing::write_text(folder / "c.json", "{\n");
-  EXPECT_TRUE(contains(input_error([&] { load_json(folder / "c.json"); }),
-                       (folder / "c.json").string() + ":2: "));
-  EXPECT_TRUE(
-      contains(input_error([&] { load_json(folder / "no.json"); }), (folder / "no.json").string()));
+  EXPECT_TRUE(contains(input_error([&] { load_json(folder / "c.json"); }), (folder / "c.json").string() + ":2: "));
+  EXPECT_TRUE(contains(input_error([&] { load_json(folder / "no.json"); }), (folder / "no.json").string()));
   testing::write_text(folder / "big.json", std::string((1 << 20) + 1, ' '));
   EXPECT_TRUE(contains(input_error([&] { load_json(folder / "big.json"); }), "at most 1048576"));
 }
@@ -113,9 +107,8 @@ TEST(StrictJson, DumpIsSortedIndentedAndEndsWithANewline) {
 }
 
 TEST(StrictJson, DumpedNumbersReadBackAsTheSameNumbersOfTheSameKind) {
-  const json value = {0.1,      1.0,         -0.0, 1e300, 5e-324,
-                      1e15,     123456789.0, 1,    -1,    std::uint64_t{18446744073709551615u},
-                      INT64_MIN};
+  const json value = {
+      0.1, 1.0, -0.0, 1e300, 5e-324, 1e15, 123456789.0, 1, -1, std::uint64_t{18446744073709551615u}, INT64_MIN};
   const auto back = parse_json(dump_json(value), "c.json");
   ASSERT_EQ(back.size(), value.size());
   for (std::size_t i = 0; i < value.size(); ++i) {
@@ -126,9 +119,8 @@ TEST(StrictJson, DumpedNumbersReadBackAsTheSameNumbersOfTheSameKind) {
 }
 
 TEST(StrictJson, DumpRefusesNaNAndInfinityByName) {
-  const auto message = testing::message_of<NotFiniteError>([] {
-    dump_json({{"a", {{"b", json::array({1.0, NAN})}}}});
-  });
+  const auto message =
+      testing::message_of<NotFiniteError>([] { dump_json({{"a", {{"b", json::array({1.0, NAN})}}}}); });
   EXPECT_EQ(message, "a.b.1 is nan, which JSON cannot hold");
   EXPECT_THROW(dump_json(-INFINITY), NotFiniteError);
 }

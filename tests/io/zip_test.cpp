@@ -25,8 +25,8 @@ std::string raw(T value) {
   return Pickle::raw(value);
 }
 
-std::string zip_by_hand(const std::vector<Record>& records, int count_error = 0,
-                        std::int64_t directory_error = 0, const std::string& comment = "") {
+std::string zip_by_hand(const std::vector<Record>& records, int count_error = 0, std::int64_t directory_error = 0,
+                        const std::string& comment = "") {
   using u16 = std::uint16_t;
   using u32 = std::uint32_t;
   std::string body, directory;
@@ -36,22 +36,18 @@ std::string zip_by_hand(const std::vector<Record>& records, int count_error = 0,
     const u32 told = static_cast<u32>(r.data.size() + r.size_error);
     const u32 offset = static_cast<u32>(body.size() + r.offset_error);
     const u16 flags = r.flags | (r.descriptor ? 8 : 0);
-    const std::string local_sizes =
-        r.descriptor ? std::string(12, '\0') : raw(crc) + raw(size) + raw(size);
-    body += raw(zip::local_header) + raw(u16{20}) + raw(flags) + raw(r.method) + raw(u32{0}) +
-            local_sizes + raw(static_cast<u16>(r.name.size())) + raw(u16{0}) +
-            (r.local_name.empty() ? r.name : r.local_name) + r.data;
+    const std::string local_sizes = r.descriptor ? std::string(12, '\0') : raw(crc) + raw(size) + raw(size);
+    body += raw(zip::local_header) + raw(u16{20}) + raw(flags) + raw(r.method) + raw(u32{0}) + local_sizes +
+            raw(static_cast<u16>(r.name.size())) + raw(u16{0}) + (r.local_name.empty() ? r.name : r.local_name) +
+            r.data;
     if (r.descriptor) body += raw(u32{0x08074b50}) + raw(crc) + raw(size) + raw(size);
-    directory += raw(zip::directory_entry) + raw(u16{20}) + raw(u16{20}) + raw(flags) +
-                 raw(r.method) + raw(u32{0}) + raw(crc) + raw(told) + raw(told) +
-                 raw(static_cast<u16>(r.name.size())) + raw(static_cast<u16>(r.extra.size())) +
-                 std::string(10, '\0') + raw(offset) + r.name + r.extra;
+    directory += raw(zip::directory_entry) + raw(u16{20}) + raw(u16{20}) + raw(flags) + raw(r.method) + raw(u32{0}) +
+                 raw(crc) + raw(told) + raw(told) + raw(static_cast<u16>(r.name.size())) +
+                 raw(static_cast<u16>(r.extra.size())) + std::string(10, '\0') + raw(offset) + r.name + r.extra;
   }
   return body + directory + raw(zip::directory_end) + raw(u32{0}) +
-         raw(static_cast<u16>(records.size() + count_error)) +
-         raw(static_cast<u16>(records.size() + count_error)) +
-         raw(static_cast<u32>(directory.size())) +
-         raw(static_cast<u32>(body.size() + directory_error)) +
+         raw(static_cast<u16>(records.size() + count_error)) + raw(static_cast<u16>(records.size() + count_error)) +
+         raw(static_cast<u32>(directory.size())) + raw(static_cast<u32>(body.size() + directory_error)) +
          raw(static_cast<u16>(comment.size())) + comment;
 }
 
@@ -65,9 +61,9 @@ TEST(Zip, Crc32GivesThePublishedCheckValue) {
 }
 
 TEST(Zip, ReadsArchivesWithoutZip64WithDescriptorsAndComments) {
-  const std::string bytes = zip_by_hand({{.name = "any/data.pkl", .data = "hello"},
-                                         {.name = "any/x", .data = "world", .descriptor = true}},
-                                        0, 0, "a comment");
+  const std::string bytes =
+      zip_by_hand({{.name = "any/data.pkl", .data = "hello"}, {.name = "any/x", .data = "world", .descriptor = true}},
+                  0, 0, "a comment");
   ZipReader reader(bytes, "f.pt");
   EXPECT_EQ(reader.read("data.pkl"), "hello");
   EXPECT_EQ(reader.read("x"), "world");
@@ -93,11 +89,9 @@ TEST(Zip, WrittenRecordsBeginAtMultiplesOf64AndReadBack) {
 
 TEST(Zip, WhatIsNoArchiveIsRefused) {
   EXPECT_TRUE(contains(refusal("x"), "f.pt: expected a .pt file"));
-  EXPECT_TRUE(contains(refusal("not a zip archive, but long enough to be one of those"),
-                       "expected a .pt file"));
+  EXPECT_TRUE(contains(refusal("not a zip archive, but long enough to be one of those"), "expected a .pt file"));
   EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "data.pkl", .data = "x"}})), "no folder"));
-  EXPECT_TRUE(
-      contains(refusal(zip_by_hand({{.name = "a/b", .data = "x"}})), "'data.pkl' is missing"));
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/b", .data = "x"}})), "'data.pkl' is missing"));
 }
 
 TEST(Zip, ATruncatedArchiveIsCalledTruncated) {
@@ -106,30 +100,26 @@ TEST(Zip, ATruncatedArchiveIsCalledTruncated) {
 }
 
 TEST(Zip, ADamagedRecordIsNamed) {
-  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .crc_error = 1}})),
-                       "'data.pkl' is damaged"));
+  EXPECT_TRUE(
+      contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .crc_error = 1}})), "'data.pkl' is damaged"));
 }
 
 TEST(Zip, CompressedAndEncryptedRecordsAreRefusedWhereTheyAreUsed) {
-  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .method = 8}})),
-                       "compressed"));
-  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .flags = 1}})),
-                       "encrypted"));
-  const std::string bytes = zip_by_hand(
-      {{.name = "a/data.pkl", .data = "x"}, {.name = "a/note", .data = "y", .method = 8}});
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .method = 8}})), "compressed"));
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .flags = 1}})), "encrypted"));
+  const std::string bytes =
+      zip_by_hand({{.name = "a/data.pkl", .data = "x"}, {.name = "a/note", .data = "y", .method = 8}});
   EXPECT_EQ(ZipReader(bytes, "f.pt").read("data.pkl"), "x");
 }
 
 TEST(Zip, DuplicateNamesAreRefused) {
-  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x"},
-                                            {.name = "a/data.pkl", .data = "y"}})),
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x"}, {.name = "a/data.pkl", .data = "y"}})),
                        "two records have the name 'a/data.pkl'"));
 }
 
 TEST(Zip, ARecordWithTwoNamesIsRefused) {
-  EXPECT_TRUE(contains(
-      refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .local_name = "a/data.txt"}})),
-      "another name"));
+  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .local_name = "a/data.txt"}})),
+                       "another name"));
 }
 
 TEST(Zip, MoreRecordsThanTheCapAreRefused) {
@@ -140,9 +130,9 @@ TEST(Zip, MoreRecordsThanTheCapAreRefused) {
 
 TEST(Zip, OverlappingRecordsAreRefused) {
   // The first claims to reach into the second.
-  EXPECT_TRUE(contains(refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .size_error = 4},
-                                            {.name = "a/b", .data = "y"}})),
-                       "overlap"));
+  EXPECT_TRUE(contains(
+      refusal(zip_by_hand({{.name = "a/data.pkl", .data = "x", .size_error = 4}, {.name = "a/b", .data = "y"}})),
+      "overlap"));
 }
 
 TEST(Zip, OffsetsAndSizesOutsideTheFileAreRefused) {
@@ -162,8 +152,7 @@ TEST(Zip, OffsetsAndSizesOutsideTheFileAreRefused) {
   EXPECT_TRUE(contains(one({.size_error = -6, .extra = zip64(huge + huge)}), "outside the file"));
   EXPECT_TRUE(contains(one({.offset_error = -1, .extra = zip64(huge)}), "not where"));
   EXPECT_TRUE(contains(one({.size_error = -6, .extra = zip64("1234567")}), "directory is damaged"));
-  EXPECT_TRUE(contains(one({.extra = raw(zip::zip64_field) + raw(std::uint16_t{9999})}),
-                       "directory is damaged"));
+  EXPECT_TRUE(contains(one({.extra = raw(zip::zip64_field) + raw(std::uint16_t{9999})}), "directory is damaged"));
 }
 
 TEST(Zip, ADirectoryThatLiesAboutItselfIsRefused) {
@@ -180,12 +169,9 @@ TEST(Zip, HugeNumbersInTheZip64EndAreRefused) {
   writer.add("archive/data.pkl", "hello");
   const std::string good = std::move(writer).finish();
   EXPECT_EQ(ZipReader(good, "f.pt").read("data.pkl"), "hello");
-  const std::size_t end64 =
-      good.size() - zip::directory_end_size - zip::locator64_size - zip::directory_end64_size;
-  for (const std::size_t place :
-       {end64 + 32, end64 + 40, end64 + 48, end64 + zip::directory_end64_size + 8}) {
-    for (const std::uint64_t value :
-         {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{good.size()}}) {
+  const std::size_t end64 = good.size() - zip::directory_end_size - zip::locator64_size - zip::directory_end64_size;
+  for (const std::size_t place : {end64 + 32, end64 + 40, end64 + 48, end64 + zip::directory_end64_size + 8}) {
+    for (const std::uint64_t value : {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{good.size()}}) {
       std::string bad = good;
       bad.replace(place, 8, raw(value));
       EXPECT_TRUE(contains(refusal(bad), "f.pt: ")) << place << " " << value;

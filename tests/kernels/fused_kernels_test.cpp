@@ -33,16 +33,17 @@ struct Shape {
 
 const std::vector<Shape> odd_shapes = {{1, 1, 1}, {3, 2, 5}, {33, 13, 66}, {131, 37, 34}, {5, 131, 2}};
 
-std::shared_ptr<const TaylorPrimitive> emulated(const BoundedProblem& p, const FusedOptions& options,
-                                                bool tf32 = false, std::int64_t slots = 4, bool reversed = false) {
-  return kernels::fused::make_fused_primitive(std::make_shared<EmulatedLauncher>(tf32, slots, reversed), p.x, p.w0,
-                                              p.a, testing::smooth_activation(), options);
+std::shared_ptr<const TaylorPrimitive> emulated(const BoundedProblem& p, const FusedOptions& options, bool tf32 = false,
+                                                std::int64_t slots = 4, bool reversed = false) {
+  return kernels::fused::make_fused_primitive(std::make_shared<EmulatedLauncher>(tf32, slots, reversed), p.x, p.w0, p.a,
+                                              testing::smooth_activation(), options);
 }
 
 TEST(SplitFloat, HighAndLowMissAtMostHalfAUnitOfFloat32) {
   std::mt19937 random(1);
   for (int i = 0; i < 100000; ++i) {
-    const float x = std::ldexp(static_cast<float>(random()) / 4294967296.0f + 0.5f, static_cast<int>(random() % 160) - 80);
+    const float x =
+        std::ldexp(static_cast<float>(random()) / 4294967296.0f + 0.5f, static_cast<int>(random() % 160) - 80);
     const auto parts = kernels::split_tf32(x);
     const double high = kernels::float_of(parts.high), low = kernels::float_of(parts.low & kernels::tf32_mask);
     ASSERT_EQ(parts.high & ~kernels::tf32_mask, 0u);
@@ -168,7 +169,8 @@ TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
       EXPECT_TRUE(identical(stepper->terms(), primitive->terms(w)));
       const void* address = stepper->terms().data_ptr();
       for (std::uint32_t step = 0; step < 2; ++step) {
-        Update update{.learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{3} << 33, step, 0.5}};
+        Update update{
+            .learning_rate = 0.1, .extra = p.v, .noise = kernels::NoiseCode{std::uint64_t{3} << 33, step, 0.5}};
         const auto noise = kernels::noise_like(want, *update.noise);
         want -= 0.1 * (p.reference_pull_back(want) + p.v.to(torch::kFloat64) + noise);
         if (step > 0) {

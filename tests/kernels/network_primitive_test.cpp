@@ -15,7 +15,8 @@ namespace {
 using namespace entk::testing;  // NOLINT: tests alone
 
 struct Setting {
-  Setting(std::int64_t n, std::int64_t d, std::int64_t m, Initialisation start) : network(float64_network(d, m, start)) {
+  Setting(std::int64_t n, std::int64_t d, std::int64_t m, Initialisation start)
+      : network(float64_network(d, m, start)) {
     x = random_matrix(n, d, 1);
     w = 0.5 * random_matrix(m, d, 2);
     g = random_matrix(2, n, 3);
@@ -42,7 +43,8 @@ TEST(NetworkPrimitive, ItsTermsAndPullBackAreThoseOfTheDefinitionUnderAutograd) 
       const auto leaf = s.w.clone().requires_grad_(true);
       const auto want = s.terms(leaf);
       EXPECT_TRUE(close(s.primitive()->terms(s.w), want, 1e-12));
-      EXPECT_TRUE(close(s.primitive()->pull_back(s.w, s.g), torch::autograd::grad({(want * s.g).sum()}, {leaf})[0], 1e-12));
+      EXPECT_TRUE(
+          close(s.primitive()->pull_back(s.w, s.g), torch::autograd::grad({(want * s.g).sum()}, {leaf})[0], 1e-12));
     }
   }
 }
@@ -78,7 +80,8 @@ TEST(NetworkPrimitive, TheModelOfTheWholeNetworkIsTheNetwork) {
   EXPECT_TRUE(close(model(s.x), s.network->forward(s.x), 1e-13));
   EXPECT_TRUE(close(model->terms(s.x), model->primitive(s.x, {})->terms(s.w), 1e-12));
   const auto value = model(s.x).square().sum(), want = s.network->forward(s.x).square().sum();
-  EXPECT_TRUE(close(torch::autograd::grad({value}, {s.network->w})[0], torch::autograd::grad({want}, {s.network->w})[0], 1e-12));
+  EXPECT_TRUE(close(torch::autograd::grad({value}, {s.network->w})[0], torch::autograd::grad({want}, {s.network->w})[0],
+                    1e-12));
 }
 
 TEST(NetworkPrimitive, OtherOrdersAndSecondDerivativesAreRefused) {

@@ -13,9 +13,9 @@ namespace {
 
 using kernels::Isa;
 
-constexpr double eps = 0x1p-24;           // half a unit in the last place of 1
-constexpr double smallest = 0x1p-149;     // float32's smallest subnormal
-constexpr double activation_error = 16;   // roundings of σ' and σ'' on an exact argument, in eps
+constexpr double eps = 0x1p-24;          // half a unit in the last place of 1
+constexpr double smallest = 0x1p-149;    // float32's smallest subnormal
+constexpr double activation_error = 16;  // roundings of σ' and σ'' on an exact argument, in eps
 
 ActivationFunctions shifted_sigmoid() {
   ActivationFunctions f;
@@ -57,15 +57,17 @@ struct Bounds {
 Bounds bounds(const Problem& p) {
   const auto type = torch::kFloat64;
   const auto x = p.x.to(type).abs(), w = p.w.to(type).abs(), w0 = p.w0.to(type).abs(), g = p.g.to(type).abs();
-  const double n = static_cast<double>(x.size(0)), d = static_cast<double>(x.size(1)), m = static_cast<double>(w.size(0));
-  const auto z = x.mm(w.t());                                // at least |Z|
+  const double n = static_cast<double>(x.size(0)), d = static_cast<double>(x.size(1)),
+               m = static_cast<double>(w.size(0));
+  const auto z = x.mm(w.t());  // at least |Z|
   const auto z0 = p.x.to(type).mm(p.w0.to(type).t());
   const auto s1 = shifted_sigmoid().derivative(z0, 1).abs() / std::sqrt(m);
   const auto s2 = shifted_sigmoid().derivative(z0, 2).abs() / std::sqrt(m);
   const auto of_tables = eps * (4 * (d + 8) * x.mm(w0.t()) / 4 + activation_error * 0.25) / std::sqrt(m);
   const double forward = 4 * (d + std::log2(m) + 8) * eps, backward = 4 * (d + std::log2(n) + std::log2(m) + 8) * eps;
   const auto first = (forward * s1 + of_tables) * z, second = (forward * s2 + of_tables) * z * z;
-  const auto in_g = g[0].unsqueeze(1) * (backward * s1 + of_tables) + g[1].unsqueeze(1) * (backward * s2 + of_tables) * z;
+  const auto in_g =
+      g[0].unsqueeze(1) * (backward * s1 + of_tables) + g[1].unsqueeze(1) * (backward * s2 + of_tables) * z;
   return {torch::stack({first.sum(1), second.sum(1)}) + m * d * smallest, in_g.t().mm(x) + n * d * smallest};
 }
 
@@ -73,7 +75,8 @@ Bounds bounds(const Problem& p) {
   const auto excess = ((got.to(torch::kFloat64) - want).abs() / bound).nan_to_num(INFINITY, INFINITY);
   const double worst = excess.max().item<double>();
   if (worst <= 1) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << fmt::format("entry {} is {:.3g} bounds away", excess.argmax().item<std::int64_t>(), worst);
+  return ::testing::AssertionFailure() << fmt::format("entry {} is {:.3g} bounds away",
+                                                      excess.argmax().item<std::int64_t>(), worst);
 }
 
 struct Case {
@@ -94,7 +97,8 @@ std::vector<Case> cases() {
 template <class F>
 void for_each_case(const Problem& p, F&& check) {
   for (const auto& c : cases()) {
-    SCOPED_TRACE(fmt::format("n={} d={} m={} {} {}", p.x.size(0), p.x.size(1), p.w.size(0), mode_name(c.mode), isa_name(c.isa)));
+    SCOPED_TRACE(
+        fmt::format("n={} d={} m={} {} {}", p.x.size(0), p.x.size(1), p.w.size(0), mode_name(c.mode), isa_name(c.isa)));
     check(*make_primitive(p.x, p.w0, p.a, shifted_sigmoid(), {.mode = c.mode, .isa = c.isa}));
   }
 }
@@ -117,9 +121,18 @@ void expect_within_bounds(const Problem& p) {
 }
 
 TEST(PrimitiveBound, EveryEntryStaysWithinFloat32sBoundAtOddShapes) {
-  for (const auto& [n, d, m] : std::vector<std::array<int, 3>>{{1, 1, 1}, {2, 1, 2}, {1, 3, 3}, {3, 2, 2}, {5, 7, 31},
-                                                              {6, 15, 32}, {7, 16, 33}, {95, 17, 63}, {96, 6, 64},
-                                                              {97, 5, 65}, {193, 101, 127}, {211, 13, 514}}) {
+  for (const auto& [n, d, m] : std::vector<std::array<int, 3>>{{1, 1, 1},
+                                                               {2, 1, 2},
+                                                               {1, 3, 3},
+                                                               {3, 2, 2},
+                                                               {5, 7, 31},
+                                                               {6, 15, 32},
+                                                               {7, 16, 33},
+                                                               {95, 17, 63},
+                                                               {96, 6, 64},
+                                                               {97, 5, 65},
+                                                               {193, 101, 127},
+                                                               {211, 13, 514}}) {
     for (const bool twins : {false, true}) {
       if (!twins || m % 2 == 0) expect_within_bounds(problem(n, d, m, twins, 1.0));
     }
@@ -139,7 +152,8 @@ TEST(PrimitiveBound, ProductsWithTensorFloatsFailTheBound) {
   };
   const auto g = p.g.to(type);
   const auto exact = reference_pull_back(p.x.to(type), p.w0.to(type), p.a.to(type), shifted_sigmoid(), p.w.to(type), g);
-  const auto coarse = reference_pull_back(rounded(p.x), p.w0.to(type), p.a.to(type), shifted_sigmoid(), rounded(p.w), g);
+  const auto coarse =
+      reference_pull_back(rounded(p.x), p.w0.to(type), p.a.to(type), shifted_sigmoid(), rounded(p.w), g);
   EXPECT_FALSE(within(coarse, exact, bounds(p).pull_back));
 }
 

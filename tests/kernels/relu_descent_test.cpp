@@ -36,7 +36,8 @@ void expect_close(const ReluWeights& got, const ReluWeights& want, double tolera
 /// The reference in float64 from float32's problem.
 ReluWeights reference_in_double(const Problem& p, int steps) {
   const auto exact = [](const torch::Tensor& t) { return t.to(torch::kFloat64); };
-  const auto descent = make_reference_relu_descent(exact(p.x), exact(p.y), {exact(p.start.w), exact(p.start.b), exact(p.start.a), exact(p.start.c)}, 0.05);
+  const auto descent = make_reference_relu_descent(
+      exact(p.x), exact(p.y), {exact(p.start.w), exact(p.start.b), exact(p.start.a), exact(p.start.c)}, 0.05);
   for (int step = 0; step < steps; ++step) descent->step();
   return descent->weights();
 }
@@ -50,14 +51,18 @@ TEST(ReluDescent, TheReferenceStepIsAutogradsGradient) {
   const auto descent = make_reference_relu_descent(p.x, p.y, p.start, 0.1);
   descent->step();
   EXPECT_NEAR(descent->loss(), loss.item<double>(), 1e-13);
-  expect_close(descent->weights(), {p.start.w - 0.1 * gradient[0], p.start.b - 0.1 * gradient[1], p.start.a - 0.1 * gradient[2],
-                                    p.start.c - 0.1 * gradient[3]}, 1e-13);
+  expect_close(descent->weights(),
+               {p.start.w - 0.1 * gradient[0], p.start.b - 0.1 * gradient[1], p.start.a - 0.1 * gradient[2],
+                p.start.c - 0.1 * gradient[3]},
+               1e-13);
 }
 
 TEST(ReluDescent, FusedTilesAreTheReferenceOverOddSizes) {
-  for (const auto& [n, d, m] : {std::array<std::int64_t, 3>{1, 1, 1}, {5, 2, 3}, {6, 5, 64}, {47, 6, 65}, {49, 7, 100}, {997, 13, 130}}) {
+  for (const auto& [n, d, m] :
+       {std::array<std::int64_t, 3>{1, 1, 1}, {5, 2, 3}, {6, 5, 64}, {47, 6, 65}, {49, 7, 100}, {997, 13, 130}}) {
     const auto p = problem(n, d, m, torch::kFloat64);
-    const auto fused = make_relu_descent(p.x, p.y, p.start, 0.05), reference = make_reference_relu_descent(p.x, p.y, p.start, 0.05);
+    const auto fused = make_relu_descent(p.x, p.y, p.start, 0.05),
+               reference = make_reference_relu_descent(p.x, p.y, p.start, 0.05);
     for (int step = 0; step < 20; ++step) {
       fused->step();
       reference->step();

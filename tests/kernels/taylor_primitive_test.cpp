@@ -26,11 +26,16 @@ ActivationFunctions shifted_sigmoid(bool plain = false) {
   f.derivative = [](const at::Tensor& z, int order) {
     const auto s = torch::sigmoid(z - 1.0), one = s * (1 - s), odd = 1 - 2 * s;
     switch (order) {
-      case 0: return s;
-      case 1: return one;
-      case 2: return one * odd;
-      case 3: return one * (1 - 6 * one);
-      default: return one * odd * (1 - 12 * one);
+      case 0:
+        return s;
+      case 1:
+        return one;
+      case 2:
+        return one * odd;
+      case 3:
+        return one * (1 - 6 * one);
+      default:
+        return one * odd * (1 - 12 * one);
     }
   };
   if (!plain) {
@@ -87,8 +92,8 @@ std::shared_ptr<const TaylorPrimitive> make(const Problem& p, const Case& c, int
   return make_primitive(p.x, p.w0, p.a, shifted_sigmoid(plain), {.orders = orders, .mode = c.mode, .isa = c.isa});
 }
 
-const std::vector<std::array<int, 3>> odd_shapes = {{1, 1, 1},   {1, 1, 2},  {2, 3, 2},   {3, 2, 5},
-                                                    {7, 5, 62},  {6, 6, 64}, {13, 11, 66}, {101, 17, 130},
+const std::vector<std::array<int, 3>> odd_shapes = {{1, 1, 1},    {1, 1, 2},     {2, 3, 2},    {3, 2, 5},
+                                                    {7, 5, 62},   {6, 6, 64},    {13, 11, 66}, {101, 17, 130},
                                                     {97, 7, 257}, {192, 16, 128}};
 
 // In float64 every back end agrees with the naive form far below what float32 could show.
@@ -146,8 +151,8 @@ TEST(TaylorPrimitive, DirectionalFormsMatchTheNaiveOnes) {
     const auto scale = p.a / std::sqrt(134.0);
     const auto s1 = scale * f.derivative(z0, 1), s2 = scale * f.derivative(z0, 2);
     const auto along = torch::stack({(s1 * zv).sum(1), (s2 * z * zv).sum(1)});
-    const auto pulled = (p.g[0].unsqueeze(1) * s1 + p.g[1].unsqueeze(1) * s2 * z + p.g[2].unsqueeze(1) * s2 * zv)
-                            .t().mm(p.x);
+    const auto pulled =
+        (p.g[0].unsqueeze(1) * s1 + p.g[1].unsqueeze(1) * s2 * z + p.g[2].unsqueeze(1) * s2 * zv).t().mm(p.x);
     for (const auto& c : cases()) {
       SCOPED_TRACE(name(c));
       const auto primitive = make(p, c, 2);
@@ -210,8 +215,8 @@ TEST(TaylorPrimitive, StepperTakesTheStepsOfTheUpdateRule) {
           }
           stepper->step(w, g, update);
           ASSERT_TRUE(close(w, want, double_tolerance));
-          ASSERT_TRUE(close(stepper->terms(),
-                            reference_terms(p.x, p.w0, p.a, shifted_sigmoid(), want, orders), double_tolerance));
+          ASSERT_TRUE(close(stepper->terms(), reference_terms(p.x, p.w0, p.a, shifted_sigmoid(), want, orders),
+                            double_tolerance));
         }
       }
     }
@@ -269,9 +274,12 @@ TEST(TaylorPrimitive, BitsDoNotDependOnTheNumberOfThreads) {
         for (std::uint32_t step = 0; step < 3; ++step) {
           stepper->step(w, g, {.learning_rate = 0.01, .noise = kernels::NoiseCode{1, step, 0.1}});
         }
-        const std::vector<torch::Tensor> now = {primitive->terms(p.w), primitive->pull_back(p.w, g),
+        const std::vector<torch::Tensor> now = {primitive->terms(p.w),
+                                                primitive->pull_back(p.w, g),
                                                 primitive->terms_along(p.w, p.v),
-                                                primitive->pull_back_along(p.w, p.v, p.g), w, stepper->terms()};
+                                                primitive->pull_back_along(p.w, p.v, p.g),
+                                                w,
+                                                stepper->terms()};
         if (first.empty()) first = now;
         for (std::size_t i = 0; i < now.size(); ++i) ASSERT_TRUE(identical(now[i], first[i])) << i;
       }
@@ -306,8 +314,7 @@ TEST(TaylorFunction, FirstAndSecondDerivativesMatchOrdinaryAutograd) {
 TEST(TaylorPrimitive, AutomaticModeKeepsWhatFitsTheLimit) {
   const auto p = problem(30, 4, 64, true, torch::kFloat32);
   EXPECT_EQ(make_primitive(p.x, p.w0, p.a, shifted_sigmoid())->mode(), KernelMode::keep);
-  EXPECT_EQ(make_primitive(p.x, p.w0, p.a, shifted_sigmoid(), {.memory_limit = 1000})->mode(),
-            KernelMode::recompute);
+  EXPECT_EQ(make_primitive(p.x, p.w0, p.a, shifted_sigmoid(), {.memory_limit = 1000})->mode(), KernelMode::recompute);
 }
 
 TEST(TaylorPrimitive, BadArgumentsAreNamed) {
@@ -324,10 +331,14 @@ TEST(TaylorPrimitive, BadArgumentsAreNamed) {
   EXPECT_THAT(message([&] { make_primitive(p.x[0], p.w0, p.a, f); }), ::testing::HasSubstr("x: expected a matrix"));
   EXPECT_THAT(message([&] { make_primitive(p.x, p.w0.slice(1, 0, 3), p.a, f); }), ::testing::HasSubstr("w0: expected"));
   EXPECT_THAT(message([&] { make_primitive(p.x, p.w0, p.a.slice(0, 1), f); }), ::testing::HasSubstr("a: expected"));
-  EXPECT_THAT(message([&] { make_primitive(p.x.to(torch::kInt), p.w0, p.a, f); }), ::testing::HasSubstr("float32 or float64"));
-  EXPECT_THAT(message([&] { make_primitive(p.x, p.w0.to(torch::kFloat64), p.a, f); }), ::testing::HasSubstr("w0: expected the type"));
-  EXPECT_THAT(message([&] { make_primitive(p.x, p.w0, p.a, f, {.orders = 5}); }), ::testing::HasSubstr("orders: expected 1 to 4"));
-  EXPECT_THAT(message([&] { make_primitive(p.x.slice(0, 0, 0), p.w0, p.a, f); }), ::testing::HasSubstr("at least one entry"));
+  EXPECT_THAT(message([&] { make_primitive(p.x.to(torch::kInt), p.w0, p.a, f); }),
+              ::testing::HasSubstr("float32 or float64"));
+  EXPECT_THAT(message([&] { make_primitive(p.x, p.w0.to(torch::kFloat64), p.a, f); }),
+              ::testing::HasSubstr("w0: expected the type"));
+  EXPECT_THAT(message([&] { make_primitive(p.x, p.w0, p.a, f, {.orders = 5}); }),
+              ::testing::HasSubstr("orders: expected 1 to 4"));
+  EXPECT_THAT(message([&] { make_primitive(p.x.slice(0, 0, 0), p.w0, p.a, f); }),
+              ::testing::HasSubstr("at least one entry"));
 }
 
 }  // namespace

@@ -27,8 +27,13 @@ std::vector<Isa> isas() {
 template <class T>
 struct Tile {
   Tile(int n, int d, int orders, bool twins, int neurons, double scale = 1.0)
-      : n(n), d(d), orders(orders), twins(twins), width(twins ? tile_columns / 2 : tile_columns),
-        padded((n + sample_block - 1) / sample_block * sample_block), neurons(neurons) {
+      : n(n),
+        d(d),
+        orders(orders),
+        twins(twins),
+        width(twins ? tile_columns / 2 : tile_columns),
+        padded((n + sample_block - 1) / sample_block * sample_block),
+        neurons(neurons) {
     const RandomStream stream(Purpose::probe, 1000 * n + 10 * d + orders);
     std::uint64_t next = 0;
     auto fill = [&](std::vector<T>& v, std::size_t count, double factor) {
@@ -117,10 +122,10 @@ template <class T>
 void check_forward(const TileKernels<T>& kernels, const Tile<T>& t) {
   const auto columns = t.columns_of(kernels, t.w);
   std::vector<T> z(t.padded * tile_columns, NAN), sums(t.orders * t.padded, NAN), without(sums);
-  kernels.forward(t.padded / 6, t.d, t.x_forward.data(), columns.data(), t.orders, t.twins, t.tables.data(),
-                  z.data(), sums.data(), t.padded);
-  kernels.forward(t.padded / 6, t.d, t.x_forward.data(), columns.data(), t.orders, t.twins, t.tables.data(),
-                  nullptr, without.data(), t.padded);
+  kernels.forward(t.padded / 6, t.d, t.x_forward.data(), columns.data(), t.orders, t.twins, t.tables.data(), z.data(),
+                  sums.data(), t.padded);
+  kernels.forward(t.padded / 6, t.d, t.x_forward.data(), columns.data(), t.orders, t.twins, t.tables.data(), nullptr,
+                  without.data(), t.padded);
   ASSERT_EQ(sums, without) << "keeping Z changes the sums";
   for (int i = 0; i < t.n; ++i) {
     for (int p = 0; p < t.orders; ++p) {
@@ -186,8 +191,7 @@ void check_along(const TileKernels<T>& kernels, const Tile<T>& t) {
   kernels.product(t.padded / 6, t.d, t.x_forward.data(), columns.data(), tile_columns, z.data());
   kernels.product(t.padded / 6, t.d, t.x_forward.data(), directions.data(), tile_columns, v.data());
   kernels.sums_along(t.padded, t.twins, t.tables.data(), z.data(), v.data(), sums.data(), t.padded);
-  kernels.form_along(t.padded, t.twins, t.tables.data(), z.data(), v.data(), t.cotangents.data(), t.padded,
-                     g.data());
+  kernels.form_along(t.padded, t.twins, t.tables.data(), z.data(), v.data(), t.cotangents.data(), t.padded, g.data());
   for (int i = 0; i < t.n; ++i) {
     long double want[2] = {}, absolute[2] = {};
     for (int column = 0; column < tile_columns; ++column) {
@@ -263,8 +267,7 @@ TYPED_TEST(TileKernelsOf, NotANumberReachesTheSumsAndTheGradient) {
     Tile<TypeParam> t(8, 5, 2, true, 32);
     t.w[3 * 5 + 2] = NAN;
     const auto columns = t.columns_of(kernels, t.w);
-    std::vector<TypeParam> z(t.padded * tile_columns), g(z.size()), gradient(t.d * tile_columns, 0),
-        sums(2 * t.padded);
+    std::vector<TypeParam> z(t.padded * tile_columns), g(z.size()), gradient(t.d * tile_columns, 0), sums(2 * t.padded);
     kernels.forward(t.padded / 6, t.d, t.x_forward.data(), columns.data(), 2, true, t.tables.data(), z.data(),
                     sums.data(), t.padded);
     for (int i = 0; i < t.n; ++i) EXPECT_TRUE(std::isnan(sums[i])) << i;
@@ -305,12 +308,16 @@ std::pair<long double, long double> derivatives(const ActivationCode& code, long
     return std::array<long double, 3>{s, s * c, s * c * (c - s)};
   };
   switch (code.kind) {
-    case KernelActivation::sigmoid: return {sigmoid(u)[1], sigmoid(u)[2]};
-    case KernelActivation::tanh: return {4 * sigmoid(2 * u)[1], 8 * sigmoid(2 * u)[2]};
-    case KernelActivation::softplus: return {sigmoid(z)[0], sigmoid(z)[1]};
+    case KernelActivation::sigmoid:
+      return {sigmoid(u)[1], sigmoid(u)[2]};
+    case KernelActivation::tanh:
+      return {4 * sigmoid(2 * u)[1], 8 * sigmoid(2 * u)[2]};
+    case KernelActivation::softplus:
+      return {sigmoid(z)[0], sigmoid(z)[1]};
     case KernelActivation::silu:
       return {sigmoid(z)[0] + z * sigmoid(z)[1], 2 * sigmoid(z)[1] + z * sigmoid(z)[2]};
-    case KernelActivation::relu: return {z > 0 ? 1.0L : 0.0L, 0.0L};
+    case KernelActivation::relu:
+      return {z > 0 ? 1.0L : 0.0L, 0.0L};
     case KernelActivation::erf: {
       const long double first = 2 / std::sqrt(3.14159265358979323846264338327950288L) * std::exp(-z * z);
       return {first, -2 * z * first};
@@ -330,9 +337,9 @@ TYPED_TEST(TileKernelsOf, ActivationsHaveTheirDerivativesToAFewUnitsInTheLastPla
   const double coefficients[] = {0.5, -1.0, 0.25, 2.0};
   const double eps = std::numeric_limits<T>::epsilon();
   for (Isa isa : isas()) {
-    for (auto kind : {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus,
-                      KernelActivation::silu, KernelActivation::relu, KernelActivation::erf,
-                      KernelActivation::polynomial}) {
+    for (auto kind :
+         {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::silu,
+          KernelActivation::relu, KernelActivation::erf, KernelActivation::polynomial}) {
       SCOPED_TRACE(fmt::format("{} activation {}", isa_name(isa), static_cast<int>(kind)));
       const ActivationCode code{kind, 1.0, coefficients, 3};
       const int samples = 600, columns = 32;
@@ -351,8 +358,7 @@ TYPED_TEST(TileKernelsOf, ActivationsHaveTheirDerivativesToAFewUnitsInTheLastPla
           // Exponentials below the smallest normal number stop there.
           const double least = 200.0 * std::numeric_limits<T>::min();
           ASSERT_NEAR(tables[i * 64 + c], first, relative + least) << at;
-          ASSERT_NEAR(tables[i * 64 + 32 + c], second,
-                      4 * relative + 16 * eps * std::fabs(second) * size + least)
+          ASSERT_NEAR(tables[i * 64 + 32 + c], second, 4 * relative + 16 * eps * std::fabs(second) * size + least)
               << at;
         }
       }
@@ -363,8 +369,8 @@ TYPED_TEST(TileKernelsOf, ActivationsHaveTheirDerivativesToAFewUnitsInTheLastPla
 TYPED_TEST(TileKernelsOf, ActivationsAtTheEndsOfTheRangeAreFiniteAndNaNStaysNaN) {
   using T = TypeParam;
   for (Isa isa : isas()) {
-    for (auto kind : {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus,
-                      KernelActivation::erf}) {
+    for (auto kind :
+         {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::erf}) {
       const ActivationCode code{kind, 0.0, nullptr, -1};
       std::vector<T> z(32), scale(32, 1), tables(64);
       for (int i = 0; i < 30; ++i) z[i] = static_cast<T>((i % 2 ? 1 : -1) * std::pow(10.0, i / 2));
@@ -382,9 +388,9 @@ TYPED_TEST(TileKernelsOf, ActivationsAreRightWhereFormulasBreak) {
   using T = TypeParam;
   const double coefficients[] = {0.5, -1.0, 0.25};
   for (Isa isa : isas()) {
-    for (auto kind : {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus,
-                      KernelActivation::silu, KernelActivation::relu, KernelActivation::erf,
-                      KernelActivation::polynomial}) {
+    for (auto kind :
+         {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::silu,
+          KernelActivation::relu, KernelActivation::erf, KernelActivation::polynomial}) {
       const ActivationCode code{kind, 0.0, coefficients, 2};
       auto points = testing::special_points();
       points.insert(points.end(), {1e38, -1e38});
@@ -418,8 +424,7 @@ TYPED_TEST(TileKernelsOf, NoiseIsTheBoxMullerTransformOfItsCounters) {
         const int pair = entry % 4 / 2 * 2;
         const double u1 = ((words[pair] >> 8) + 1) * 0x1p-24, u2 = (words[pair + 1] >> 8) * 0x1p-24;
         const double angle = 6.283185307179586476925 * u2;
-        const double want =
-            0.5 * std::sqrt(-2 * std::log(u1)) * (entry % 2 == 0 ? std::cos(angle) : std::sin(angle));
+        const double want = 0.5 * std::sqrt(-2 * std::log(u1)) * (entry % 2 == 0 ? std::cos(angle) : std::sin(angle));
         // Float: the logarithm near 1 and the angle's product carry a few rounding errors of the radius.
         ASSERT_NEAR(values[j], want, 16 * std::numeric_limits<T>::epsilon() * (1 + std::fabs(want))) << entry;
       }

@@ -59,38 +59,53 @@ std::vector<std::pair<Activation, std::function<std::array<long double, 3>(long 
     return std::array<Number, 4>{s, s * c, s * c * (c - s), c};
   };
   const auto slope_times = [](Number z, Number by) { return by == 0 ? 0 : z * by; };
-  return {{sigmoid(), [=](Number z) { const auto s = logistic(z); return Three{s[0], s[1], s[2]}; }},
-          {tanh(), [=](Number z) { const auto s = logistic(2 * z); return Three{std::tanh(z), 4 * s[1], 8 * s[2]}; }},
-          {erf(), [=](Number z) {
-             const Number first = 2 / std::sqrt(pi) * std::exp(-z * z);
-             return Three{std::erf(z), first, -2 * slope_times(z, first)};
-           }},
-          {softplus(), [=](Number z) {
-             const auto s = logistic(z);
-             return Three{(z > 0 ? z : 0) + std::log1p(std::exp(-std::fabs(z))), s[0], s[1]};
-           }},
-          {gelu(), [=](Number z) {
-             const Number phi = std::exp(-z * z / 2) / std::sqrt(2 * pi), cumulative = std::erfc(-z / std::sqrt(2.0L)) / 2;
-             return Three{z * cumulative, cumulative + z * phi, phi * 2 - z * z * phi};
-           }},
-          {silu(), [=](Number z) {
-             const auto s = logistic(z);
-             return Three{z * s[0], s[0] + z * s[1], 2 * s[1] + z * s[2]};
-           }},
-          {relu(), [](Number z) { return Three{z > 0 ? z : 0, z > 0 ? 1.0L : 0.0L, 0}; }},
-          {polynomial({0.5, -1.0, 0.25}), [](Number z) { return Three{0.5L - z + 0.25L * z * z, -1 + 0.5L * z, 0.5L}; }}};
+  return {
+      {sigmoid(),
+       [=](Number z) {
+         const auto s = logistic(z);
+         return Three{s[0], s[1], s[2]};
+       }},
+      {tanh(),
+       [=](Number z) {
+         const auto s = logistic(2 * z);
+         return Three{std::tanh(z), 4 * s[1], 8 * s[2]};
+       }},
+      {erf(),
+       [=](Number z) {
+         const Number first = 2 / std::sqrt(pi) * std::exp(-z * z);
+         return Three{std::erf(z), first, -2 * slope_times(z, first)};
+       }},
+      {softplus(),
+       [=](Number z) {
+         const auto s = logistic(z);
+         return Three{(z > 0 ? z : 0) + std::log1p(std::exp(-std::fabs(z))), s[0], s[1]};
+       }},
+      {gelu(),
+       [=](Number z) {
+         const Number phi = std::exp(-z * z / 2) / std::sqrt(2 * pi), cumulative = std::erfc(-z / std::sqrt(2.0L)) / 2;
+         return Three{z * cumulative, cumulative + z * phi, phi * 2 - z * z * phi};
+       }},
+      {silu(),
+       [=](Number z) {
+         const auto s = logistic(z);
+         return Three{z * s[0], s[0] + z * s[1], 2 * s[1] + z * s[2]};
+       }},
+      {relu(), [](Number z) { return Three{z > 0 ? z : 0, z > 0 ? 1.0L : 0.0L, 0}; }},
+      {polynomial({0.5, -1.0, 0.25}), [](Number z) { return Three{0.5L - z + 0.25L * z * z, -1 + 0.5L * z, 0.5L}; }}};
 }
 
 TEST(Activation, ValueAndBothDerivativesAreRightWhereFormulasBreak) {
   for (const auto type : {torch::kFloat64, torch::kFloat32}) {
-    const double epsilon = type == torch::kFloat32 ? 1.2e-7 : 2.3e-16, least = type == torch::kFloat32 ? 1.2e-38 : 2.3e-308;
+    const double epsilon = type == torch::kFloat32 ? 1.2e-7 : 2.3e-16,
+                 least = type == torch::kFloat32 ? 1.2e-38 : 2.3e-308;
     const double largest = type == torch::kFloat32 ? 3.4e38 : 1.7e308;
     for (const auto& [sigma, closed] : closed_forms()) {
       for (const double point : testing::special_points()) {
         SCOPED_TRACE(fmt::format("{} {} at {}", sigma.name(), toString(type), point));
         const auto z = torch::full({1}, point, type).requires_grad_(true);
         const auto want = closed(z.item<double>());
-        // σ' and σ'' by the activation itself, and what autograd makes of σ and σ' inside an expression of a user's own.
+        // σ' and σ'' by the activation itself, and what autograd makes of σ and σ' inside an expression of a user's
+        // own.
         const auto value = sigma(z), first = sigma.derivative(z, 1);
         const auto autograd = [&](const torch::Tensor& of) {
           if (!of.requires_grad()) return 0.0;
@@ -170,13 +185,19 @@ TEST(Activation, AUsersDerivativesAreCheckedByDifferences) {
   EXPECT_NE(wrong_first.find("by differences of σ, got "), std::string::npos) << wrong_first;
   const auto wrong_second = refusal([&] { return activation("sine", sine, {cosine, sine}); });
   EXPECT_EQ(wrong_second.find("activation sine: derivative 2 at z = "), 0U) << wrong_second;
-  EXPECT_NE(refusal([&] { return activation("scaled", [](const at::Tensor& z) { return z.tanh(); },
-                                            {[](const at::Tensor& z) { return 1.01 * (1 - z.tanh().square()); }}); }),
+  EXPECT_NE(refusal([&] {
+              return activation("scaled", [](const at::Tensor& z) { return z.tanh(); },
+                                {[](const at::Tensor& z) { return 1.01 * (1 - z.tanh().square()); }});
+            }),
             "nothing thrown");
   // Outside autograd's graph, where σ' would be 0 without a word.
-  EXPECT_NE(refusal([] { return activation("detached", [](const at::Tensor& z) { return z.detach().sin(); }); }).find("derivative 1"),
+  EXPECT_NE(refusal([] {
+              return activation("detached", [](const at::Tensor& z) { return z.detach().sin(); });
+            }).find("derivative 1"),
             std::string::npos);
-  EXPECT_NE(refusal([] { return activation("sum", [](const at::Tensor& z) { return z.sum(); }); }).find("expected 204 numbers"),
+  EXPECT_NE(refusal([] {
+              return activation("sum", [](const at::Tensor& z) { return z.sum(); });
+            }).find("expected 204 numbers"),
             std::string::npos);
 }
 

@@ -40,9 +40,7 @@ struct Case {
   std::string reason{};
 };
 
-torch::Tensor numbers(at::IntArrayRef sizes) {
-  return torch::randn(sizes, torch::kFloat64);
-}
+torch::Tensor numbers(at::IntArrayRef sizes) { return torch::randn(sizes, torch::kFloat64); }
 
 /// first → map → sine: the second layer of a network, whose input depends on the parameters.
 template <class First>
@@ -67,18 +65,10 @@ M evaluated(M module) {
   return module;
 }
 
-nn::Linear linear() {
-  return nn::Linear(6, 6);
-}
-nn::Conv1d convolution1() {
-  return nn::Conv1d(nn::Conv1dOptions(2, 4, 3).padding(1));
-}
-nn::Conv2d convolution2() {
-  return nn::Conv2d(nn::Conv2dOptions(2, 4, 3).padding(1));
-}
-nn::Conv3d convolution3() {
-  return nn::Conv3d(nn::Conv3dOptions(2, 4, 3).padding(1));
-}
+nn::Linear linear() { return nn::Linear(6, 6); }
+nn::Conv1d convolution1() { return nn::Conv1d(nn::Conv1dOptions(2, 4, 3).padding(1)); }
+nn::Conv2d convolution2() { return nn::Conv2d(nn::Conv2dOptions(2, 4, 3).padding(1)); }
+nn::Conv3d convolution3() { return nn::Conv3d(nn::Conv3dOptions(2, 4, 3).padding(1)); }
 
 /// (x − mean)/√(variance + eps): the lines of docs/higher-orders.md.
 torch::Tensor normalised(const torch::Tensor& x, at::IntArrayRef over, double eps = 1e-5) {
@@ -257,12 +247,10 @@ std::vector<Case> images() {
       behind("InstanceNorm2d", convolution2(), x2, nn::InstanceNorm2d(nn::InstanceNorm2dOptions(4).affine(true)), two,
              reason),
       behind("InstanceNorm3d", convolution3(), x3, nn::InstanceNorm3d(4), two, reason),
-      behind("batch_norm by hand", convolution2(), x2, Map([](const torch::Tensor& h) {
-               return normalised(h, {0, 2, 3});
-             })),
-      behind("instance_norm by hand", convolution2(), x2, Map([](const torch::Tensor& h) {
-               return normalised(h, {2, 3});
-             })),
+      behind("batch_norm by hand", convolution2(), x2,
+             Map([](const torch::Tensor& h) { return normalised(h, {0, 2, 3}); })),
+      behind("instance_norm by hand", convolution2(), x2,
+             Map([](const torch::Tensor& h) { return normalised(h, {2, 3}); })),
   };
 }
 

@@ -45,8 +45,9 @@ TEST(ModelFile, AnotherActivationOrFileIsRefusedByName) {
     }
     return std::string("nothing thrown");
   };
-  EXPECT_NE(refused("m.pt", sigmoid()).find("activation: expected tanh(z - 0.5), with which it was saved, got sigmoid(z)"),
-            std::string::npos);
+  EXPECT_NE(
+      refused("m.pt", sigmoid()).find("activation: expected tanh(z - 0.5), with which it was saved, got sigmoid(z)"),
+      std::string::npos);
   write_pt(folder / "x.pt", {{"W", torch::ones({2, 2})}});
   EXPECT_NE(refused("x.pt", sigmoid()).find("it has no entry 'W0'"), std::string::npos);
 }

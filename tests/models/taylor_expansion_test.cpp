@@ -19,7 +19,8 @@ constexpr double rounding = 1e-12;
 struct NestedImpl : torch::nn::Module {
   struct Layer : torch::nn::Module {
     Layer(std::int64_t in, std::int64_t out) {
-      weight = register_parameter("weight", torch::randn({out, in}, torch::kFloat64) / std::sqrt(static_cast<double>(in)));
+      weight =
+          register_parameter("weight", torch::randn({out, in}, torch::kFloat64) / std::sqrt(static_cast<double>(in)));
       bias = register_parameter("bias", torch::randn({out}, torch::kFloat64) / 10);
     }
     torch::Tensor forward(const torch::Tensor& x) { return torch::addmm(bias, x, weight.t()); }
@@ -31,7 +32,9 @@ struct NestedImpl : torch::nn::Module {
     second = register_module("second", std::make_shared<Layer>(6, 2));
     frozen = register_parameter("frozen", torch::ones({2}, torch::kFloat64), false);
   }
-  torch::Tensor forward(const torch::Tensor& x, double scale) { return second->forward(torch::tanh(first->forward(x)) * scale) * frozen; }
+  torch::Tensor forward(const torch::Tensor& x, double scale) {
+    return second->forward(torch::tanh(first->forward(x)) * scale) * frozen;
+  }
   std::shared_ptr<Layer> first, second;
   torch::Tensor frozen;
 };
@@ -133,14 +136,16 @@ TEST(TaylorExpansion, GradientsInParametersAndInputsAreThoseOfItsOwnValue) {
         return v;
       };
       const double along = (gradient[i] * direction).sum().item<double>();
-      EXPECT_NEAR((at(h) - at(-h)) / (2 * h), along, 1e-7 * (1 + std::abs(along))) << "order " << order << ", variable " << i;
+      EXPECT_NEAR((at(h) - at(-h)) / (2 * h), along, 1e-7 * (1 + std::abs(along)))
+          << "order " << order << ", variable " << i;
     }
   }
 }
 
 TEST(TaylorExpansion, SecondDerivativesAreThoseOfTheClosedForm) {
   auto network = testing::float64_network(3, 6, Initialisation::plain);
-  const auto x = testing::random_matrix(5, 3, 1), w = testing::random_matrix(6, 3, 2), v = testing::random_matrix(6, 3, 9);
+  const auto x = testing::random_matrix(5, 3, 1), w = testing::random_matrix(6, 3, 2),
+             v = testing::random_matrix(6, 3, 9);
   const auto hessian_product = [&](auto& model, const torch::Tensor& parameter) {
     const auto gradient = torch::autograd::grad({model(x).square().sum()}, {parameter}, {}, true, true)[0];
     return torch::autograd::grad({(gradient * v).sum()}, {parameter})[0];
@@ -165,8 +170,8 @@ TEST(TaylorExpansion, TakesTheModulesNamesAndLeavesFrozenParametersAlone) {
 }
 
 TEST(TaylorExpansion, AConvolutionalNetworkIsNearerToItsSecondOrderThanToItsFirst) {
-  auto network = ConvolutionalNetwork(ConvolutionalOptions{.input_channels = 2, .height = 4, .width = 4, .blocks = 2, .channels = 5,
-                                                           .dtype = torch::kFloat64});
+  auto network = ConvolutionalNetwork(ConvolutionalOptions{
+      .input_channels = 2, .height = 4, .width = 4, .blocks = 2, .channels = 5, .dtype = torch::kFloat64});
   auto first = taylor_expand(network, values(*network), 1), second = taylor_expand(network, values(*network), 2),
        third = taylor_expand(network, values(*network), 3);
   move(*network, 1e-4);
@@ -180,14 +185,16 @@ TEST(TaylorExpansion, AConvolutionalNetworkIsNearerToItsSecondOrderThanToItsFirs
 }
 
 TEST(ConvolutionalNetwork, WeightsHaveTheVariancesOfTheirFanIn) {
-  const ConvolutionalNetwork network(ConvolutionalOptions{.input_channels = 3, .height = 32, .width = 32, .blocks = 2, .channels = 64,
-                                                          .dtype = torch::kFloat64});
+  const ConvolutionalNetwork network(ConvolutionalOptions{
+      .input_channels = 3, .height = 32, .width = 32, .blocks = 2, .channels = 64, .dtype = torch::kFloat64});
   const auto parameters = network->named_parameters();
   const std::vector<std::pair<std::string, double>> layers = {{"1", 2.0 / 27}, {"2", 2.0 / 576}, {"_out", 1.0 / 4096}};
   for (const auto& [suffix, variance] : layers) {
     const auto weight = parameters["weight" + suffix];
     // Five standard errors of the mean of the squares.
-    EXPECT_NEAR(weight.square().mean().item<double>() / variance, 1, 5 * std::sqrt(2.0 / static_cast<double>(weight.numel()))) << suffix;
+    EXPECT_NEAR(weight.square().mean().item<double>() / variance, 1,
+                5 * std::sqrt(2.0 / static_cast<double>(weight.numel())))
+        << suffix;
     EXPECT_EQ(parameters["bias" + suffix].abs().max().item<double>(), 0) << suffix;
   }
 }

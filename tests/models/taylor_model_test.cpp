@@ -66,7 +66,8 @@ TEST(Network, GradientsToThirdOrderMatchOrdinaryAutograd) {
     const auto x = points(9).requires_grad_(true);
     const auto loss = f(x).pow(3).sum();
     const auto first = torch::autograd::grad({loss}, {network->w, x}, {}, true, true);
-    const auto second = torch::autograd::grad({first[0].pow(2).sum() + first[1].sin().sum()}, {network->w, x}, {}, true, true);
+    const auto second =
+        torch::autograd::grad({first[0].pow(2).sum() + first[1].sin().sum()}, {network->w, x}, {}, true, true);
     return std::vector<torch::Tensor>{first[0], first[1], second[0], second[1]};
   };
   const auto got = derivatives([&](const torch::Tensor& x) { return network(x); });
@@ -92,7 +93,8 @@ TEST(TaylorModel, TermsAreEquationTwelve) {
     EXPECT_TRUE(close(model->linear(x), f_l, 1e-13));
     EXPECT_TRUE(close(model->quadratic(x), f_q, 1e-13));
     EXPECT_TRUE(close(model(x), network->initial_output(x) + f_l + f_q, 1e-13));
-    EXPECT_TRUE(close(TaylorModel(network, TaylorModelOptions{.order = 1})(x), network->initial_output(x) + f_l, 1e-13));
+    EXPECT_TRUE(
+        close(TaylorModel(network, TaylorModelOptions{.order = 1})(x), network->initial_output(x) + f_l, 1e-13));
     EXPECT_TRUE(close(TaylorModel(network, TaylorModelOptions{.order = 2, .linear_term = false})(x),
                       network->initial_output(x) + f_q, 1e-13));
   }
@@ -164,15 +166,19 @@ TEST(TaylorModel, DerivativesInPointsAndWTogetherAreThoseOfTheFormula) {
       // Autograd's own derivatives of an own σ grow with each order: two of them are enough.
       for (int order = 1; order <= (sigma.functions().kind ? 4 : 1); ++order) {
         auto model = TaylorModel(network, TaylorModelOptions{.order = order});
-        expect_equal("model", [&](const torch::Tensor& x) { return model(x); }, [&](const torch::Tensor& x) {
-          return initial(x) + torch::stack(terms_by_autograd(network, x, order, formula)).sum(0);
-        });
+        expect_equal(
+            "model", [&](const torch::Tensor& x) { return model(x); },
+            [&](const torch::Tensor& x) {
+              return initial(x) + torch::stack(terms_by_autograd(network, x, order, formula)).sum(0);
+            });
       }
       auto model = TaylorModel(network);
-      expect_equal("f_L", [&](const torch::Tensor& x) { return model->linear(x); },
-                   [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 1, formula)[0]; });
-      expect_equal("f_Q", [&](const torch::Tensor& x) { return model->quadratic(x); },
-                   [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 2, formula)[1]; });
+      expect_equal(
+          "f_L", [&](const torch::Tensor& x) { return model->linear(x); },
+          [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 1, formula)[0]; });
+      expect_equal(
+          "f_Q", [&](const torch::Tensor& x) { return model->quadratic(x); },
+          [&](const torch::Tensor& x) { return terms_by_autograd(network, x, 2, formula)[1]; });
       auto whole = TaylorModel(network, TaylorModelOptions{.whole_network = true});
       const auto output = [&](const torch::Tensor& x) {
         return formula(x.mm((network->w0 + network->w).t())).mv(network->a) / std::sqrt(60.0);
@@ -214,8 +220,11 @@ TEST(TaylorModel, IsTheSameInInferenceMode) {
   for (const auto& options :
        {TaylorModelOptions{}, TaylorModelOptions{.order = 4}, TaylorModelOptions{.whole_network = true}}) {
     for (const auto& sigma : {sigmoid(1.0), own}) {
-      auto network = Network(NetworkOptions{.dimension = 7, .width = 600, .activation = sigma,
-                                            .initialisation = Initialisation::plain, .dtype = torch::kFloat64});
+      auto network = Network(NetworkOptions{.dimension = 7,
+                                            .width = 600,
+                                            .activation = sigma,
+                                            .initialisation = Initialisation::plain,
+                                            .dtype = torch::kFloat64});
       set_w(network, 0.5);
       const auto x = points(9);
       const auto model_at = [&](const torch::Tensor& at) { return TaylorModel(network, options)(at); };

@@ -47,7 +47,8 @@ TEST(HarmonicTerms, AreTheExplicitQuadraticFormsWithTheirDerivatives) {
         const auto loss_alone = without.evaluate(without.primitive()->terms(w), w);
         const auto vec = w.flatten();
         EXPECT_TRUE(close(at_w.terms[0], vec.dot(forms[i].mv(vec)), 1e-10));
-        EXPECT_TRUE(close((with.gradient(w, at_w) - without.gradient(w, loss_alone)).flatten(), 2 * forms[i].mv(vec), 1e-9));
+        EXPECT_TRUE(
+            close((with.gradient(w, at_w) - without.gradient(w, loss_alone)).flatten(), 2 * forms[i].mv(vec), 1e-9));
         EXPECT_TRUE(close(with.values(with.primitive()->terms(w), w).terms[0], vec.dot(forms[i].mv(vec)), 1e-10));
       }
       // Second derivatives along v.

@@ -40,7 +40,8 @@ std::pair<torch::Tensor, torch::Tensor> fast(const Setting& s, Term term) {
 }
 
 /// Value and gradient of a definition by explicit matrices, by autograd in vec(W).
-std::pair<torch::Tensor, torch::Tensor> slow(const Setting& s, const std::function<torch::Tensor(const torch::Tensor&)>& f) {
+std::pair<torch::Tensor, torch::Tensor> slow(const Setting& s,
+                                             const std::function<torch::Tensor(const torch::Tensor&)>& f) {
   const auto w = s.network->w.detach().clone().requires_grad_(true);
   const auto value = f(w);
   return {value.detach(), torch::autograd::grad({value}, {w})[0]};
@@ -58,13 +59,12 @@ const std::vector<Initialisation> starts = {Initialisation::symmetric, Initialis
 TEST(Regularizers, R1AtOtherPointsIsTheExplicitFormThere) {
   for (auto start : starts) {
     const Setting s(start);
-    const auto by_training = projector(features(*s.network, s.x), rank), by_unlabeled = projector(features(*s.network, s.x_u), rank);
+    const auto by_training = projector(features(*s.network, s.x), rank),
+               by_unlabeled = projector(features(*s.network, s.x_u), rank);
     const auto points = random_matrix(13, d, 11);
     const auto phi = features(*s.network, points);
     const auto explicit_form = [&](const torch::Tensor& low) {
-      return [&phi, low](const torch::Tensor& w) {
-        return phi.mv(w.flatten() - low.mv(w.flatten())).square().mean();
-      };
+      return [&phi, low](const torch::Tensor& w) { return phi.mv(w.flatten() - low.mv(w.flatten())).square().mean(); };
     };
     const auto of_training = SigmaProjector::from_features(s.network, s.x, rank);
     const auto of_unlabeled = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
@@ -77,7 +77,8 @@ TEST(Regularizers, R1AtOtherPointsIsTheExplicitFormThere) {
 TEST(Regularizers, FreshPointsAreThoseOfTheStep) {
   const Setting s(Initialisation::plain);
   const auto sigma = SigmaProjector::from_features(s.network, s.x, rank);
-  const Objective fresh = square_loss() + R1_fresh(sigma, [](std::int64_t step) { return random_matrix(7, d, 100 + step); });
+  const Objective fresh =
+      square_loss() + R1_fresh(sigma, [](std::int64_t step) { return random_matrix(7, d, 100 + step); });
   const BoundObjective bound(s.model, fresh, {s.x, s.y}, {});
   const auto w = s.network->w.detach(), terms = bound.primitive()->terms(w);
   for (const std::int64_t step : {0, 3}) {
@@ -144,9 +145,8 @@ TEST(Regularizers, MadeByUnlabeledPointsTheyAreTheExplicitQuadraticForms) {
     expect_same(s, R1(sigma), [&](const torch::Tensor& w) {
       return w.flatten().dot(high.mm(sigma_matrix).mm(high).mv(w.flatten()));
     });
-    expect_same(s, R2(sigma), [&](const torch::Tensor& w) {
-      return w.flatten().dot(low.mm(sigma_matrix).mm(low).mv(w.flatten()));
-    });
+    expect_same(s, R2(sigma),
+                [&](const torch::Tensor& w) { return w.flatten().dot(low.mm(sigma_matrix).mm(low).mv(w.flatten())); });
     expect_same(s, R3(sigma, *s.network, s.x),
                 [&](const torch::Tensor& w) { return phi.mv(high.mv(w.flatten())).square().mean(); });
     EXPECT_THROW(R3(sigma), InputError);
@@ -163,17 +163,27 @@ TEST(Regularizers, R4IsTheEighthPowerOfTheTwoFourNorm) {
 }
 
 TEST(Regularizers, ValueAndBothDerivativesAreRightAtZeroAndFarFromIt) {
-  // Each is homogeneous: of degree 2, R4 of degree 8. Beside the loss 0, R(cW), its gradient and its Hessian along V are
-  // c^p R(W), c^(p−1) ∇R(W) and c^(p−2) ∇²R(W)V, and those of R itself are in the tests above.
+  // Each is homogeneous: of degree 2, R4 of degree 8. Beside the loss 0, R(cW), its gradient and its Hessian along V
+  // are c^p R(W), c^(p−1) ∇R(W) and c^(p−2) ∇²R(W)V, and those of R itself are in the tests above.
   const Loss none{"none", [](const at::Tensor& f, const at::Tensor&) { return 0 * f.sum(); }};
   for (auto start : starts) {
     const Setting s(start);
-    const auto sigma = SigmaProjector::from_features(s.network, s.x, rank), other = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
+    const auto sigma = SigmaProjector::from_features(s.network, s.x, rank),
+               other = SigmaProjector::from_unlabeled(s.network, s.x_u, rank);
     const auto harmonic = HarmonicProjector::make(s.network, rank);
     const auto x_u = s.x_u;
-    const std::vector<Term> terms = {R1(sigma), R1(other), R1_at(other, *s.network, s.x), R1_fresh(other, [x_u](std::int64_t) { return x_u; }),
-                                     R2(sigma), R2(other), R3(sigma), R3(other, *s.network, s.x), R1(harmonic), R2(harmonic),
-                                     R3(harmonic, s.x), R4()};
+    const std::vector<Term> terms = {R1(sigma),
+                                     R1(other),
+                                     R1_at(other, *s.network, s.x),
+                                     R1_fresh(other, [x_u](std::int64_t) { return x_u; }),
+                                     R2(sigma),
+                                     R2(other),
+                                     R3(sigma),
+                                     R3(other, *s.network, s.x),
+                                     R1(harmonic),
+                                     R2(harmonic),
+                                     R3(harmonic, s.x),
+                                     R4()};
     const auto w = s.network->w.detach().clone(), v = random_matrix(m, d, 10);
     for (std::size_t i = 0; i < terms.size(); ++i) {
       SCOPED_TRACE(fmt::format("{}: {}", i, terms[i].name));
@@ -189,7 +199,8 @@ TEST(Regularizers, ValueAndBothDerivativesAreRightAtZeroAndFarFromIt) {
         EXPECT_NEAR(at.value(), std::pow(c, degree) * one.value(), 1e-10 * std::pow(c, degree) * one.value());
         const auto power = [c](int p) { return c != 0 ? std::pow(c, p) : 1.0; };  // what to divide by
         EXPECT_TRUE(close(at.gradient() / power(degree - 1), c == 0 ? torch::zeros_like(w) : one.gradient(), 1e-10));
-        EXPECT_TRUE(close(at.product(v) / power(degree - 2), c == 0 && degree > 2 ? torch::zeros_like(w) : one.product(v), 1e-10));
+        EXPECT_TRUE(close(at.product(v) / power(degree - 2),
+                          c == 0 && degree > 2 ? torch::zeros_like(w) : one.product(v), 1e-10));
       }
     }
   }
@@ -219,8 +230,9 @@ TEST(Regularizers, AUsersOwnOfWOfTheVectorsAndOfTheModelAgreeWithAutograd) {
   // Through the whole model: the network itself, not its expansion.
   auto network = s.network;
   const auto x = s.x;
-  const auto [value, gradient] =
-      fast(s, model_regularizer("output", [x](TaylorModelImpl& model) { return model.network->forward(x).square().mean(); }));
+  const auto [value, gradient] = fast(s, model_regularizer("output", [x](TaylorModelImpl& model) {
+                                        return model.network->forward(x).square().mean();
+                                      }));
   const auto direct = network->forward(x).square().mean();
   EXPECT_TRUE(close(value, direct, 1e-13));
   EXPECT_TRUE(close(gradient, torch::autograd::grad({direct}, {network->w})[0], 1e-11));

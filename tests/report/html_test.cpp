@@ -62,8 +62,7 @@ if '://' in re.sub('src="data:[^"]*"', '', text): print('an address outside')
 )py";
   const TemporaryFolder folder;
   write_text(folder / "page.html", page);
-  const auto run =
-      run_program({ENTK_PYTHON, "-c", script, (folder / "page.html").string()}, folder.path(), 60s);
+  const auto run = run_program({ENTK_PYTHON, "-c", script, (folder / "page.html").string()}, folder.path(), 60s);
   return run.output + (run.status == 0 ? "" : "status " + std::to_string(run.status));
 }
 
@@ -87,9 +86,7 @@ HtmlPage full_page() {
   return page;
 }
 
-TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) {
-  EXPECT_EQ(complaints(full_page().str()), "");
-}
+TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) { EXPECT_EQ(complaints(full_page().str()), ""); }
 
 TEST(Html, TheCheckSeesWhatItIsFor) {
   EXPECT_NE(complaints("<p><b></p>"), "");
@@ -145,8 +142,7 @@ TEST(Html, AFigureThatWasNotDrawnSaysWhy) {
 }
 
 TEST(Html, RealFiguresStandBesideEachOther) {
-  if (!run_program({"gnuplot", "--version"}, "/", 60s).found)
-    GTEST_SKIP() << "gnuplot is not on PATH";
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH";
   const TemporaryFolder folder;
   Panel panel{.series = {{.label = "a", .x = {1, 2}, .y = {1, 2}, .low = {0, 1}, .high = {2, 3}},
                          {.label = "b", .x = {1, 2}, .y = {2, 1}, .style = SeriesStyle::points}}};

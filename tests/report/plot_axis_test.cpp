@@ -42,8 +42,7 @@ TEST(Axis, ABandThatDipsToZeroDoesNotStretchALogarithmicAxis) {
 
 TEST(Axis, EqualAndMissingValuesHaveARange) {
   for (const bool logarithmic : {false, true}) {
-    for (const auto& values :
-         std::vector<std::vector<double>>{{}, {NAN}, {3, 3, 3}, {0, 0}, {-2}}) {
+    for (const auto& values : std::vector<std::vector<double>>{{}, {NAN}, {3, 3, 3}, {0, 0}, {-2}}) {
       const Scale scale = scale_y(panel_with(values, logarithmic), 2);
       EXPECT_LT(scale.low, scale.high);
       EXPECT_TRUE(scale.shows(scale.low) && scale.shows(scale.high));

@@ -21,16 +21,13 @@ using testing::read_text;
 using testing::TemporaryFolder;
 using testing::write_text;
 
-#define ENTK_NEEDS_GNUPLOT()                                  \
-  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) \
-  GTEST_SKIP() << "gnuplot is not on PATH"
+#define ENTK_NEEDS_GNUPLOT() \
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH"
 
 /// The search path of programs, for one scope.
 class SearchPath {
  public:
-  explicit SearchPath(const fs::path& path) : before_(std::getenv("PATH")) {
-    ::setenv("PATH", path.c_str(), 1);
-  }
+  explicit SearchPath(const fs::path& path) : before_(std::getenv("PATH")) { ::setenv("PATH", path.c_str(), 1); }
   ~SearchPath() { ::setenv("PATH", before_.c_str(), 1); }
 
  private:
@@ -192,17 +189,14 @@ TEST(Figure, UnbalancedMarkupStillDraws) {
 TEST(Figure, OddDataStillDraws) {
   ENTK_NEEDS_GNUPLOT();
   const TemporaryFolder folder;
-  std::vector<Series> odd = {{},
-                             {.label = "nan", .x = {1, 2}, .y = {NAN, NAN}},
-                             {.label = "inf", .x = {1, INFINITY, 3}, .y = {INFINITY, 1, -INFINITY}},
-                             {.label = "one", .x = {1}, .y = {1}},
-                             {.label = "negative", .x = {-1, -2}, .y = {-1, -2}},
-                             {.label = "tiny", .x = {5e-324, 1e-300}, .y = {1e-310, 1e308}},
-                             {.label = "band",
-                              .x = {1, 2, 3},
-                              .y = {1, 2, 3},
-                              .low = {NAN, -1, 0},
-                              .high = {1, 3, INFINITY}}};
+  std::vector<Series> odd = {
+      {},
+      {.label = "nan", .x = {1, 2}, .y = {NAN, NAN}},
+      {.label = "inf", .x = {1, INFINITY, 3}, .y = {INFINITY, 1, -INFINITY}},
+      {.label = "one", .x = {1}, .y = {1}},
+      {.label = "negative", .x = {-1, -2}, .y = {-1, -2}},
+      {.label = "tiny", .x = {5e-324, 1e-300}, .y = {1e-310, 1e308}},
+      {.label = "band", .x = {1, 2, 3}, .y = {1, 2, 3}, .low = {NAN, -1, 0}, .high = {1, 3, INFINITY}}};
   for (const bool logarithmic : {false, true}) {
     for (std::size_t i = 0; i < odd.size(); ++i) {
       Figure figure = one_series(odd[i], logarithmic);
@@ -216,9 +210,8 @@ TEST(Figure, OddDataStillDraws) {
 }
 
 TEST(Figure, DataHoldsEveryValueAsGiven) {
-  const Figure figure = one_series(
-      {.label = "s", .x = {0.1, 2}, .y = {1.0 / 3.0, NAN}, .low = {-INFINITY, 1}, .high = {1, 2}},
-      true);
+  const Figure figure =
+      one_series({.label = "s", .x = {0.1, 2}, .y = {1.0 / 3.0, NAN}, .low = {-INFINITY, 1}, .high = {1, 2}}, true);
   EXPECT_EQ(plot::data_text("fig", figure),
             "# fig\n# index 0: panel 1 (), s\n# x ()  y ()  low  high\n"
             "0.1 0.3333333333333333 -inf 1\n2 nan 1 2\n");
@@ -226,8 +219,10 @@ TEST(Figure, DataHoldsEveryValueAsGiven) {
 
 TEST(Figure, DecadesAreMarkedAtPowersOfTen) {
   // gnuplot counts its ticks from the frame where they have no start, and writes the wrong power beside them.
-  for (const auto& [low, high] : {std::pair{552.0, 64000.0}, std::pair{0.03, 7.0}, std::pair{3e-9, 0.7}, std::pair{1e-34, 1e35}}) {
-    const std::string script = plot::script_text("fig", one_series({.label = "s", .x = {0, 1}, .y = {low, high}}, true));
+  for (const auto& [low, high] :
+       {std::pair{552.0, 64000.0}, std::pair{0.03, 7.0}, std::pair{3e-9, 0.7}, std::pair{1e-34, 1e35}}) {
+    const std::string script =
+        plot::script_text("fig", one_series({.label = "s", .x = {0, 1}, .y = {low, high}}, true));
     double frame = 0, start = 0, step = 0;
     ASSERT_EQ(std::sscanf(script.c_str() + script.find("set yrange"), "set yrange [%lf:", &frame), 1);
     ASSERT_EQ(std::sscanf(script.c_str() + script.find("set ytics "), "set ytics %lf,%lf", &start, &step), 2) << script;
@@ -250,8 +245,8 @@ TEST(Figure, ABandIsDrawnInPiecesAroundAGap) {
 }
 
 TEST(Figure, ABandBelowZeroEndsAtTheFrameOfALogarithmicAxis) {
-  const Figure figure = one_series(
-      {.label = "s", .x = {0, 1}, .y = {0.1, 1}, .low = {-1, 0.5}, .high = {0.5, 2}}, true);
+  const Figure figure =
+      one_series({.label = "s", .x = {0, 1}, .y = {0.1, 1}, .low = {-1, 0.5}, .high = {0.5, 2}}, true);
   const std::string script = plot::script_text("fig", figure);
   EXPECT_NE(script.find("using 1:(max($3, least)):4"), std::string::npos);
   const double least = std::stod(script.substr(script.find("least = ") + 8));
@@ -277,8 +272,7 @@ TEST(Figure, ALegendKeepsClearOfTheData) {
     series.x.push_back(i);
     series.y.push_back(i == 0 ? 0 : 40);
   }
-  EXPECT_NE(plot::script_text("fig", one_series(series)).find("set key bottom right"),
-            std::string::npos);
+  EXPECT_NE(plot::script_text("fig", one_series(series)).find("set key bottom right"), std::string::npos);
 }
 
 TEST(Figure, WithoutGnuplotDataAndScriptStay) {
@@ -338,10 +332,8 @@ TEST(Figure, BadInputIsNamed) {
   }
   EXPECT_THROW(write_figure(folder.path(), "fig", {}), InputError);
   EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1, 2}, .y = {1}})), InputError);
-  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .low = {1}})),
-               InputError);
-  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .color = -1})),
-               InputError);
+  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .low = {1}})), InputError);
+  EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .color = -1})), InputError);
   Figure figure = three_panels();
   figure.width = NAN;
   EXPECT_THROW(write_figure(folder.path(), "fig", figure), InputError);

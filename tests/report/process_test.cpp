@@ -13,8 +13,7 @@ using testing::TemporaryFolder;
 
 TEST(Process, KeepsWhatItSaysAndItsStatus) {
   const TemporaryFolder folder;
-  const auto run =
-      run_program({"sh", "-c", "echo out; echo err >&2; pwd; exit 7"}, folder.path(), 60s);
+  const auto run = run_program({"sh", "-c", "echo out; echo err >&2; pwd; exit 7"}, folder.path(), 60s);
   EXPECT_TRUE(run.found);
   EXPECT_FALSE(run.timed_out);
   EXPECT_EQ(run.status, 7);
@@ -29,9 +28,7 @@ TEST(Process, ArgumentsAreNotReadByAShell) {
   EXPECT_FALSE(std::filesystem::exists(folder / "x"));
 }
 
-TEST(Process, AMissingProgramIsNotFound) {
-  EXPECT_FALSE(run_program({"entk-no-such-program"}, "/", 60s).found);
-}
+TEST(Process, AMissingProgramIsNotFound) { EXPECT_FALSE(run_program({"entk-no-such-program"}, "/", 60s).found); }
 
 TEST(Process, TheWholeGroupEndsWhenTimeIsUp) {
   const TemporaryFolder folder;

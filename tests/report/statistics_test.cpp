@@ -90,8 +90,8 @@ TEST(PowerLaw, WhatHasNoLogarithmIsRefused) {
 
 // The two-sided 95% points of printed tables.
 TEST(Estimate, StudentsQuantilesAreThoseOfTheTables) {
-  const std::pair<int, double> tabulated[] = {{1, 12.7062}, {2, 4.3027}, {3, 3.1824}, {4, 2.7764}, {5, 2.5706},
-                                              {6, 2.4469}, {9, 2.2622}, {30, 2.0423}, {1000, 1.9623}};
+  const std::pair<int, double> tabulated[] = {{1, 12.7062}, {2, 4.3027}, {3, 3.1824},  {4, 2.7764},   {5, 2.5706},
+                                              {6, 2.4469},  {9, 2.2622}, {30, 2.0423}, {1000, 1.9623}};
   for (const auto& [degrees, t] : tabulated) EXPECT_NEAR(student_quantile(degrees), t, 6e-5) << degrees;
   EXPECT_THROW(student_quantile(0), InputError);
 }
@@ -132,7 +132,8 @@ TEST(Estimate, AnExponentHasTheWiderOfTwoIntervals) {
   const auto fit = exponent_over_seeds({{x, {1 / e, 1, e}}, {x, {std::pow(e, -3), 1, std::pow(e, 3)}}});
   EXPECT_NEAR(fit.exponent.value, 2, rounding);
   EXPECT_NEAR(fit.exponent.high - 2, 12.7062, 1e-4);
-  // The same slope from both seeds by chance, residuals (1, −2, 1)/3 of each: the seeds' slopes alone would say "certain".
+  // The same slope from both seeds by chance, residuals (1, −2, 1)/3 of each: the seeds' slopes alone would say
+  // "certain".
   const std::vector<double> y = {std::exp(-1 + 1.0 / 3), std::exp(-2.0 / 3), std::exp(1 + 1.0 / 3)};
   const auto agree = exponent_over_seeds({{x, y}, {x, {5 * y[0], 5 * y[1], 5 * y[2]}}});
   EXPECT_NEAR(agree.exponent.value, 1, rounding);
@@ -141,7 +142,8 @@ TEST(Estimate, AnExponentHasTheWiderOfTwoIntervals) {
 }
 
 /// log n = a_s + (1.5 + b_s) log d + noise: with these deviations of a_s, b_s and noise, the share of 2000 draws whose
-/// interval holds 1.5, and that of mean ± 2 standard errors of the seeds' slopes. `cut`: the last seed lacks the largest d.
+/// interval holds 1.5, and that of mean ± 2 standard errors of the seeds' slopes. `cut`: the last seed lacks the
+/// largest d.
 struct Coverage {
   double interval, two_errors;
 };
@@ -177,8 +179,9 @@ TEST(Estimate, IntervalsOfExponentsCoverTheTruthAsOftenAsTheySay) {
     for (const int dimensions : {3, 4, 5, 6}) {
       for (const auto& [slopes, noise] : {std::pair{0.0, 0.2}, {0.1, 0.2}, {0.3, 0.2}, {0.3, 0.02}}) {
         const auto covered = coverage(seeds, dimensions, slopes, noise);
-        const auto what = fmt::format("{} seeds, {} dimensions, deviations of slopes {} and noise {}: {}, two standard errors {}", seeds,
-                                      dimensions, slopes, noise, covered.interval, covered.two_errors);
+        const auto what =
+            fmt::format("{} seeds, {} dimensions, deviations of slopes {} and noise {}: {}, two standard errors {}",
+                        seeds, dimensions, slopes, noise, covered.interval, covered.two_errors);
         EXPECT_GE(covered.interval, least) << what;
         if (seeds == 2) {
           EXPECT_LT(covered.two_errors, 0.8) << what;

@@ -14,12 +14,11 @@ namespace entk {
 namespace {
 
 Table small_table() {
-  return {
-      "Final values",
-      {{"λ3", 4, NumberFormat::shortest}, "test loss", {"steps", 0, NumberFormat::fixed}, "note"},
-      {{0.01, Uncertain{0.14123, 0.0032}, 20000, "a|b"},
-       {10, Uncertain{0.5, NAN}, 20000, ""},
-       {100, NAN, 5.4, "<diverged>"}}};
+  return {"Final values",
+          {{"λ3", 4, NumberFormat::shortest}, "test loss", {"steps", 0, NumberFormat::fixed}, "note"},
+          {{0.01, Uncertain{0.14123, 0.0032}, 20000, "a|b"},
+           {10, Uncertain{0.5, NAN}, 20000, ""},
+           {100, NAN, 5.4, "<diverged>"}}};
 }
 
 TEST(Number, SignificantDigitsWithoutNeedlessOnes) {
@@ -87,23 +86,20 @@ TEST(Table, Csv) {
             "0.01,0.14123,0.0032,20000,a|b\n"
             "10,0.5,nan,20000,\n"
             "100,nan,,5.4,<diverged>\n");
-  EXPECT_EQ(to_csv({"", {"a,b", "c\"d"}, {{"line\nbreak", INFINITY}}}),
-            "\"a,b\",\"c\"\"d\"\n\"line\nbreak\",inf\n");
+  EXPECT_EQ(to_csv({"", {"a,b", "c\"d"}, {{"line\nbreak", INFINITY}}}), "\"a,b\",\"c\"\"d\"\n\"line\nbreak\",inf\n");
 }
 
 TEST(Table, Html) {
-  EXPECT_EQ(
-      to_html({"T & t", {"n", "name"}, {{1, "<b>'\"&"}}}),
-      "<table>\n<caption>T &amp; t</caption>\n<thead>\n"
-      "<tr><th scope=\"col\" class=\"number\">n</th><th scope=\"col\">name</th></tr>\n</thead>\n"
-      "<tbody>\n<tr><td class=\"number\">1</td><td>&lt;b&gt;&#39;&quot;&amp;</td></tr>\n</tbody>\n"
-      "</table>\n");
+  EXPECT_EQ(to_html({"T & t", {"n", "name"}, {{1, "<b>'\"&"}}}),
+            "<table>\n<caption>T &amp; t</caption>\n<thead>\n"
+            "<tr><th scope=\"col\" class=\"number\">n</th><th scope=\"col\">name</th></tr>\n</thead>\n"
+            "<tbody>\n<tr><td class=\"number\">1</td><td>&lt;b&gt;&#39;&quot;&amp;</td></tr>\n</tbody>\n"
+            "</table>\n");
 }
 
 TEST(Table, CsvNumbersReadBackAsTheSameDoubles) {
   Table table{"", {"x"}, {}};
-  std::vector<double> values = {
-      5e-324, std::numeric_limits<double>::max(), -0.1, 1.0 / 3.0, 1e23, -0.0, 1e9};
+  std::vector<double> values = {5e-324, std::numeric_limits<double>::max(), -0.1, 1.0 / 3.0, 1e23, -0.0, 1e9};
   const RandomStream random(Purpose::probe, 1);
   for (int i = 0; i < 1000; ++i) values.push_back(std::exp(100 * random.normal(i)));
   for (const double value : values) table.rows.push_back({value});

@@ -59,7 +59,8 @@ TEST(SampleSearch, BisectionFindsTheFirstCandidateThatLearnsAsTryingAllDoes) {
   const auto result = search_samples(s, folder / "trials.csv");
   expect_first_that_learns(s, result);
   EXPECT_LT(runs, 6 * 10) << "bisection, not a scan of 17 candidates each";
-  for (const auto& t : result.trials) EXPECT_LT(static_cast<double>(t.samples), 2.1 * 1.1 * 6 * std::pow(t.dimension, 1.5)) << "twice what is needed";
+  for (const auto& t : result.trials)
+    EXPECT_LT(static_cast<double>(t.samples), 2.1 * 1.1 * 6 * std::pow(t.dimension, 1.5)) << "twice what is needed";
 }
 
 TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
@@ -80,7 +81,9 @@ TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
     EXPECT_EQ(tried, want);
   }
   // Where the loss does not fall with n, a scan still stops at the first that learns.
-  s.run = [](std::int64_t, std::int64_t n, std::uint64_t) -> std::optional<FinalLosses> { return FinalLosses{0, n == 15 ? 0.1 : 1}; };
+  s.run = [](std::int64_t, std::int64_t n, std::uint64_t) -> std::optional<FinalLosses> {
+    return FinalLosses{0, n == 15 ? 0.1 : 1};
+  };
   s.dimensions = {9};
   s.seeds = {0};
   EXPECT_EQ(search_samples(s, folder / "uneven.csv").found.at(0).samples, 15);

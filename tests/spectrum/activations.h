@@ -29,26 +29,20 @@ struct Sigmoid {
   }
 };
 
-inline double step(double z) {
-  return z > 0 ? 1.0 : 0.0;
-}
-inline double zero(double) {
-  return 0.0;
-}
+inline double step(double z) { return z > 0 ? 1.0 : 0.0; }
+inline double zero(double) { return 0.0; }
 
 /// E over x uniform on the sphere of radius √d in R^d of h(w·x, w'·x, p) with p the two coordinates
 /// of x in the plane of e1 = w and e2, w' = (ρ, √(1−ρ²)): density ∝ (1−|p|²/d)^((d−4)/2), d ≥ 3.
 /// With |p| = √d sin ψ: (d−2) cos^(d−3) ψ sin ψ dψ on [0, π/2], exponentially convergent.
-inline double plane_expectation(int d, double rho,
-                                const std::function<double(double, double, double, double)>& h,
+inline double plane_expectation(int d, double rho, const std::function<double(double, double, double, double)>& h,
                                 int radial = 100, int angular = 160) {
   const auto rule = gauss_quadrature(3, radial);
   const double quarter = std::numbers::pi / 4, s = std::sqrt(std::fmax(0.0, 1 - rho * rho));
   double sum = 0;
   for (int i = 0; i < radial; ++i) {
     const double psi = quarter * (1 + rule.nodes[i]);
-    const double weight =
-        2 * quarter * rule.weights[i] * (d - 2) * std::pow(std::cos(psi), d - 3) * std::sin(psi);
+    const double weight = 2 * quarter * rule.weights[i] * (d - 2) * std::pow(std::cos(psi), d - 3) * std::sin(psi);
     const double r = std::sqrt(d) * std::sin(psi);
     for (int j = 0; j < angular; ++j) {
       const double phi = 2 * std::numbers::pi * (j + 0.5) / angular;

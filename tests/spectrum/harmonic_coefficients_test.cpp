@@ -26,10 +26,8 @@ TEST(HarmonicCoefficients, OfAPolynomialAreItsLegendreCoefficientsOverTheMultipl
       auto want = monomials_to_legendre(D, {1.0, -2 * s, 0.0, 0.5 * s * s * s, 0.0, 0.0, 0.0});
       for (int j = 0; j <= 6; ++j) {
         const double root = std::sqrt(multiplicity(D, j));
-        EXPECT_NEAR(c.norms[j], want[j] / root, accuracy * std::sqrt(c.mean_square))
-            << D << ' ' << j;
-        EXPECT_NEAR(c.values[j] * root, c.norms[j], accuracy * std::sqrt(c.mean_square))
-            << D << ' ' << j;
+        EXPECT_NEAR(c.norms[j], want[j] / root, accuracy * std::sqrt(c.mean_square)) << D << ' ' << j;
+        EXPECT_NEAR(c.values[j] * root, c.norms[j], accuracy * std::sqrt(c.mean_square)) << D << ' ' << j;
       }
     }
   }
@@ -40,8 +38,8 @@ TEST(HarmonicCoefficients, OfAnExponentialAreBesselFunctions) {
   for (int D : {3, 8, 20, 40}) {
     const auto c = harmonic_coefficients([](double z) { return std::exp(z); }, D, 1.7, 12);
     for (int j = 0; j <= 12; ++j) {
-      const double want = std::tgamma(D / 2.0) * std::pow(2 / 1.7, D / 2.0 - 1) *
-                          std::cyl_bessel_i(j + D / 2.0 - 1, 1.7);
+      const double want =
+          std::tgamma(D / 2.0) * std::pow(2 / 1.7, D / 2.0 - 1) * std::cyl_bessel_i(j + D / 2.0 - 1, 1.7);
       EXPECT_NEAR(c.values[j], want, accuracy / std::sqrt(multiplicity(D, j))) << D << ' ' << j;
     }
   }
@@ -52,14 +50,13 @@ TEST(HarmonicCoefficients, OfAStepHaveTheirClosedFormWhenItsBreakIsNamed) {
   for (int d : dimensions) {
     for (double threshold : {0.0, 0.7, -1.3}) {
       const double scale = std::sqrt(d), s = threshold / scale;
-      const auto c = harmonic_coefficients([&](double z) { return step(z - threshold); }, d, scale,
-                                           20, {.breaks = {threshold}});
+      const auto c =
+          harmonic_coefficients([&](double z) { return step(z - threshold); }, d, scale, 20, {.breaks = {threshold}});
       const auto p = legendre_values(d + 2, 19, s);
       for (int j = 1; j <= 20; ++j) {
-        const double want = std::exp(0.5 * (d - 1) * std::log1p(-s * s)) * p[j - 1] / (d - 1) *
-                            testing::density_constant(d);
-        EXPECT_NEAR(c.norms[j], want * std::sqrt(multiplicity(d, j)), accuracy)
-            << d << ' ' << threshold << ' ' << j;
+        const double want =
+            std::exp(0.5 * (d - 1) * std::log1p(-s * s)) * p[j - 1] / (d - 1) * testing::density_constant(d);
+        EXPECT_NEAR(c.norms[j], want * std::sqrt(multiplicity(d, j)), accuracy) << d << ' ' << threshold << ' ' << j;
         EXPECT_LT(c.errors[j], accuracy);
       }
       const double half = threshold == 0 ? 0.5
@@ -72,8 +69,7 @@ TEST(HarmonicCoefficients, OfAStepHaveTheirClosedFormWhenItsBreakIsNamed) {
 }
 
 TEST(HarmonicCoefficients, OfAStepWithoutItsBreakReportALargeError) {
-  const auto c =
-      harmonic_coefficients([](double z) { return step(z - 0.7); }, 20, std::sqrt(20), 4);
+  const auto c = harmonic_coefficients([](double z) { return step(z - 0.7); }, 20, std::sqrt(20), 4);
   EXPECT_GT(*std::max_element(c.errors.begin(), c.errors.end()), 1e-4);
 }
 
@@ -83,8 +79,7 @@ TEST(HarmonicCoefficients, OfASmoothFunctionDoNotDependOnTheRule) {
     const auto gauss = harmonic_coefficients(g, d, std::sqrt(d), 20);
     const auto panels = harmonic_coefficients(g, d, std::sqrt(d), 20, {.breaks = {0.3}});
     for (int j = 0; j <= 20; ++j) {
-      EXPECT_NEAR(gauss.norms[j], panels.norms[j], accuracy * std::sqrt(gauss.mean_square))
-          << d << ' ' << j;
+      EXPECT_NEAR(gauss.norms[j], panels.norms[j], accuracy * std::sqrt(gauss.mean_square)) << d << ' ' << j;
     }
     EXPECT_NEAR(gauss.mean_square, panels.mean_square, accuracy * gauss.mean_square) << d;
   }
@@ -141,8 +136,7 @@ TEST(Vanishing, IsNearlySoAtATinyShift) {
 }
 
 TEST(Vanishing, IsByDegreeForAPolynomial) {
-  const auto v =
-      vanishing(harmonic_coefficients([](double z) { return 2 * z; }, 50, std::sqrt(50), 5));
+  const auto v = vanishing(harmonic_coefficients([](double z) { return 2 * z; }, 50, std::sqrt(50), 5));
   EXPECT_EQ(v.zero, (std::vector<int>{0, 2, 3, 4, 5}));
   EXPECT_FALSE(v.is_zero(1));
 }

@@ -99,8 +99,8 @@ TEST(HarmonicProjector, PopulationValuesAreTheIntegralsOverTheSphere) {
 
 // Against fresh points: the mean of squares over N points is known to about √(2/N) of itself.
 // Population R1 and R2 within four standard errors of the means over `count` fresh points, `batch` at a time.
-void expect_population_values(std::int64_t d, std::int64_t m, const std::vector<std::int64_t>& ranks, std::int64_t count,
-                              std::int64_t batch) {
+void expect_population_values(std::int64_t d, std::int64_t m, const std::vector<std::int64_t>& ranks,
+                              std::int64_t count, std::int64_t batch) {
   const torch::NoGradGuard no_grad;
   const auto network = float64_network(d, m, Initialisation::symmetric);
   const auto w = random_matrix(m, d, 1);
@@ -121,14 +121,18 @@ void expect_population_values(std::int64_t d, std::int64_t m, const std::vector<
   const auto all = torch::cat(squares);
   for (std::size_t j = 0; j < population.size(); ++j) {
     const auto column = all.select(1, static_cast<std::int64_t>(j));
-    const double mean = column.mean().item<double>(), error = column.std().item<double>() / std::sqrt(static_cast<double>(count));
+    const double mean = column.mean().item<double>(),
+                 error = column.std().item<double>() / std::sqrt(static_cast<double>(count));
     EXPECT_NEAR(population[j], mean, 4 * error) << (j % 2 ? "R2" : "R1") << ", rank " << ranks[j / 2];
-    std::printf("[  VALUES  ] %s, rank %ld: population %.6g, mean over %ld points %.6g, standard error %.2g\n", j % 2 ? "R2" : "R1",
-                static_cast<long>(ranks[j / 2]), population[j], static_cast<long>(count), mean, error);
+    std::printf("[  VALUES  ] %s, rank %ld: population %.6g, mean over %ld points %.6g, standard error %.2g\n",
+                j % 2 ? "R2" : "R1", static_cast<long>(ranks[j / 2]), population[j], static_cast<long>(count), mean,
+                error);
   }
 }
 
-TEST(HarmonicProjector, PopulationValuesAreThoseOfManyFreshPoints) { expect_population_values(12, 200, {13, 90}, 20000, 20000); }
+TEST(HarmonicProjector, PopulationValuesAreThoseOfManyFreshPoints) {
+  expect_population_values(12, 200, {13, 90}, 20000, 20000);
+}
 
 // Some minutes: run it by name, with --gtest_also_run_disabled_tests.
 TEST(HarmonicProjector, DISABLED_PopulationValuesAreThoseOfAMillionFreshPoints) {

@@ -29,8 +29,7 @@ TEST(Legendre, IsOneAtOneAndHasItsParity) {
 TEST(Legendre, StaysWithinOneOnTheInterval) {
   for (int D : dimensions) {
     for (double t = -1.0; t <= 1.0; t += 0.01) {
-      for (double p : legendre_values(D, 25, t))
-        EXPECT_LE(std::fabs(p), 1 + rounding) << D << ' ' << t;
+      for (double p : legendre_values(D, 25, t)) EXPECT_LE(std::fabs(p), 1 + rounding) << D << ' ' << t;
     }
   }
 }
@@ -64,9 +63,7 @@ TEST(Legendre, LowDegreesAreTheirPolynomials) {
       const auto p = legendre_values(static_cast<int>(D), 4, t);
       EXPECT_NEAR(p[2], (D * t * t - 1) / (D - 1), rounding);
       EXPECT_NEAR(p[3], ((D + 2) * t * t * t - 3 * t) / (D - 1), rounding);
-      EXPECT_NEAR(p[4],
-                  ((D + 2) * (D + 4) * std::pow(t, 4) - 6 * (D + 2) * t * t + 3) / (D * D - 1),
-                  rounding);
+      EXPECT_NEAR(p[4], ((D + 2) * (D + 4) * std::pow(t, 4) - 6 * (D + 2) * t * t + 3) / (D * D - 1), rounding);
     }
   }
 }
@@ -100,8 +97,7 @@ TEST(Legendre, TensorsGetTheValuesOfTheirEntries) {
 TEST(Legendre, SeriesIsTheSumOfItsTerms) {
   const auto t = torch::linspace(-1, 1, 11, torch::kFloat64);
   for (int D : {2, 30}) {
-    for (const std::vector<double>& c :
-         {std::vector<double>{0.5}, {0.5, -1.0}, {0.5, -1.0, 0.25, 2.0}}) {
+    for (const std::vector<double>& c : {std::vector<double>{0.5}, {0.5, -1.0}, {0.5, -1.0, 0.25, 2.0}}) {
       auto want = torch::zeros_like(t);
       const auto p = legendre_values(D, 3, t);
       for (std::size_t l = 0; l < c.size(); ++l) want += c[l] * p[l];
@@ -146,8 +142,7 @@ TEST(Multiplicity, IsTheDifferenceOfBinomials) {
     for (int l = 2; l < 20; ++l) {
       const auto want = pascal[D + l - 1][l] - pascal[D + l - 3][l - 2];
       EXPECT_EQ(exact_multiplicity(D, l), want);
-      EXPECT_EQ(exact_cumulative_multiplicity(D, l),
-                pascal[D + l - 1][l] + pascal[D + l - 2][l - 1]);
+      EXPECT_EQ(exact_cumulative_multiplicity(D, l), pascal[D + l - 1][l] + pascal[D + l - 2][l - 1]);
     }
   }
 }
@@ -156,8 +151,8 @@ TEST(Multiplicity, BeyondSixtyFourBitsIsADoubleAlone) {
   EXPECT_FALSE(exact_multiplicity(10000, 20).has_value());
   EXPECT_FALSE(exact_cumulative_multiplicity(10000, 20).has_value());
   for (int l : {5, 6, 8, 20, 40}) {  // B(10000, 4) is the last that fits
-    const double D = 10000, log_value = std::log(2 * l + D - 2) + std::lgamma(l + D - 2) -
-                                        std::lgamma(l + 1.0) - std::lgamma(D - 1);
+    const double D = 10000, log_value = std::log(2 * l + D - 2) + std::lgamma(l + D - 2) - std::lgamma(l + 1.0) -
+                                        std::lgamma(D - 1);
     // lgamma(10⁴) is 8e4: its rounding limits the comparison.
     EXPECT_NEAR(std::log(multiplicity(10000, l)), log_value, 1e-10) << l;
   }
@@ -167,8 +162,7 @@ TEST(Multiplicity, BeyondSixtyFourBitsIsADoubleAlone) {
 TEST(Multiplicity, DoubleAndExactMeetWhereBothExist) {
   for (int D : {50, 100, 1000}) {
     for (int l = 1; exact_multiplicity(D, l); ++l) {
-      const double next = multiplicity(D, l + 1),
-                   here = static_cast<double>(*exact_multiplicity(D, l));
+      const double next = multiplicity(D, l + 1), here = static_cast<double>(*exact_multiplicity(D, l));
       const double quotient = (2.0 * l + D) * (l + D - 2.0) / ((2.0 * l + D - 2.0) * (l + 1.0));
       EXPECT_NEAR(next / here / quotient, 1.0, 1e-14) << D << ' ' << l;
     }
@@ -201,14 +195,12 @@ TEST(Monomials, AndTheirLegendreSeriesAreTheSameFunction) {
   const std::vector<double> coefficients{0.3, -1.0, 0.0, 2.0, 0.5, -0.25, 0.125};
   const auto t = torch::linspace(-1, 1, 21, torch::kFloat64);
   auto want = torch::zeros_like(t);
-  for (std::size_t p = 0; p < coefficients.size(); ++p)
-    want += coefficients[p] * t.pow(static_cast<double>(p));
+  for (std::size_t p = 0; p < coefficients.size(); ++p) want += coefficients[p] * t.pow(static_cast<double>(p));
   for (int D : {2, 3, 30, 10000}) {
     const auto series = monomials_to_legendre(D, coefficients);
     EXPECT_TRUE(close(legendre_series(D, series, t), want, 1e-14)) << D;
     const auto back = legendre_to_monomials(D, series);
-    for (std::size_t p = 0; p < coefficients.size(); ++p)
-      EXPECT_NEAR(back[p], coefficients[p], 1e-14) << D;
+    for (std::size_t p = 0; p < coefficients.size(); ++p) EXPECT_NEAR(back[p], coefficients[p], 1e-14) << D;
   }
 }
 

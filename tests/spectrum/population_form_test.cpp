@@ -20,12 +20,8 @@ using testing::step;
 
 constexpr double rounding = 1e-12;
 
-double at(const torch::Tensor& t) {
-  return t.item<double>();
-}
-torch::Tensor grid() {
-  return torch::linspace(-1, 1, 41, torch::kFloat64);
-}
+double at(const torch::Tensor& t) { return t.item<double>(); }
+torch::Tensor grid() { return torch::linspace(-1, 1, 41, torch::kFloat64); }
 
 // σ' = z: E[(w·x)(w'·x) xxᵀ] = d/(d+2) (ρ I + ww'ᵀ + w'wᵀ).
 TEST(PopulationForm, OfALinearDerivativeIsItsClosedForm) {
@@ -41,8 +37,7 @@ TEST(PopulationForm, OfALinearDerivativeIsItsClosedForm) {
 // σ' = z²: the sixth moments of x give α = c(1+2ρ²), β = 2c, γ = 4cρ with c = d²/((d+2)(d+4)).
 TEST(PopulationForm, OfAQuadraticDerivativeIsItsClosedForm) {
   for (double d : {2, 3, 30, 10000}) {
-    const auto v =
-        evaluate(population_form([](double z) { return z * z; }, static_cast<int>(d), 2), grid());
+    const auto v = evaluate(population_form([](double z) { return z * z; }, static_cast<int>(d), 2), grid());
     const double c = d * d / ((d + 2) * (d + 4));
     EXPECT_TRUE(close(v.alpha, c * (1 + 2 * grid().square()), rounding)) << d;
     EXPECT_TRUE(close(v.beta, torch::full_like(grid(), 2 * c), rounding)) << d;
@@ -71,24 +66,19 @@ TEST(PopulationForm, IsTheQuadratureOverThePlaneOfTwoNeurons) {
   for (double rho : {-1.0, -0.999, -0.5, 0.0, 0.2, 0.9, 0.9999, 1.0}) {
     const double s = std::sqrt(1 - rho * rho);
     const auto mean = [&](auto weight) {
-      return plane_expectation(d, rho, [&](double a, double b, double p, double q) {
-        return f(a) * f(b) * weight(p, q);
-      });
+      return plane_expectation(d, rho,
+                               [&](double a, double b, double p, double q) { return f(a) * f(b) * weight(p, q); });
     };
     const auto v = evaluate(form, torch::tensor({rho}, torch::kFloat64));
     const double alpha = at(v.alpha), beta = at(v.beta), gamma = at(v.gamma);
     const double tolerance = 1e-9;
-    EXPECT_NEAR(alpha, mean([&](double p, double q) { return (d - p * p - q * q) / (d - 2); }),
+    EXPECT_NEAR(alpha, mean([&](double p, double q) { return (d - p * p - q * q) / (d - 2); }), tolerance) << rho;
+    // w = (1, 0), w' = (ρ, s).
+    EXPECT_NEAR(alpha + beta * (1 + rho * rho) + 2 * gamma * rho, mean([](double p, double) { return p * p; }),
                 tolerance)
         << rho;
-    // w = (1, 0), w' = (ρ, s).
-    EXPECT_NEAR(alpha + beta * (1 + rho * rho) + 2 * gamma * rho,
-                mean([](double p, double) { return p * p; }), tolerance)
-        << rho;
-    EXPECT_NEAR((beta * rho + gamma) * s, mean([](double p, double q) { return p * q; }), tolerance)
-        << rho;
-    EXPECT_NEAR(alpha + beta * s * s, mean([](double, double q) { return q * q; }), tolerance)
-        << rho;
+    EXPECT_NEAR((beta * rho + gamma) * s, mean([](double p, double q) { return p * q; }), tolerance) << rho;
+    EXPECT_NEAR(alpha + beta * s * s, mean([](double, double q) { return q * q; }), tolerance) << rho;
   }
 }
 
@@ -115,11 +105,9 @@ TEST(PopulationForm, FromTheFirstDerivativeIsThatOfAllThree) {
 TEST(PopulationForm, CoefficientsOfTheNextDimensionsAreDifferencesOfThoseBelow) {
   const auto f = Sigmoid{1.0}.first();
   for (int D : {2, 3, 20, 100}) {
-    const auto below = harmonic_coefficients(f, D, 3.0, 10),
-               above = harmonic_coefficients(f, D + 2, 3.0, 8);
+    const auto below = harmonic_coefficients(f, D, 3.0, 10), above = harmonic_coefficients(f, D + 2, 3.0, 8);
     for (int j = 0; j <= 8; ++j) {
-      EXPECT_NEAR(above.values[j], D * (below.values[j] - below.values[j + 2]) / (2 * j + D),
-                  rounding)
+      EXPECT_NEAR(above.values[j], D * (below.values[j] - below.values[j + 2]) / (2 * j + D), rounding)
           << D << ' ' << j;
     }
   }
@@ -128,8 +116,7 @@ TEST(PopulationForm, CoefficientsOfTheNextDimensionsAreDifferencesOfThoseBelow) 
 TEST(PopulationForm, GammaIsTheDerivativeOfAlpha) {
   const auto form = population_form(Sigmoid{1.0}.first(), 20, 12);
   // The derivative of P_j^(d+2) is j(j+d)/(d+1) P_{j−1}^(d+4).
-  for (int j = 1; j <= 12; ++j)
-    EXPECT_NEAR(form.gamma[j - 1], form.alpha[j] * j * (j + 20) / 21, 1e-15);
+  for (int j = 1; j <= 12; ++j) EXPECT_NEAR(form.gamma[j - 1], form.alpha[j] * j * (j + 20) / 21, 1e-15);
 }
 
 // The trace of the 3-term form: dα + 2β + 2ργ = d E[σ'(w·x)σ'(w'·x)].
@@ -140,8 +127,7 @@ TEST(PopulationForm, HasTheTraceOfTheKernel) {
   const auto eta = harmonic_coefficients(f, d, std::sqrt(d), 24);
   std::vector<double> terms;
   for (double norm : eta.norms) terms.push_back(norm * norm);
-  EXPECT_TRUE(close(d * v.alpha + 2 * v.beta + 2 * grid() * v.gamma,
-                    d * legendre_series(d, terms, grid()), 1e-10));
+  EXPECT_TRUE(close(d * v.alpha + 2 * v.beta + 2 * grid() * v.gamma, d * legendre_series(d, terms, grid()), 1e-10));
 }
 
 TEST(PopulationForm, TruncationBoundsWhatIsLeftOut) {
@@ -151,13 +137,10 @@ TEST(PopulationForm, TruncationBoundsWhatIsLeftOut) {
     for (int J : {2, 4, 8}) {
       const auto form = population_form(f, d, J);
       const auto v = evaluate(form, grid());
-      const auto error = [](const torch::Tensor& a, const torch::Tensor& b) {
-        return at((a - b).abs().max());
-      };
+      const auto error = [](const torch::Tensor& a, const torch::Tensor& b) { return at((a - b).abs().max()); };
       // The bounds are attained at ρ = 1, up to rounding.
       EXPECT_LE(error(v.alpha, full.alpha), form.truncation.alpha + 1e-14) << d << ' ' << J;
-      EXPECT_NEAR(at((full.alpha - v.alpha)[-1]), form.truncation.alpha,
-                  1e-2 * form.truncation.alpha + 1e-14);
+      EXPECT_NEAR(at((full.alpha - v.alpha)[-1]), form.truncation.alpha, 1e-2 * form.truncation.alpha + 1e-14);
       EXPECT_LE(error(v.beta, full.beta), form.truncation.beta * 1.01 + 1e-14) << d << ' ' << J;
       EXPECT_LE(error(v.gamma, full.gamma), form.truncation.gamma * 1.01 + 1e-14) << d << ' ' << J;
       const auto trace = [&](const FormValues& t) {

@@ -27,15 +27,12 @@ Neurons neurons(std::int64_t m, int d) {
 Neurons symmetric(std::int64_t half, int d) {
   const auto w0 = unit_rows(half, d, 12);
   const auto sign = torch::ones({half}, torch::kFloat64);
-  return {torch::cat({sign, -sign}), torch::cat({w0, w0}),
-          torch::randn({2 * half, d}, torch::kFloat64)};
+  return {torch::cat({sign, -sign}), torch::cat({w0, w0}), torch::randn({2 * half, d}, torch::kFloat64)};
 }
 double quadratic(const PopulationForm& form, const Neurons& n) {
   return population_quadratic_form(form, n.a, n.w0, n.w);
 }
-torch::Tensor product(const PopulationForm& form, const Neurons& n) {
-  return population_product(form, n.a, n.w0, n.w);
-}
+torch::Tensor product(const PopulationForm& form, const Neurons& n) { return population_product(form, n.a, n.w0, n.w); }
 
 // Σ = E[φφᵀ], md×md, over points that integrate it to rounding: d = 2 and 3.
 torch::Tensor explicit_sigma(const testing::Scalar& dsigma, const Neurons& n, int d) {
@@ -65,10 +62,9 @@ TEST(PopulationTiles, AreTheMeanSquareOfTheLinearTerm) {
   const auto f = Sigmoid{1.0}.first();
   const double got = quadratic(population_form(f, d, 16), n);
   const auto x = std::sqrt(d) * unit_rows(400000, d, 3);
-  const auto linear = (torch::sigmoid(x.mm(n.w0.t()) - 1) *
-                       (1 - torch::sigmoid(x.mm(n.w0.t()) - 1)) * x.mm(n.w.t()))
-                          .mv(n.a) /
-                      std::sqrt(m);
+  const auto linear =
+      (torch::sigmoid(x.mm(n.w0.t()) - 1) * (1 - torch::sigmoid(x.mm(n.w0.t()) - 1)) * x.mm(n.w.t())).mv(n.a) /
+      std::sqrt(m);
   const auto squares = linear.square();
   const double error = squares.std().item<double>() / std::sqrt(400000.0);
   EXPECT_LT(error, 0.01 * got);
@@ -84,9 +80,8 @@ TEST(PopulationTiles, AreTheNaiveSumsOverAllPairs) {
     const auto v = n.a.unsqueeze(1) * n.w;
     const auto k = evaluate(form, n.w0.mm(n.w0.t()));
     const auto cross = n.w0.mm(v.t()), p = cross.diagonal();  // cross_rs = w0_r·v_s
-    const auto want =
-        (n.a / m).unsqueeze(1) * (k.alpha.mm(v) + (k.beta * p + k.gamma * cross).mm(n.w0) +
-                                  ((k.beta * cross).sum(1) + k.gamma.mv(p)).unsqueeze(1) * n.w0);
+    const auto want = (n.a / m).unsqueeze(1) * (k.alpha.mm(v) + (k.beta * p + k.gamma * cross).mm(n.w0) +
+                                                ((k.beta * cross).sum(1) + k.gamma.mv(p)).unsqueeze(1) * n.w0);
     const double value = (want * n.w).sum().item<double>();
     EXPECT_TRUE(close(product(form, n), want, rounding)) << m;
     EXPECT_NEAR(quadratic(form, n), value, rounding * value) << m;
@@ -114,8 +109,7 @@ TEST(PopulationTiles, OfASymmetricStartNeedItsFirstHalfAlone) {
     const auto delta = n.w.narrow(0, 0, half) - n.w.narrow(0, half, half);
     const auto a = n.a.narrow(0, 0, half), w0 = n.w0.narrow(0, 0, half);
     const double want = quadratic(form, n);
-    EXPECT_NEAR(population_quadratic_form(form, a, w0, delta, Rows::first_half), want,
-                rounding * want);
+    EXPECT_NEAR(population_quadratic_form(form, a, w0, delta, Rows::first_half), want, rounding * want);
     const auto rows = population_product(form, a, w0, delta, Rows::first_half);
     EXPECT_TRUE(close(torch::cat({rows, -rows}), product(form, n), rounding));
   }
@@ -155,8 +149,8 @@ TEST(PopulationTiles, ApproachTheEigenvalueOfInfiniteWidth) {
   const auto a = torch::ones({2000}, torch::kFloat64);
   const auto v = torch::ones({d}, torch::kFloat64);
   const auto w = (eta[0] - eta[2]) * v + d * eta[2] * w0.mv(v).unsqueeze(1) * w0;
-  const double quotient = population_quadratic_form(population_form(f, d, 12), a, w0, w) /
-                          w.square().sum().item<double>();
+  const double quotient =
+      population_quadratic_form(population_form(f, d, 12), a, w0, w) / w.square().sum().item<double>();
   EXPECT_NEAR(quotient / lambda, 1.0, 0.02);
 }
 
@@ -196,15 +190,13 @@ TEST(PopulationTiles, RefuseWrongShapesTypesAndNorms) {
   EXPECT_THROW(population_product(form, n.a, n.w0, n.w.to(torch::kInt64)), InputError);
   EXPECT_THROW(population_product(form, n.a, 1.01 * n.w0, n.w), InputError);
   EXPECT_THROW(population_product(form, n.a, NAN * n.w0, n.w), InputError);
-  EXPECT_THROW(population_quadratic_form(form, n.a.narrow(0, 0, 0), n.w0.narrow(0, 0, 0),
-                                         n.w.narrow(0, 0, 0)),
+  EXPECT_THROW(population_quadratic_form(form, n.a.narrow(0, 0, 0), n.w0.narrow(0, 0, 0), n.w.narrow(0, 0, 0)),
                InputError);
   try {
     population_product(form, n.a, n.w0, n.w.t());
     FAIL();
   } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("w: expected floating [4, 5]"), std::string::npos)
-        << error.what();
+    EXPECT_NE(std::string(error.what()).find("w: expected floating [4, 5]"), std::string::npos) << error.what();
   }
 }
 

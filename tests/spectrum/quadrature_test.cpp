@@ -24,8 +24,7 @@ double moment(int D, int power) {
 
 double mean_power(const Quadrature& rule, int power) {
   double sum = 0;
-  for (std::size_t i = 0; i < rule.nodes.size(); ++i)
-    sum += rule.weights[i] * std::pow(rule.nodes[i], power);
+  for (std::size_t i = 0; i < rule.nodes.size(); ++i) sum += rule.weights[i] * std::pow(rule.nodes[i], power);
   return sum;
 }
 
@@ -89,24 +88,21 @@ TEST(GaussQuadrature, InDimensionThreeIsGaussLegendre) {
 TEST(GaussQuadrature, KeepsTheLegendrePolynomialsOrthonormalWithHundredsOfNodes) {
   for (int D : dimensions) {
     for (int count : {40, 200, 500})
-      EXPECT_LT(worst_orthonormality(gauss_quadrature(D, count), D, 25), 2e-13)
-          << D << ' ' << count;
+      EXPECT_LT(worst_orthonormality(gauss_quadrature(D, count), D, 25), 2e-13) << D << ' ' << count;
   }
 }
 
 TEST(CompositeQuadrature, KeepsTheLegendrePolynomialsOrthonormal) {
   for (int D : dimensions) {
     for (double b : {0.0, 0.013, -0.7}) {
-      EXPECT_LT(worst_orthonormality(composite_quadrature(D, {b}, 32), D, 20), 2e-13)
-          << D << ' ' << b;
+      EXPECT_LT(worst_orthonormality(composite_quadrature(D, {b}, 32), D, 20), 2e-13) << D << ' ' << b;
     }
   }
 }
 
 TEST(CompositeQuadrature, PutsPanelEndsAtItsBreaks) {
   const auto rule = composite_quadrature(50, {0.05, -0.1, 0.05, 3.0}, 8);
-  const auto below =
-      std::count_if(rule.nodes.begin(), rule.nodes.end(), [](double t) { return t < 0.05; });
+  const auto below = std::count_if(rule.nodes.begin(), rule.nodes.end(), [](double t) { return t < 0.05; });
   EXPECT_EQ(below % 8, 0);
   EXPECT_TRUE(std::is_sorted(rule.nodes.begin(), rule.nodes.end()));
 }

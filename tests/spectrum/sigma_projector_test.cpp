@@ -100,7 +100,8 @@ TEST(SigmaProjector, ARankAboveTheNumericalRankIsRefused) {
 }
 
 TEST(SigmaProjector, AClosedGapAtTheCutIsAWarning) {
-  const Network network(torch::ones({1, 2}, torch::kFloat64), torch::ones({1}, torch::kFloat64), polynomial({0.0, 1.0}));
+  const Network network(torch::ones({1, 2}, torch::kFloat64), torch::ones({1}, torch::kFloat64),
+                        polynomial({0.0, 1.0}));
   const auto x = torch::tensor({{1.0, 0.0}, {0.0, 1.0}}, torch::kFloat64);  // K is the identity
   EXPECT_EQ(SigmaProjector::from_features(network, x, 1).warnings().size(), 1u);
   EXPECT_TRUE(SigmaProjector::from_features(network, x, 2).warnings().empty());

@@ -26,8 +26,7 @@ SigmaSpectrum sigmoid_spectrum(double shift, int d, int max_degree) {
 }
 
 bool any_contains(const std::vector<std::string>& texts, const std::string& part) {
-  return std::any_of(texts.begin(), texts.end(),
-                     [&](const auto& t) { return t.find(part) != std::string::npos; });
+  return std::any_of(texts.begin(), texts.end(), [&](const auto& t) { return t.find(part) != std::string::npos; });
 }
 
 // Four digits computed apart from this library.
@@ -38,8 +37,7 @@ TEST(SigmaSpectrum, OfTheShiftedSigmoidAtDimension100HasItsKnownEigenvalues) {
   EXPECT_NEAR(s.trace_captured, 3.5461, 5e-5);
   EXPECT_NEAR(s.trace, 3.5462, 5e-5);
   EXPECT_LT(s.trace_captured, s.trace);
-  EXPECT_EQ((std::vector<int>(s.order.begin(), s.order.begin() + 4)),
-            (std::vector<int>{1, 0, 2, 3}));
+  EXPECT_EQ((std::vector<int>(s.order.begin(), s.order.begin() + 4)), (std::vector<int>{1, 0, 2, 3}));
   for (int i = 0; i < 8; ++i) {
     EXPECT_GE(s.lambda[s.order[i]], s.lambda[s.order[i + 1]]);
     EXPECT_NEAR(s.gaps[i], 1 - s.lambda[s.order[i + 1]] / s.lambda[s.order[i]], rounding);
@@ -54,8 +52,7 @@ TEST(SigmaSpectrum, CoefficientsExpandTheKernelOfTheFeatures) {
   for (int d : {5, 20}) {
     const auto eta = harmonic_coefficients(f, d, std::sqrt(d), 30);
     for (double u : {-1.0, -0.6, 0.0, 0.3, 0.95, 1.0}) {
-      const double kernel =
-          plane_expectation(d, u, [&](double s, double t, double, double) { return f(s) * f(t); });
+      const double kernel = plane_expectation(d, u, [&](double s, double t, double, double) { return f(s) * f(t); });
       const auto p = legendre_values(d, 30, u);
       double series = 0;
       for (int j = 0; j <= 30; ++j) series += eta.norms[j] * eta.norms[j] * p[j];
@@ -74,14 +71,11 @@ TEST(SigmaSpectrum, EigenvaluesAreThoseOfTheKernel) {
     for (std::size_t i = 0; i < rule.nodes.size(); ++i) {
       const double u = rule.nodes[i];
       const double kernel =
-          d * u *
-          plane_expectation(
-              d, u, [&](double a, double b, double, double) { return f(a) * f(b); }, 60, 90);
+          d * u * plane_expectation(d, u, [&](double a, double b, double, double) { return f(a) * f(b); }, 60, 90);
       const auto p = legendre_values(d, 5, u);
       for (int l = 0; l <= 5; ++l) lambda[l] += rule.weights[i] * kernel * p[l];
     }
-    for (int l = 0; l <= 5; ++l)
-      EXPECT_NEAR(s.lambda[l], lambda[l], rounding * s.lambda[1]) << d << ' ' << l;
+    for (int l = 0; l <= 5; ++l) EXPECT_NEAR(s.lambda[l], lambda[l], rounding * s.lambda[1]) << d << ' ' << l;
   }
 }
 
@@ -101,8 +95,7 @@ TEST(SigmaSpectrum, TracePartsAreMultiplicityTimesEigenvalue) {
   for (int d : {2, 3, 20, 100}) {
     const auto s = sigmoid_spectrum(1.0, d, 8);
     for (int l = 0; l <= 8; ++l) {
-      EXPECT_NEAR(s.trace_part[l], s.multiplicity[l] * s.lambda[l], rounding * s.trace)
-          << d << ' ' << l;
+      EXPECT_NEAR(s.trace_part[l], s.multiplicity[l] * s.lambda[l], rounding * s.trace) << d << ' ' << l;
     }
   }
 }
@@ -116,8 +109,7 @@ TEST(SigmaSpectrum, TraceIsCapturedByEnoughDegrees) {
 
 TEST(SigmaSpectrum, IsFiniteAtDimension10000AndDegree20) {
   const auto s = sigmoid_spectrum(1.0, 10000, 20);
-  for (int l = 0; l <= 20; ++l)
-    EXPECT_TRUE(std::isfinite(s.lambda[l]) && std::isfinite(s.trace_part[l])) << l;
+  for (int l = 0; l <= 20; ++l) EXPECT_TRUE(std::isfinite(s.lambda[l]) && std::isfinite(s.trace_part[l])) << l;
   EXPECT_GT(s.trace_captured / s.trace, 0.999999);
 }
 
@@ -134,17 +126,11 @@ std::vector<Block> harmonics() {
   return {{0, [=](const torch::Tensor& p) { return torch::ones_like(x(p)); },
            [](const torch::Tensor& p) { return torch::zeros_like(p); }},
           {1, [=](const torch::Tensor& p) { return y(p); },
-           [=](const torch::Tensor& p) {
-             return torch::stack({0 * x(p), torch::ones_like(x(p)), 0 * x(p)}, 1);
-           }},
+           [=](const torch::Tensor& p) { return torch::stack({0 * x(p), torch::ones_like(x(p)), 0 * x(p)}, 1); }},
           {2, [=](const torch::Tensor& p) { return x(p) * x(p) - y(p) * y(p) + 3 * x(p) * z(p); },
-           [=](const torch::Tensor& p) {
-             return torch::stack({2 * x(p) + 3 * z(p), -2 * y(p), 3 * x(p)}, 1);
-           }},
+           [=](const torch::Tensor& p) { return torch::stack({2 * x(p) + 3 * z(p), -2 * y(p), 3 * x(p)}, 1); }},
           {3, [=](const torch::Tensor& p) { return x(p) * y(p) * z(p); },
-           [=](const torch::Tensor& p) {
-             return torch::stack({y(p) * z(p), x(p) * z(p), x(p) * y(p)}, 1);
-           }}};
+           [=](const torch::Tensor& p) { return torch::stack({y(p) * z(p), x(p) * z(p), x(p) * y(p)}, 1); }}};
 }
 
 TEST(SigmaSpectrum, BlocksOfHarmonicsHaveTheirClosedForm) {
@@ -154,11 +140,9 @@ TEST(SigmaSpectrum, BlocksOfHarmonicsHaveTheirClosedForm) {
   const auto features = testing::map(Sigmoid{1.0}.first(), points.x.mm(w.t()));  // N×7
   for (const auto& Y : harmonics()) {
     const int l = Y.degree;
-    const auto want =
-        features.t().mm(points.x * (points.weights * Y.value(points.x)).unsqueeze(1));  // 7×3
+    const auto want = features.t().mm(points.x * (points.weights * Y.value(points.x)).unsqueeze(1));  // 7×3
     const auto got =
-        std::pow(3.0, 0.5 * (l + 1)) *
-        (s.eta.values[l + 1] * Y.value(w).unsqueeze(1) * w + s.kappa[l] * Y.gradient(w));
+        std::pow(3.0, 0.5 * (l + 1)) * (s.eta.values[l + 1] * Y.value(w).unsqueeze(1) * w + s.kappa[l] * Y.gradient(w));
     EXPECT_TRUE(close(got, want, rounding)) << l;
   }
 }
@@ -174,13 +158,10 @@ TEST(SigmaSpectrum, BlockConstantsGiveTheBlocksOfDegreesZeroToTwo) {
   const auto& k = s.blocks;
   EXPECT_TRUE(close(k.c * w, block(torch::ones_like(points.weights)), rounding));
   const auto e1 = torch::tensor({0.0, 1.0, 0.0}, torch::kFloat64);
-  EXPECT_TRUE(close(k.A * e1 + k.B * w.select(1, 1).unsqueeze(1) * w, block(points.x.select(1, 1)),
-                    rounding));
-  const auto M = torch::tensor({1.0, 0.5, -0.3, 0.5, -0.7, 0.2, -0.3, 0.2, -0.3}, torch::kFloat64)
-                     .view({3, 3});
+  EXPECT_TRUE(close(k.A * e1 + k.B * w.select(1, 1).unsqueeze(1) * w, block(points.x.select(1, 1)), rounding));
+  const auto M = torch::tensor({1.0, 0.5, -0.3, 0.5, -0.7, 0.2, -0.3, 0.2, -0.3}, torch::kFloat64).view({3, 3});
   const auto quadratic = [&](const torch::Tensor& p) { return (p.mm(M) * p).sum(1); };
-  EXPECT_TRUE(close(2 * k.C * w.mm(M) + k.D * quadratic(w).unsqueeze(1) * w,
-                    block(quadratic(points.x)), rounding));
+  EXPECT_TRUE(close(2 * k.C * w.mm(M) + k.D * quadratic(w).unsqueeze(1) * w, block(quadratic(points.x)), rounding));
 }
 
 TEST(SigmaSpectrum, WithoutAShiftLosesTheEvenDegreesAndSaysSo) {
@@ -212,8 +193,8 @@ TEST(SigmaSpectrum, WithAGenericShiftHasTheDegreesInPlaceAndNoWarnings) {
 // σ' = z² − 1 + 0.01 z: λ_1 and λ_3 come from η_2, λ_0 and λ_2 from a small η_1.
 TEST(SigmaSpectrum, SaysWhenTheLowDegreesDoNotLead) {
   const int d = 30;
-  const auto s = sigma_spectrum([](double z) { return z * z - 1 + 0.01 * z; },
-                                [](double z) { return 2 * z + 0.01; }, d, 4);
+  const auto s =
+      sigma_spectrum([](double z) { return z * z - 1 + 0.01 * z; }, [](double z) { return 2 * z + 0.01; }, d, 4);
   EXPECT_GT(s.lambda[3], s.lambda[2]);
   const auto check = check_degrees(s, 2);
   EXPECT_FALSE(check.leading);
@@ -275,8 +256,7 @@ TEST(Partition, AtDegreeOneSeparatesThreeGroups) {
   EXPECT_EQ(p.large_min, s.lambda[0]);
   EXPECT_EQ(p.medium_max, s.lambda[2]);
   EXPECT_EQ(p.medium_min, s.lambda[2]);
-  EXPECT_NEAR(p.small_mean * p.small, s.trace - s.trace_part[0] - s.trace_part[1] - s.trace_part[2],
-              rounding);
+  EXPECT_NEAR(p.small_mean * p.small, s.trace - s.trace_part[0] - s.trace_part[1] - s.trace_part[2], rounding);
   EXPECT_GT(p.medium_min, p.small_mean);
 }
 

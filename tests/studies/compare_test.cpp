@@ -78,16 +78,20 @@ TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
   EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("keys other than data"), std::string::npos);
   json = small_compare();
   json["models"][1]["name"] = "ntk";
-  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a name that no other model has"), std::string::npos);
+  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a name that no other model has"),
+            std::string::npos);
   json = small_compare();
   json["models"][1]["title"] = json["models"][0]["title"];
-  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a title that no other model has"), std::string::npos);
+  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a title that no other model has"),
+            std::string::npos);
   json = small_compare();
   json["models"][0]["set"]["model"]["ordr"] = 1;
-  EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("order"), std::string::npos);
+  EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("order"),
+            std::string::npos);
   json = small_compare();
   json["low_lss"] = 1;
-  EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("low_lss"), std::string::npos);
+  EXPECT_NE(message_of([&] { plan_compare(read_compare_config(json, "test"), "test"); }).find("low_lss"),
+            std::string::npos);
 }
 
 SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)>& samples,
@@ -108,10 +112,14 @@ SampleSearchResult found(const std::function<double(std::int64_t, std::uint64_t)
   return result;
 }
 
-// Two seeds of n = 3 d^1.5, a factor of two apart, about the line by 20% up and down: their slopes agree to every digit.
+// Two seeds of n = 3 d^1.5, a factor of two apart, about the line by 20% up and down: their slopes agree to every
+// digit.
 TEST(Complexity, SeedsThatAgreeByChanceDoNotMakeTheExponentCertain) {
-  const auto result = found([](std::int64_t d, std::uint64_t seed) {
-    return 3 * static_cast<double>(seed) * std::pow(d, 1.5) * (d == 15 ? 1.2 : d == 20 ? 0.8 : 1.0); }, {10, 15, 20, 30}, {1, 2});
+  const auto result = found(
+      [](std::int64_t d, std::uint64_t seed) {
+        return 3 * static_cast<double>(seed) * std::pow(d, 1.5) * (d == 15 ? 1.2 : d == 20 ? 0.8 : 1.0);
+      },
+      {10, 15, 20, 30}, {1, 2});
   const auto exponent = sample_exponent(needed_samples(result, true)).exponent;
   EXPECT_NEAR(exponent.value, 1.5, 0.1);
   EXPECT_GT(exponent.high - exponent.value, 0.2);
@@ -119,15 +127,18 @@ TEST(Complexity, SeedsThatAgreeByChanceDoNotMakeTheExponentCertain) {
 }
 
 TEST(Complexity, ASearchThatOnlyBoundsNIsNoPointOfTheFit) {
-  auto result = found([](std::int64_t d, std::uint64_t seed) { return static_cast<double>(seed) * std::pow(d, 1.5); }, {10, 20, 40}, {1, 2});
+  auto result = found([](std::int64_t d, std::uint64_t seed) { return static_cast<double>(seed) * std::pow(d, 1.5); },
+                      {10, 20, 40}, {1, 2});
   result.found[0].failed.reset();   // d = 10, seed 1: the first candidate learned already
   result.found[5].samples.reset();  // d = 40, seed 2: none learned
   const auto needed = needed_samples(result, true);
   EXPECT_EQ(needed.at(10).below, 1);
   EXPECT_EQ(needed.at(40).above, 1);
   EXPECT_EQ(complete_dimensions(needed, 2).size(), 1u);
-  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(40), {80, 100, 3200}).content), "253 in 1 of 2 seeds, else > 3200");
-  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(10), {20, 25, 200}).content), "63.2 in 1 of 2 seeds, else ≤ 20");
+  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(40), {80, 100, 3200}).content),
+            "253 in 1 of 2 seeds, else > 3200");
+  EXPECT_EQ(std::get<std::string>(needed_cell(needed.at(10), {20, 25, 200}).content),
+            "63.2 in 1 of 2 seeds, else ≤ 20");
   EXPECT_NEAR(std::get<Uncertain>(needed_cell(needed.at(20), {}).content).value, 1.5 * std::pow(20, 1.5), 1e-9);
   result.found[3].crossing = NAN;  // no finite loss at the candidate that failed: between the two
   const auto n = static_cast<double>(*result.found[3].samples);
@@ -142,12 +153,17 @@ TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
   int model = 0;
   const auto of_exponent = [&](double exponent, double noise) {
     const RandomStream random(Purpose::probe, 4, static_cast<std::uint32_t>(model++));
-    return found([=](std::int64_t d, std::uint64_t seed) {
-      return 3000 * std::pow(d, exponent) * std::exp(noise * random.normal(100 * static_cast<std::int64_t>(seed) + d)); },
-      config.dimensions, config.seeds);
+    return found(
+        [=](std::int64_t d, std::uint64_t seed) {
+          return 3000 * std::pow(d, exponent) *
+                 std::exp(noise * random.normal(100 * static_cast<std::int64_t>(seed) + d));
+        },
+        config.dimensions, config.seeds);
   };
   const auto claims = [&](double ntk, double quadntk, double joint, double noise = 0.02) {
-    return complexity_findings(config, {of_exponent(ntk, noise), of_exponent(quadntk, noise), of_exponent(joint, noise)}).claims;
+    return complexity_findings(config,
+                               {of_exponent(ntk, noise), of_exponent(quadntk, noise), of_exponent(joint, noise)})
+        .claims;
   };
   const auto verdicts = [&](auto... arguments) {
     std::vector<Verdict> all;
@@ -219,7 +235,8 @@ TEST(Complexity, ImpossibleSettingsAreNamed) {
     json[key] = value;
     return message_of([&] { read_complexity_config(json, "test"); });
   };
-  EXPECT_NE(message("dimensions", nlohmann::json::array()).find("dimensions: expected at least one"), std::string::npos);
+  EXPECT_NE(message("dimensions", nlohmann::json::array()).find("dimensions: expected at least one"),
+            std::string::npos);
   EXPECT_NE(message("ratio", 1.0).find("ratio"), std::string::npos);
   EXPECT_NE(message("threshold", 0).find("threshold"), std::string::npos);
   EXPECT_NE(message("models", nlohmann::json::array()).find("models"), std::string::npos);

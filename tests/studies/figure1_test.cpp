@@ -18,8 +18,10 @@ SweepCurves curve(double lambda, double train, double test, double r3, std::size
   for (std::size_t s = 0; s < seeds; ++s) {
     c.seeds.push_back(s + 1);
     int column = 0;
-    for (const auto& [name, first, last] : {std::tuple{"train_loss", 1.0, train}, {"test_loss", 1.0, test}, {"R3", 0.0, r3}}) {
-      c.columns[name].push_back({first, last * (1 + 0.005 * random.normal(static_cast<std::int64_t>(10 * s) + column++))});
+    for (const auto& [name, first, last] :
+         {std::tuple{"train_loss", 1.0, train}, {"test_loss", 1.0, test}, {"R3", 0.0, r3}}) {
+      c.columns[name].push_back(
+          {first, last * (1 + 0.005 * random.normal(static_cast<std::int64_t>(10 * s) + column++))});
     }
   }
   return c;
@@ -106,7 +108,8 @@ TEST(Figure1Claims, AnUnfinishedStudyHasNoVerdict) {
 }
 
 TEST(Figure1Claims, EachSaysTheValuesThatItIsAbout) {
-  const auto claims = figure1_claims(sizes(50, 354, 2000, 4000), {curve(0, 2e-3, 0.5, 0.3), curve(10, 4e-3, 0.14, 0.2)}, false);
+  const auto claims =
+      figure1_claims(sizes(50, 354, 2000, 4000), {curve(0, 2e-3, 0.5, 0.3), curve(10, 4e-3, 0.14, 0.2)}, false);
   const auto begins = [&](int claim, const std::string& text) {
     EXPECT_EQ(claims[claim].ours.substr(0, text.size()), text) << claim;
     EXPECT_NE(claims[claim].ours.find("95% interval"), std::string::npos) << claims[claim].ours;
@@ -131,7 +134,8 @@ TEST(Figure1, PlotAndTableShowEachQuantityInItsPlace) {
   }
   const auto table = figure1_table(study, {c}, true);
   EXPECT_EQ(table.title, "Final values, one seed");
-  EXPECT_EQ(figure1_table(study, {curve(10, 4e-3, 0.14, 0.2, 2)}, true).title, "Final values, mean ± standard deviation over 2 seeds");
+  EXPECT_EQ(figure1_table(study, {curve(10, 4e-3, 0.14, 0.2, 2)}, true).title,
+            "Final values, mean ± standard deviation over 2 seeds");
   EXPECT_EQ(figure.caption, "Training f_L + f_Q with R3, its weight swept: one seed");
   ASSERT_EQ(table.rows.size(), 1u);
   const auto& row = table.rows[0];

@@ -61,7 +61,8 @@ TEST(Figure2, BothSearchesFindTheSmallestEnoughOfTheirGrid) {
     EXPECT_EQ(scanned.found, want);
     EXPECT_EQ(bisected.found, want);
     ASSERT_EQ(scanned.order.size(), static_cast<std::size_t>(want / 50));
-    for (std::size_t i = 0; i < scanned.order.size(); ++i) EXPECT_EQ(scanned.order[i], 50 * static_cast<std::int64_t>(i + 1));
+    for (std::size_t i = 0; i < scanned.order.size(); ++i)
+      EXPECT_EQ(scanned.order[i], 50 * static_cast<std::int64_t>(i + 1));
     // Of 40 candidates: 7 upwards by doubling at most, then 4 halvings of a gap of at most 16.
     EXPECT_LE(bisected.order.size(), 11u);
     for (const auto n : bisected.order) EXPECT_LE(n, 2 * want) << "no run is larger than twice what is needed";
@@ -136,7 +137,8 @@ SampleSearchResult power_law_searches(const Figure2Config& config, double expone
       SmallestSamples found;
       found.dimension = d;
       found.seed = seed;
-      found.samples = std::llround(factor * std::pow(static_cast<double>(d), exponent) * std::exp(0.02 * random.normal(next++)));
+      found.samples =
+          std::llround(factor * std::pow(static_cast<double>(d), exponent) * std::exp(0.02 * random.normal(next++)));
       found.failed = *found.samples - 1;
       searches.found.push_back(found);
     }
@@ -159,7 +161,8 @@ TEST(Figure2, FitsTheExponentAndJudgesOnlyWhatIsLargeEnough) {
   config.train.steps = 30000;
   auto one = config;
   one.seeds = {1};
-  EXPECT_EQ(figure2_claims(one, figure2_result(one, power_law_searches(one, 2, 600)))[0].verdict, Verdict::too_small_to_tell);
+  EXPECT_EQ(figure2_claims(one, figure2_result(one, power_law_searches(one, 2, 600)))[0].verdict,
+            Verdict::too_small_to_tell);
   // A dimension where a seed found none is not part of the fit, and what is left of it decides nothing.
   auto searches = power_law_searches(config, 2, 600);
   auto& largest = searches.found.at(10);
@@ -174,7 +177,9 @@ TEST(Figure2, FitsTheExponentAndJudgesOnlyWhatIsLargeEnough) {
 }
 
 TEST(Figure2, RefusesAConfigurationThatCannotBe) {
-  const auto refused = [](const char* json) { EXPECT_THROW(read_figure2_config(nlohmann::json::parse(json), "test"), InputError) << json; };
+  const auto refused = [](const char* json) {
+    EXPECT_THROW(read_figure2_config(nlohmann::json::parse(json), "test"), InputError) << json;
+  };
   refused(R"({"dimensions": []})");
   refused(R"({"seeds": [1, 1]})");
   refused(R"({"search": {"step": 2, "most": 1}})");
@@ -288,11 +293,14 @@ TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
   const auto data = tiny_images();
   const TakeContext context{study, "test", {}, {}};
   EXPECT_EQ(take_units(taylor_units(config, data, context), {.jobs = 1}).code, ExitCode::diverged);
-  for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"}) EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
+  for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"})
+    EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
 }
 
 TEST(TaylorStudy, RefusesAConfigurationThatCannotBe) {
-  const auto refused = [](const char* json) { EXPECT_THROW(read_taylor_study_config(nlohmann::json::parse(json), "test"), InputError) << json; };
+  const auto refused = [](const char* json) {
+    EXPECT_THROW(read_taylor_study_config(nlohmann::json::parse(json), "test"), InputError) << json;
+  };
   refused(R"({"data": {"classes": [3]}})");
   refused(R"({"data": {"classes": [3, 3]}})");
   refused(R"({"data": {"source": "imagenet"}})");

@@ -166,12 +166,13 @@ TEST_F(Reproduce, OverridesReachTheStageAsItsOwnOptions) {
               ElementsAre("figure1", "--preset", "published", "--device", "cuda", "--threads", "2", "--set",
                           R"(sweep={"lambda.3":[0]})", "--out", "DIR/figure1"));
   EXPECT_THAT(of(R"({"figure1": {"model": {"activation": {"name": "tanh"}}}})"),
-              ElementsAre("figure1", "--preset", "quick", "--set", R"(model.activation={"name":"tanh"})", "--out", "DIR/figure1"));
+              ElementsAre("figure1", "--preset", "quick", "--set", R"(model.activation={"name":"tanh"})", "--out",
+                          "DIR/figure1"));
 }
 
 TEST_F(Reproduce, AWrongConfigurationIsRefusedByKey) {
-  for (const char* text : {R"({"preset": "huge"})", R"({"stages": ["figure9"]})", R"({"stages": []})", R"({"figure1": 3})",
-                           R"({"figure9": {}})", R"({"threads": -1})"}) {
+  for (const char* text : {R"({"preset": "huge"})", R"({"stages": ["figure9"]})", R"({"stages": []})",
+                           R"({"figure1": 3})", R"({"figure9": {}})", R"({"threads": -1})"}) {
     EXPECT_THROW(read_reproduce_config(nlohmann::json::parse(text), "test"), InputError) << text;
   }
 }

@@ -28,10 +28,12 @@ SpectrumResult study(const json& json) {
 
 // Of 2,000 points. W0's and the points' fluctuations are some 1/√m and 1/√N times a few.
 TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
-  const std::vector<json> activations = {{{"name", "sigmoid"}, {"shift", 1.0}}, {{"name", "softplus"}}, {{"name", "tanh"}, {"shift", 0.5}}};
+  const std::vector<json> activations = {
+      {{"name", "sigmoid"}, {"shift", 1.0}}, {{"name", "softplus"}}, {{"name", "tanh"}, {"shift", 0.5}}};
   for (const auto& activation : activations) {
     for (int d : {8, 16}) {
-      const auto r = study({{"activation", activation}, {"dimension", d}, {"width", 4000}, {"samples", 2000}, {"max_degree", 6}});
+      const auto r =
+          study({{"activation", activation}, {"dimension", d}, {"width", 4000}, {"samples", 2000}, {"max_degree", 6}});
       SCOPED_TRACE(activation.dump() + std::to_string(d));
       ASSERT_TRUE(r.empirical);
       const auto& e = *r.empirical;
@@ -49,7 +51,8 @@ TEST(Spectrum, TheorysEigenvaluesAreThoseOfTheKernelOnPoints) {
 
 TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedPartsAndResumesToTheSameNumbers) {
   const auto read = [] {
-    return spectrum_study().read({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test", built_in_catalogue());
+    return spectrum_study().read({{"dimension", 8}, {"width", 100}, {"samples", 30}, {"training_samples", 20}}, "test",
+                                 built_in_catalogue());
   };
   const TemporaryFolder folder;
   const auto take = [&](const char* name, int most) {
@@ -95,7 +98,8 @@ TEST(Spectrum, IsFiniteUpToDimension10000AndDegree20) {
   for (int d : {2, 100, 10000}) {
     const auto out = to_json(study({{"dimension", d}, {"max_degree", 20}}));
     EXPECT_EQ(out["lambda"].size(), 21u);
-    for (const auto& value : out["lambda"]) EXPECT_TRUE(value.is_number() && std::isfinite(value.get<double>()) && value >= 0.0);
+    for (const auto& value : out["lambda"])
+      EXPECT_TRUE(value.is_number() && std::isfinite(value.get<double>()) && value >= 0.0);
     EXPECT_GT(out["trace_captured"].get<double>() / out["trace"].get<double>(), d == 2 ? 0.99 : 0.9999);
   }
 }
@@ -128,8 +132,9 @@ TEST(SpectrumClaims, SmallSamplesDecideNothingAndLargeOnesDo) {
 }
 
 TEST(Spectrum, RefusesWhatIsNotAConfiguration) {
-  for (const json& config : {json{{"dimension", 1}}, json{{"dimensions", 10}}, json{{"degree", 8}}, json{{"max_degree", 1}},
-                             json{{"activation", {{"name", "sigmod"}}}}, json{{"width", -1}}}) {
+  for (const json& config :
+       {json{{"dimension", 1}}, json{{"dimensions", 10}}, json{{"degree", 8}}, json{{"max_degree", 1}},
+        json{{"activation", {{"name", "sigmod"}}}}, json{{"width", -1}}}) {
     EXPECT_THROW(read_spectrum_config(config, "test"), InputError) << config.dump();
   }
 }
@@ -140,7 +145,8 @@ RunConfig small_run(const std::string& source, int population_degree) {
                           {"projector", {{"source", source}, {"rank", 7}, {"population_degree", population_degree}}},
                           {"lambda", {0, 0, 1, 0}},
                           {"train", {{"steps", 10}}},
-                          {"dtype", "float64"}, {"device", "cpu"}},
+                          {"dtype", "float64"},
+                          {"device", "cpu"}},
                          "test");
 }
 
@@ -188,9 +194,11 @@ TEST(HarmonicRuns, ADataFilesFewPointsDoNotBoundTheRank) {
 
 TEST(HarmonicRuns, EvaluateTakesTheHarmonicSource) {
   const auto network = testing::float64_network(5, 40, Initialisation::plain);
-  const auto w = testing::random_matrix(40, 5, 1), x = testing::random_matrix(12, 5, 2), y = testing::random_matrix(12, 1, 3).flatten();
+  const auto w = testing::random_matrix(40, 5, 1), x = testing::random_matrix(12, 5, 2),
+             y = testing::random_matrix(12, 1, 3).flatten();
   const TensorDict tensors{{"W0", network->w0.detach()}, {"a", network->a}, {"W", w}, {"X", x}, {"y", y}};
-  json config = {{"activation", {{"name", "sigmoid"}, {"shift", 1.0}}}, {"projector", {{"source", "harmonic"}, {"rank", 6}}},
+  json config = {{"activation", {{"name", "sigmoid"}, {"shift", 1.0}}},
+                 {"projector", {{"source", "harmonic"}, {"rank", 6}}},
                  {"lambda", {0.1, 0.2, 0.3, 0}}};
   const auto out = evaluate_tensors(tensors, config, "test", false).values;
   const auto sigma = HarmonicProjector::make(network, 6);

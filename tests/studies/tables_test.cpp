@@ -30,9 +30,9 @@ void make_up(const std::vector<PlannedRun>& plan, const std::filesystem::path& s
   std::uint32_t number = 0;
   for (const auto& run : plan) {
     const auto folder = RunFolder::create(run_path(study, run));
-    const auto columns = metrics_columns(
-        run.config.projector.population_degree >= 0 ? std::vector<std::string>{"population_R1", "population_R2"}
-                                                    : std::vector<std::string>{});
+    const auto columns = metrics_columns(run.config.projector.population_degree >= 0
+                                             ? std::vector<std::string>{"population_R1", "population_R2"}
+                                             : std::vector<std::string>{});
     const RandomStream random(Purpose::probe, 11, number++);
     {
       CsvWriter metrics(folder.file("metrics.csv"), columns);
@@ -64,7 +64,9 @@ TEST(Tables, OfTheStudiesOfRunsHaveNoTwoRowsOfOneKey) {
     const auto study = read_study_config(preset("figure1-quick"), "test");
     const auto plan = plan_runs(study, "test");
     make_up(plan, folder.path());
-    expect_distinct(figure1_study().read(preset("figure1-quick"), "test", built_in_catalogue())->findings(folder.path()).table, plan.size() / study.seeds.size());
+    expect_distinct(
+        figure1_study().read(preset("figure1-quick"), "test", built_in_catalogue())->findings(folder.path()).table,
+        plan.size() / study.seeds.size());
   }
   for (const char* name : {"compare-quick", "compare-cubic", "orders-quick"}) {
     const TemporaryFolder folder;
@@ -137,7 +139,8 @@ TEST(Tables, OfSearchesHaveNoTwoRowsOfOneKey) {
     expect_distinct(complexity_findings(config, result).table, config.models.size());
   }
   const auto config = read_figure2_config(preset("figure2-quick"), "test");
-  expect_distinct(figure2_table(config, figure2_result(config, searches(config.dimensions, config.seeds))), config.dimensions.size());
+  expect_distinct(figure2_table(config, figure2_result(config, searches(config.dimensions, config.seeds))),
+                  config.dimensions.size());
 }
 
 TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
@@ -149,8 +152,8 @@ TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
       for (const auto k : config.degrees) {
         for (const auto m : config.widths) {
           nlohmann::json values;
-          for (const char* name : {"fq_error", "fq_max_error", "wq_norm4", "wq_norm4_limit", "wl_error", "wl_square", "fl_plain",
-                                   "fl_signed", "loss", "R1", "R2", "R3", "R4"}) {
+          for (const char* name : {"fq_error", "fq_max_error", "wq_norm4", "wq_norm4_limit", "wl_error", "wl_square",
+                                   "fl_plain", "fl_signed", "loss", "R1", "R2", "R3", "R4"}) {
             values[name] = 1.0 / static_cast<double>(m + seed);
           }
           write_text(folder / fmt::format("parts/k={},m={},seed={}.json", k, m, seed), dump_json(values));
@@ -193,7 +196,8 @@ TEST(Tables, NothingIsAskedForTwice) {
   for (const char* key : {"seeds", "degrees", "widths"}) refused(expressivity, "expressivity-quick", key);
   const auto complexity = [](const nlohmann::json& j) { return read_complexity_config(j, "test"); };
   for (const char* key : {"seeds", "dimensions"}) refused(complexity, "complexity-quick", key);
-  refused([](const nlohmann::json& j) { return read_taylor_study_config(j, "test"); }, "appendix-g-taylor-quick", "seeds");
+  refused([](const nlohmann::json& j) { return read_taylor_study_config(j, "test"); }, "appendix-g-taylor-quick",
+          "seeds");
 }
 
 }  // namespace

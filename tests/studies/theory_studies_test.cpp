@@ -44,7 +44,9 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
   };
   const auto terms = [&](const torch::Tensor& at) { return terms_at(x, at); };
   const auto fresh = draw_inputs(InputLaw::sphere, 300, 6, Purpose::fresh_inputs, 3);
-  const auto fresh_square = [&](const torch::Tensor& at) { return terms_at(fresh, at)[0].square().mean().item<double>(); };
+  const auto fresh_square = [&](const torch::Tensor& at) {
+    return terms_at(fresh, at)[0].square().mean().item<double>();
+  };
   double loss = 0, r1 = 0, r2 = 0, r3 = 0, r4 = 0, low_at_fresh = 0, high_at_fresh = 0, signed_at_fresh = 0;
   for (std::uint32_t draw = 0; draw < 2; ++draw) {
     const auto w = w_l + random_signs(400, 3, draw).unsqueeze(1) * w_q;
@@ -81,10 +83,13 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
 }
 
 TEST(Expressivity, ImpossibleConfigurationsAreNamed) {
-  const auto read = [](const nlohmann::json& json) { return message([&] { read_expressivity_config(json, "c.json"); }); };
+  const auto read = [](const nlohmann::json& json) {
+    return message([&] { read_expressivity_config(json, "c.json"); });
+  };
   EXPECT_NE(read({{"widths", {101}}}).find("widths: expected even numbers"), std::string::npos);
   EXPECT_NE(read({{"degrees", {3}}}).find("degrees"), std::string::npos);
-  EXPECT_NE(read({{"samples", 100}}).find("samples: expected at least n_k = 495 for k = 2, got 100"), std::string::npos);
+  EXPECT_NE(read({{"samples", 100}}).find("samples: expected at least n_k = 495 for k = 2, got 100"),
+            std::string::npos);
   EXPECT_NE(read({{"width", 100}}).find("widths"), std::string::npos) << "the nearest key";
 }
 
@@ -102,7 +107,8 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   const TemporaryFolder folder;
   ProblemCache cache;
   const auto run = RunFolder::create(folder / "run");
-  const auto outcome = take_run(small_run({{"model", {{"linear_term", false}}}, {"lambda", {0, 0, 0, 0}}}), run, "run", "test", cache, {});
+  const auto outcome = take_run(small_run({{"model", {{"linear_term", false}}}, {"lambda", {0, 0, 0, 0}}}), run, "run",
+                                "test", cache, {});
   ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
   LandscapeStudyOptions options;
   options.input = run.path();
@@ -113,7 +119,8 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   EXPECT_EQ(study.landscape.gradient_norm, 0);
   ASSERT_TRUE(study.lemma.has_value());
   // (31) at W = 0: no gradient part, and L_λ of W* is there.
-  EXPECT_NEAR(study.lemma->left_side, study.lemma->hessian_part + 2 * study.lemma->value - 2 * study.lemma->solution_value, 1e-9);
+  EXPECT_NEAR(study.lemma->left_side,
+              study.lemma->hessian_part + 2 * study.lemma->value - 2 * study.lemma->solution_value, 1e-9);
   write_landscape(folder.path(), study);
   const auto direction = read_pt(folder / "direction.pt", {.require_checksum = true}).at("direction");
   EXPECT_EQ(direction.sizes(), (std::vector<std::int64_t>{60, 6}));
@@ -122,7 +129,8 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   options.input = run.path() / "checkpoint.pt";
   EXPECT_EQ(take().landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
   options.set = {"seed=2"};
-  EXPECT_NE(message([&] { read_landscape_point(options); }).find("its X is not what its configuration gives"), std::string::npos);
+  EXPECT_NE(message([&] { read_landscape_point(options); }).find("its X is not what its configuration gives"),
+            std::string::npos);
 }
 
 TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
@@ -130,7 +138,8 @@ TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
   ProblemCache cache;
   std::vector<double> norms;
   for (const double variance : {0.0, 4.0}) {
-    const auto config = small_run({{"train", {{"steps", 3}, {"noise_variance", variance}}}, {"lambda", {0, 0, 1 + variance, 0}}});
+    const auto config =
+        small_run({{"train", {{"steps", 3}, {"noise_variance", variance}}}, {"lambda", {0, 0, 1 + variance, 0}}});
     const auto run = RunFolder::create(folder / fmt::format("run{}", variance));
     const auto outcome = take_run(config, run, "run", "test", cache, {});
     ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
@@ -145,9 +154,10 @@ TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
 }
 
 TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
-  const nlohmann::json json = {{"run", {{"data", {{"dimension", 6}, {"samples", 40}, {"unlabeled_samples", 50}}},
-                                        {"model", {{"width", 60}}},
-                                        {"projector", {{"source", "unlabeled"}, {"rank", 7}}}}},
+  const nlohmann::json json = {{"run",
+                                {{"data", {{"dimension", 6}, {"samples", 40}, {"unlabeled_samples", 50}}},
+                                 {"model", {{"width", 60}}},
+                                 {"projector", {{"source", "unlabeled"}, {"rank", 7}}}}},
                                {"seeds", {1, 2}},
                                {"noise_variances", {0, 0.5}},
                                {"r1_weights", {0, 1, 10}},
@@ -165,7 +175,8 @@ TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
 }
 
 TEST(NoiseStudy, NoiseAloneHasTheR1OfTheFormula) {
-  auto config = small_run({{"train", {{"steps", 50}, {"learning_rate", 2.0}, {"noise_variance", 3.0}}}, {"model", {{"width", 400}}}});
+  auto config = small_run(
+      {{"train", {{"steps", 50}, {"learning_rate", 2.0}, {"noise_variance", 3.0}}}, {"model", {{"width", 400}}}});
   const Network network(network_options(config));
   const auto projector = HarmonicProjector::make(network, 7);
   double sum = 0;
@@ -173,7 +184,9 @@ TEST(NoiseStudy, NoiseAloneHasTheR1OfTheFormula) {
   for (int i = 0; i < draws; ++i) {
     // The sum of T steps of (21)'s noise has entries N(0, η²σ²T/(md)).
     const double deviation = 2.0 * std::sqrt(3.0 * 50 / (400 * 6));
-    sum += projector.population_r1(deviation * gaussian_points(400, 6, RandomStream(Purpose::probe, 9, static_cast<std::uint32_t>(i)))) / draws;
+    sum += projector.population_r1(
+               deviation * gaussian_points(400, 6, RandomStream(Purpose::probe, 9, static_cast<std::uint32_t>(i)))) /
+           draws;
   }
   EXPECT_NEAR(sum, noise_alone_r1(config), 0.1 * sum);
 }

@@ -41,7 +41,10 @@ class EmulatedBlock {
   static constexpr int threads = kernels::fused::threads;
 
   EmulatedBlock(std::int64_t x, std::int64_t y, std::int64_t z, std::int64_t shared_floats, bool reversed)
-      : place_{x, y, z}, reversed_(reversed), fibers_(threads), warps_(threads / 32),
+      : place_{x, y, z},
+        reversed_(reversed),
+        fibers_(threads),
+        warps_(threads / 32),
         shared_(shared_floats, std::numeric_limits<float>::quiet_NaN()) {}
 
   template <class Body>
@@ -58,8 +61,8 @@ class EmulatedBlock {
       f.context.uc_stack.ss_size = f.stack.size();
       f.context.uc_link = &scheduler_;
       const auto self = reinterpret_cast<std::uintptr_t>(this);
-      ::makecontext(&f.context, reinterpret_cast<void (*)()>(&EmulatedBlock::enter), 3,
-                    static_cast<unsigned>(self), static_cast<unsigned>(self >> 32), static_cast<unsigned>(i));
+      ::makecontext(&f.context, reinterpret_cast<void (*)()>(&EmulatedBlock::enter), 3, static_cast<unsigned>(self),
+                    static_cast<unsigned>(self >> 32), static_cast<unsigned>(i));
     }
     for (int left = threads; left > 0;) {
       for (int k = 0; k < threads; ++k) {
@@ -82,7 +85,9 @@ class EmulatedBlock {
     std::int64_t block_y() const { return block.place_[1]; }
     std::int64_t block_z() const { return block.place_[2]; }
     float* shared() { return block.shared_.data(); }
-    void barrier() { block.meet(block.barrier_, threads, [] {}); }
+    void barrier() {
+      block.meet(block.barrier_, threads, [] {});
+    }
     void mma(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
       Warp& warp = block.warps_[index / 32];
       const int lane = index % 32;
@@ -150,8 +155,8 @@ class EmulatedBlock {
   };
 
   static void enter(unsigned low, unsigned high, unsigned thread) {
-    auto* self = reinterpret_cast<EmulatedBlock*>(static_cast<std::uintptr_t>(low) |
-                                                  static_cast<std::uintptr_t>(high) << 32);
+    auto* self =
+        reinterpret_cast<EmulatedBlock*>(static_cast<std::uintptr_t>(low) | static_cast<std::uintptr_t>(high) << 32);
     self->call_(static_cast<int>(thread));
     self->fibers_[thread].done = true;
   }
@@ -230,10 +235,14 @@ class EmulatedLauncher final : public kernels::fused::Launcher {
   }
   void pull(const kernels::fused::PullArgs& a) const override {
     switch (a.plan.fragments) {
-      case 2: return pull<2>(a);
-      case 4: return pull<4>(a);
-      case 7: return pull<7>(a);
-      default: return pull<8>(a);
+      case 2:
+        return pull<2>(a);
+      case 4:
+        return pull<4>(a);
+      case 7:
+        return pull<7>(a);
+      default:
+        return pull<8>(a);
     }
   }
   void update(const kernels::fused::UpdateArgs& a) const override {

@@ -23,9 +23,12 @@ inline torch::Tensor projector(const torch::Tensor& phi, std::int64_t rank) {
 }
 
 inline Network float64_network(std::int64_t d, std::int64_t m, Initialisation initialisation, std::uint64_t seed = 3) {
-  return Network(NetworkOptions{
-      .dimension = d, .width = m, .activation = sigmoid(1.0), .initialisation = initialisation, .seed = seed,
-      .dtype = torch::kFloat64});
+  return Network(NetworkOptions{.dimension = d,
+                                .width = m,
+                                .activation = sigmoid(1.0),
+                                .initialisation = initialisation,
+                                .seed = seed,
+                                .dtype = torch::kFloat64});
 }
 
 inline torch::Tensor random_matrix(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {

@@ -20,11 +20,16 @@ inline ActivationFunctions smooth_activation() {
   f.derivative = [](const at::Tensor& z, int order) {
     const auto s = torch::sigmoid(z - 1.0), one = s * (1 - s), odd = 1 - 2 * s;
     switch (order) {
-      case 0: return s;
-      case 1: return one;
-      case 2: return one * odd;
-      case 3: return one * (1 - 6 * one);
-      default: return one * odd * (1 - 12 * one);
+      case 0:
+        return s;
+      case 1:
+        return one;
+      case 2:
+        return one * odd;
+      case 3:
+        return one * (1 - 6 * one);
+      default:
+        return one * odd * (1 - 12 * one);
     }
   };
   return f;

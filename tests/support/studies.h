@@ -6,7 +6,8 @@
 namespace entk::testing {
 
 /// What the searches over a file of trials find. @throws RunError with what a run threw
-inline SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials, int jobs = 0) {
+inline SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials,
+                                         int jobs = 0) {
   for (const auto& unit : take_units(search_units(search, trials), {.jobs = jobs}).units) {
     if (unit.state == RunState::failed) throw RunError(unit.message);
   }

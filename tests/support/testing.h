@@ -59,8 +59,7 @@ inline double relative_error(const torch::Tensor& got, const torch::Tensor& want
 }
 
 /// Same shape, and within a relative tolerance in the Frobenius norm; says where they differ most.
-inline ::testing::AssertionResult close(const torch::Tensor& got, const torch::Tensor& want,
-                                        double tolerance) {
+inline ::testing::AssertionResult close(const torch::Tensor& got, const torch::Tensor& want, double tolerance) {
   if (got.sizes() != want.sizes()) {
     return ::testing::AssertionFailure() << "shape " << got.sizes() << ", wanted " << want.sizes();
   }
@@ -70,9 +69,9 @@ inline ::testing::AssertionResult close(const torch::Tensor& got, const torch::T
   const auto w = want.detach().to(torch::kCPU, torch::kFloat64).flatten();
   const auto g = got.detach().to(torch::kCPU, torch::kFloat64).flatten();
   const auto worst = (g - w).abs().nan_to_num(INFINITY, INFINITY).argmax().item<std::int64_t>();
-  return ::testing::AssertionFailure()
-         << fmt::format("relative error {:.3g} > {:.3g}; worst at flat index {}: got {:.17g}, wanted {:.17g}",
-                        error, tolerance, worst, g[worst].item<double>(), w[worst].item<double>());
+  return ::testing::AssertionFailure() << fmt::format(
+             "relative error {:.3g} > {:.3g}; worst at flat index {}: got {:.17g}, wanted {:.17g}", error, tolerance,
+             worst, g[worst].item<double>(), w[worst].item<double>());
 }
 
 /// The same bits.

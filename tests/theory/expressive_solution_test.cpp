@@ -38,7 +38,8 @@ TEST(QuadraticSolution, ItsFormIsTheSumOfHOverThePairs) {
     for (std::int64_t r = 0; r < m / 2; ++r) {
       const auto beta = torch::tensor(sparse.betas[r % 2], torch::kFloat64);
       const double t = beta.dot(network->w0[r]).item<double>(), alpha = sparse.alphas[r % 2];
-      const double h = 4 * alpha * (k == 1 ? 1 / spectrum.mu.values[0] : std::sqrt(double(d)) * t / spectrum.mu.values[1]);
+      const double h =
+          4 * alpha * (k == 1 ? 1 / spectrum.mu.values[0] : std::sqrt(double(d)) * t / spectrum.mu.values[1]);
       want += h / m * network->activation().derivative(x.mv(network->w0[r]), 2) * x.mv(beta).square();
       EXPECT_EQ((w[r].norm() > 0).item<bool>() && (w[r + m / 2].norm() > 0).item<bool>(), false);
     }
@@ -111,9 +112,12 @@ TEST(LinearSolution, IsTheLeastSquaresFitInTheSpanOfTheLowDegrees) {
     const auto g = std::get<0>(torch::linalg_lstsq(table, f.unsqueeze(1), {}, "gelsd"));
     EXPECT_TRUE(close(phi.mv(w.flatten()), table.mm(g).squeeze(1), 1e-8)) << rank;
     const double residual = mean_square(phi.mv(w.flatten()) - f);
-    if (rank > d + 1) { EXPECT_LT(residual, 0.05 * mean_square(f)); }  // f has degree 2
+    if (rank > d + 1) {
+      EXPECT_LT(residual, 0.05 * mean_square(f));
+    }  // f has degree 2
   }
-  EXPECT_THROW(linear_solution(HarmonicProjector::make(network, d + 1), x.narrow(0, 0, d), f.narrow(0, 0, d)), InputError);
+  EXPECT_THROW(linear_solution(HarmonicProjector::make(network, d + 1), x.narrow(0, 0, d), f.narrow(0, 0, d)),
+               InputError);
 }
 
 TEST(QuadraticSolution, WhereItDoesNotExistItSaysSo) {
@@ -131,7 +135,8 @@ TEST(QuadraticSolution, WhereItDoesNotExistItSaysSo) {
   EXPECT_EQ(message([&] { quadratic_solution(*network, sparse_part(8, 3), odd); }), "nothing thrown");
   const auto plain = float64_network(8, 40, Initialisation::plain);
   const auto spectrum = sigma_spectrum(sigmoid(1.0), 8, 6);
-  EXPECT_NE(message([&] { quadratic_solution(*plain, sparse_part(8, 2), spectrum); }).find("symmetric"), std::string::npos);
+  EXPECT_NE(message([&] { quadratic_solution(*plain, sparse_part(8, 2), spectrum); }).find("symmetric"),
+            std::string::npos);
   EXPECT_NE(message([&] { quadratic_solution(*network, {2, {}, {}}, spectrum); }).find("direction"), std::string::npos);
 }
 

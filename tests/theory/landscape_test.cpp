@@ -73,12 +73,15 @@ TEST(ObjectiveHessian, AtTheSymmetricStartTheLeastEigenvalueIsThatOfADenseHessia
   Setting s(Initialisation::symmetric);
   s.w.zero_();
   s.y = s.y.sign();
-  const std::vector<std::pair<Loss, Loss>> losses = {  // the library's, and one in other words
-      {square_loss(), {"square", [](const at::Tensor& f, const at::Tensor& y) { return (y * y - 2 * f * y + f * f).mean(); }}},
-      {pseudo_huber_loss(0.5), {"huber", [](const at::Tensor& f, const at::Tensor& y) {
-                                  return (0.5 * ((f - y).square() + 0.25).sqrt() - 0.25).mean();
-                                }}},
-      {logistic_loss(), {"logistic", [](const at::Tensor& f, const at::Tensor& y) { return torch::log1p(torch::exp(-y * f)).mean(); }}}};
+  const std::vector<std::pair<Loss, Loss>> losses = {
+      // the library's, and one in other words
+      {square_loss(),
+       {"square", [](const at::Tensor& f, const at::Tensor& y) { return (y * y - 2 * f * y + f * f).mean(); }}},
+      {pseudo_huber_loss(0.5),
+       {"huber", [](const at::Tensor& f,
+                    const at::Tensor& y) { return (0.5 * ((f - y).square() + 0.25).sqrt() - 0.25).mean(); }}},
+      {logistic_loss(),
+       {"logistic", [](const at::Tensor& f, const at::Tensor& y) { return torch::log1p(torch::exp(-y * f)).mean(); }}}};
   for (const auto& [loss, other] : losses) {
     SCOPED_TRACE(loss.name);
     const auto values = torch::linalg_eigvalsh(s.dense_hessian(other));
@@ -101,7 +104,8 @@ TEST(Landscape, TooFewIterationsAreUndecidedAndNoCertificate) {
   const ObjectiveHessian hessian(bound, torch::zeros_like(s.w));
   const auto least = landscape(hessian, {m, d}, s.w.options()).lanczos.rayleigh;
   for (const double nu : {1e-6, 1e6}) {
-    const auto one = landscape(hessian, {m, d}, s.w.options(), {.nu = nu, .gamma = 1 + std::fabs(least), .max_iterations = 1});
+    const auto one =
+        landscape(hessian, {m, d}, s.w.options(), {.nu = nu, .gamma = 1 + std::fabs(least), .max_iterations = 1});
     EXPECT_EQ(one.verdict, StationaryVerdict::undecided);
     EXPECT_GT(one.failure_probability, 0.5);
     EXPECT_EQ(one.statement.find("undecided: "), 0U) << one.statement;
@@ -190,7 +194,8 @@ TEST(Lanczos, AnExhaustedKrylovSpaceIsReportedAndExact) {
 TEST(Lanczos, RepeatedEigenvaluesFarApartDoNotStopIt) {
   auto diagonal = torch::linspace(1, 2, 60, torch::kFloat64).repeat({20});
   diagonal.masked_fill_(diagonal == diagonal[0], 50.0);
-  const auto result = lanczos_smallest([&](const torch::Tensor& v) { return diagonal * v; }, {1200}, diagonal.options());
+  const auto result =
+      lanczos_smallest([&](const torch::Tensor& v) { return diagonal * v; }, {1200}, diagonal.options());
   EXPECT_NEAR(result.rayleigh, 1 + 1.0 / 59, 1e-9);
   EXPECT_NEAR(result.largest, 50, 1e-9);
 }
@@ -217,12 +222,14 @@ TEST(Lanczos, TheFailureProbabilityBoundsWhatHappens) {
         bound = std::max(bound, lanczos_failure_probability(size, k, r.smallest, r.largest, gamma));
       }
     }
-    if (missed > 0) { EXPECT_GE(bound * trials * 2, missed) << k; }
+    if (missed > 0) {
+      EXPECT_GE(bound * trials * 2, missed) << k;
+    }
   }
   EXPECT_EQ(lanczos_failure_probability(100, 10, -1, 1, 0.5), 1.0) << "below −γ there is nothing to certify";
   // 2·1.648·√100·e^(−√ε·199), q = 0.5/1.5, ε = q/(1 + 2q) = 1/5.
-  EXPECT_NEAR(std::log(lanczos_failure_probability(100, 100, 0, 1.5, 0.5)),
-              std::log(32.96) - std::sqrt(0.2) * 199, 1e-9);
+  EXPECT_NEAR(std::log(lanczos_failure_probability(100, 100, 0, 1.5, 0.5)), std::log(32.96) - std::sqrt(0.2) * 199,
+              1e-9);
 }
 
 TEST(Lanczos, AtWZeroTheQuadraticModelHasASaddle) {
@@ -240,8 +247,8 @@ TEST(Lanczos, AtWZeroTheQuadraticModelHasASaddle) {
     const auto block = x.t().mm((-2.0 * y * s2 / 60.0).unsqueeze(1) * x);
     want = std::min(want, torch::linalg_eigvalsh(block)[0].item<double>());
   }
-  const auto result = lanczos_smallest([&](const torch::Tensor& v) { return hessian.product(v); }, {m, d},
-                                       x.options(), {.max_iterations = 150});
+  const auto result = lanczos_smallest([&](const torch::Tensor& v) { return hessian.product(v); }, {m, d}, x.options(),
+                                       {.max_iterations = 150});
   EXPECT_LT(want, -1e-3);
   EXPECT_NEAR(result.rayleigh, want, 1e-10);
 }
@@ -270,12 +277,14 @@ TEST(Landscape, TheSaddleIsRefutedAndACurvedBowlIsNot) {
   EXPECT_NEAR(saddle.nu, std::pow(m, -0.5), 1e-15);
   // The same bowl away from its bottom: a gradient above ν is said, however the curvature.
   const auto away = random_matrix(m, d, 7);
-  const BoundObjective decayed(model, square_loss() + regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); }), {x, y}, {});
+  const BoundObjective decayed(
+      model, square_loss() + regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); }), {x, y}, {});
   const auto slope = landscape(ObjectiveHessian(decayed, away), {m, d}, x.options(), {.nu = 1e-6, .gamma = 1e3});
   EXPECT_GT(slope.gradient_norm, 1e-6);
   EXPECT_EQ(slope.verdict, StationaryVerdict::not_first_order);
   const BoundObjective bound(model, square_loss(), {x, y}, {});
-  EXPECT_NEAR(landscape(ObjectiveHessian(bound, zero), {m, d}, x.options(), {.max_iterations = 1}).gamma, std::pow(m, -0.75), 1e-15);
+  EXPECT_NEAR(landscape(ObjectiveHessian(bound, zero), {m, d}, x.options(), {.max_iterations = 1}).gamma,
+              std::pow(m, -0.75), 1e-15);
 }
 
 TEST(Landscape, LemmaThreesLeftSideIsTheExplicitOne) {

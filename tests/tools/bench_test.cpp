@@ -12,8 +12,11 @@ namespace entk {
 namespace {
 
 TEST(Bench, EachPieceHasARowForEachSizeAndNumberOfThreads) {
-  const BenchOptions options{.sizes = {{30, 5, 64}, {13, 4, 70}}, .pieces = bench_pieces(), .threads = {1, 2},
-                             .seconds = 0, .test_samples = 100};
+  const BenchOptions options{.sizes = {{30, 5, 64}, {13, 4, 70}},
+                             .pieces = bench_pieces(),
+                             .threads = {1, 2},
+                             .seconds = 0,
+                             .test_samples = 100};
   const auto result = run_bench(options);
   ASSERT_EQ(result.rows.size(), 2 * 2 * bench_pieces().size());
   ASSERT_EQ(result.peaks.size(), 2u);
@@ -41,8 +44,13 @@ TEST(BenchGrowth, FitsTheExponentsFromFigure1sSizeUpward) {
   nlohmann::json rows;
   for (const double n : {10.0, 1000.0, 4000.0, 16000.0}) {
     // Below Figure 1's size a constant hides the growth.
-    rows.push_back({{"axis", "n"}, {"program", "entk"}, {"n", n}, {"d", 100}, {"m", 10000},
-                    {"seconds", n < 1000 ? 1.0 : 1e-6 * std::pow(n, 1.5)}, {"peak_memory_bytes", n < 1000 ? 1e9 : 1e3 * n}});
+    rows.push_back({{"axis", "n"},
+                    {"program", "entk"},
+                    {"n", n},
+                    {"d", 100},
+                    {"m", 10000},
+                    {"seconds", n < 1000 ? 1.0 : 1e-6 * std::pow(n, 1.5)},
+                    {"peak_memory_bytes", n < 1000 ? 1e9 : 1e3 * n}});
   }
   testing::write_text(folder / "results.json", rows.dump());
   const auto results = draw_growth(folder / "results.json");

@@ -38,8 +38,7 @@ double value_at(const BoundObjective& bound, const torch::Tensor& w) {
 TEST(BoundObjective, TheWholeGradientIsTheCentralDifference) {
   const Setting s;
   const auto sigma = SigmaProjector::from_unlabeled(s.network, s.x_u, 5);
-  const Objective objective =
-      square_loss() + paper_regularizers(sigma, *s.network, s.x, {0.3, 0.2, 10.0, 1e-6});
+  const Objective objective = square_loss() + paper_regularizers(sigma, *s.network, s.x, {0.3, 0.2, 10.0, 1e-6});
   const BoundObjective bound(s.model, objective, {s.x, s.y}, {});
   const auto w = s.network->w.detach(), v = random_matrix(m, d, 5);
   const auto gradient = bound.gradient(w, bound.evaluate(bound.primitive()->terms(w), w));
@@ -53,7 +52,8 @@ TEST(BoundObjective, WhereTheObjectiveIsQuadraticTheCentralDifferenceIsExact) {
   const Setting s;
   const TaylorModel linear(s.network, TaylorModelOptions{.order = 1});
   const auto sigma = SigmaProjector::from_features(s.network, s.x, 5);
-  const BoundObjective bound(linear, square_loss() + 0.3 * R1(sigma) + 0.2 * R2(sigma) + 2.0 * R3(sigma), {s.x, s.y}, {});
+  const BoundObjective bound(linear, square_loss() + 0.3 * R1(sigma) + 0.2 * R2(sigma) + 2.0 * R3(sigma), {s.x, s.y},
+                             {});
   const auto w = s.network->w.detach(), v = random_matrix(m, d, 5);
   const auto gradient = bound.gradient(w, bound.evaluate(bound.primitive()->terms(w), w));
   const double difference = (value_at(bound, w + v) - value_at(bound, w - v)) / 2;
@@ -79,11 +79,14 @@ TEST(BoundObjective, TheGradientIsThatOfTheModuleUnderOrdinaryAutograd) {
 TEST(BoundObjective, TermsOfWAndOfTheModelsOwnWAddTheirGradients) {
   const Setting s;
   const auto l2 = regularizer("l2", [](const torch::Tensor& w) { return w.square().sum(); });
-  const auto quartic = model_regularizer("quartic", [](TaylorModelImpl& model) { return model.network->w.pow(4).sum(); });
+  const auto quartic =
+      model_regularizer("quartic", [](TaylorModelImpl& model) { return model.network->w.pow(4).sum(); });
   const BoundObjective plain(s.model, Objective(square_loss()), {s.x, s.y}, {});
   const BoundObjective both(s.model, square_loss() + 0.3 * l2 + 0.2 * quartic, {s.x, s.y}, {});
   const auto w = s.network->w.detach().clone();
-  const auto gradient = [&](const BoundObjective& bound) { return bound.gradient(w, bound.evaluate(bound.primitive()->terms(w), w)); };
+  const auto gradient = [&](const BoundObjective& bound) {
+    return bound.gradient(w, bound.evaluate(bound.primitive()->terms(w), w));
+  };
   EXPECT_TRUE(close(gradient(both), gradient(plain) + 0.6 * w + 0.8 * w.pow(3), 1e-11));
 }
 
@@ -105,10 +108,12 @@ std::vector<std::string> operations(const std::function<void()>& work) {
             return nullptr;
           },
           [](const at::RecordFunction&, at::ObserverContext*) {
-            static const std::set<std::string> free = {
-                "aten::select", "aten::as_strided", "aten::narrow", "aten::slice", "aten::detach", "detach", "aten::t",
-                "aten::transpose", "aten::view", "aten::expand", "aten::empty", "aten::empty_strided",
-                "aten::empty_like", "aten::to", "aten::_reshape_alias", "aten::resolve_conj"};
+            static const std::set<std::string> free = {"aten::select",      "aten::as_strided", "aten::narrow",
+                                                       "aten::slice",       "aten::detach",     "detach",
+                                                       "aten::t",           "aten::transpose",  "aten::view",
+                                                       "aten::expand",      "aten::empty",      "aten::empty_strided",
+                                                       "aten::empty_like",  "aten::to",         "aten::_reshape_alias",
+                                                       "aten::resolve_conj"};
             const Open last = open.back();
             open.pop_back();
             if (!last.calls_others && !free.contains(last.name)) found.push_back(last.name);
@@ -134,7 +139,8 @@ TEST(BoundObjective, TermsOfWeightZeroAreValuedAndNotTrained) {
   const Setting s;
   const auto sigma = SigmaProjector::from_unlabeled(s.network, s.x_u, 5);
   const auto terms = paper_regularizers(sigma, *s.network, s.x, {0, 0, 0, 0});
-  const BoundObjective with(s.model, square_loss() + terms, {s.x, s.y}, {}), without(s.model, square_loss(), {s.x, s.y}, {});
+  const BoundObjective with(s.model, square_loss() + terms, {s.x, s.y}, {}),
+      without(s.model, square_loss(), {s.x, s.y}, {});
   EXPECT_EQ(with.primitive()->samples(), n) << "points of a term of weight zero cost nothing";
   const auto w = s.network->w.detach();
   const auto weighted = paper_regularizers(sigma, *s.network, s.x, {1, 1, 1, 1});
@@ -142,7 +148,8 @@ TEST(BoundObjective, TermsOfWeightZeroAreValuedAndNotTrained) {
   EXPECT_EQ(all.primitive()->samples(), n + 31) << "equal own points are taken once";
   const auto got = with.values(with.primitive()->terms(w), w), want = all.values(all.primitive()->terms(w), w);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(close(got.terms[i], want.terms[i], 1e-13)) << i;
-  const auto one = with.evaluate(with.primitive()->terms(w), w), two = without.evaluate(without.primitive()->terms(w), w);
+  const auto one = with.evaluate(with.primitive()->terms(w), w),
+             two = without.evaluate(without.primitive()->terms(w), w);
   EXPECT_TRUE(identical(with.gradient(w, one), without.gradient(w, two)));
 }
 

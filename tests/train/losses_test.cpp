@@ -43,7 +43,8 @@ std::vector<Known> losses() {
 
 TEST(Losses, ValueAndBothDerivativesAreRightWhereFormulasBreak) {
   for (const auto type : {torch::kFloat64, torch::kFloat32}) {
-    const double epsilon = type == torch::kFloat32 ? 1.2e-7 : 2.3e-16, least = type == torch::kFloat32 ? 1.2e-38 : 2.3e-308;
+    const double epsilon = type == torch::kFloat32 ? 1.2e-7 : 2.3e-16,
+                 least = type == torch::kFloat32 ? 1.2e-38 : 2.3e-308;
     const double largest = type == torch::kFloat32 ? 3.4e38 : 1.7e308;
     for (const auto& [loss, jet] : losses()) {
       for (const double label : {1.0, -1.0}) {
@@ -72,10 +73,13 @@ TEST(Losses, TheThirdDerivativeIsTheDifferenceOfTheSecond) {
   for (const auto& [loss, jet] : losses()) {
     for (const double point : {-1.7, -0.3, 0.4, 2.1}) {
       SCOPED_TRACE(fmt::format("{} f = {}", loss.name, point));
-      const auto f = torch::full({1}, point, torch::kFloat64).requires_grad_(true), y = torch::ones({1}, torch::kFloat64);
+      const auto f = torch::full({1}, point, torch::kFloat64).requires_grad_(true),
+                 y = torch::ones({1}, torch::kFloat64);
       auto derivative = torch::autograd::grad({loss.mean(f, y)}, {f}, {}, true, true)[0];
       derivative = torch::autograd::grad({derivative.sum()}, {f}, {}, true, true)[0];
-      const auto third = derivative.requires_grad() ? torch::autograd::grad({derivative.sum()}, {f}, {}, false, false, true)[0] : at::Tensor();
+      const auto third = derivative.requires_grad()
+                             ? torch::autograd::grad({derivative.sum()}, {f}, {}, false, false, true)[0]
+                             : at::Tensor();
       const double want = static_cast<double>((jet(1, point + step)[2] - jet(1, point - step)[2]) / (2 * step));
       EXPECT_NEAR(third.defined() ? third.item<double>() : 0.0, want, 1e-7 * (1 + std::fabs(want)));
     }

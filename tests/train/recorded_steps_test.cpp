@@ -52,7 +52,10 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
-  const TrainerOptions options{.learning_rate = 0.1, .steps = 23, .noise_variance = 0.5, .random_signs = true,
+  const TrainerOptions options{.learning_rate = 0.1,
+                               .steps = 23,
+                               .noise_variance = 0.5,
+                               .random_signs = true,
                                .schedule = {.kind = ScheduleKind::cosine, .horizon = 30}};
   const auto plain = fit(false, options, 1e-3 * R4()), recorded = fit(true, options, 1e-3 * R4());
   EXPECT_EQ(plain.plays, 0);
@@ -108,8 +111,8 @@ TEST(RecordedSteps, AUsersTermOrLossUnderThePapersNameIsTrainedWithItsOwnFormula
   const TrainerOptions options{.learning_rate = 0.1, .steps = 12};
   const auto term = [](const char* name) {
     return 0.1 * vector_regularizer(name, [](const TermInputs& in) {
-      return (1.0 + static_cast<double>(in.step)) * in.f_linear().abs().mean();
-    });
+             return (1.0 + static_cast<double>(in.step)) * in.f_linear().abs().mean();
+           });
   };
   const auto loss = [](const char* name) {
     return Loss{name, [calls = std::make_shared<int>(0)](const torch::Tensor& f, const torch::Tensor& y) {
@@ -119,8 +122,10 @@ TEST(RecordedSteps, AUsersTermOrLossUnderThePapersNameIsTrainedWithItsOwnFormula
   const auto own = fit(true, options, term("own")), named = fit(true, options, term("R3"));
   EXPECT_EQ(named.plays, 0);
   EXPECT_TRUE(identical(named.w, own.w));
-  EXPECT_FALSE(identical(named.w, fit(true, options, 0.0 * term("R3")).w)) << "the term did nothing: nothing was tested";
-  const auto own_loss = fit(true, options, 0.0 * R4(), loss("own")), named_loss = fit(true, options, 0.0 * R4(), loss("square"));
+  EXPECT_FALSE(identical(named.w, fit(true, options, 0.0 * term("R3")).w))
+      << "the term did nothing: nothing was tested";
+  const auto own_loss = fit(true, options, 0.0 * R4(), loss("own")),
+             named_loss = fit(true, options, 0.0 * R4(), loss("square"));
   EXPECT_EQ(named_loss.plays, 0);
   EXPECT_TRUE(identical(named_loss.w, own_loss.w));
 }

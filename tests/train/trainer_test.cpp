@@ -50,15 +50,15 @@ TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
   for (std::uint32_t step = 0; step < 20; ++step) {
     w = w.detach().requires_grad_(true);
     const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), w, 2);
-    const auto loss = (t[0] + t[1] - data.train.y).square().mean() + 2.0 * sigma.high(t[0]).square().mean() +
-                      0.01 * w.abs().mean();
+    const auto loss =
+        (t[0] + t[1] - data.train.y).square().mean() + 2.0 * sigma.high(t[0]).square().mean() + 0.01 * w.abs().mean();
     const auto gradient = torch::autograd::grad({loss}, {w})[0];
     const auto noise = kernels::noise_like(w, {5, step, std::sqrt(0.5 / w.numel())});
     w = w.detach() - 0.3 * (gradient + noise);
   }
   TaylorModel model(network);
-  const auto objective = square_loss() + 2.0 * R3(sigma) +
-                         0.01 * regularizer("l1", [](const torch::Tensor& v) { return v.abs().mean(); });
+  const auto objective =
+      square_loss() + 2.0 * R3(sigma) + 0.01 * regularizer("l1", [](const torch::Tensor& v) { return v.abs().mean(); });
   for (auto kernel : {KernelMode::keep, KernelMode::recompute, KernelMode::reference}) {
     {
       const torch::NoGradGuard no_grad;
@@ -86,8 +86,10 @@ TEST(Trainer, ATermOrLossWithoutAGradientIsRefusedByName) {
   const std::vector<std::pair<const char*, Term>> terms = {
       {"detached", regularizer("detached", [](const Tensor& w) { return w.detach().square().sum(); })},
       {"integer", regularizer("integer", [](const Tensor& w) { return w.count_nonzero(); })},
-      {"comparison", regularizer("comparison", [](const Tensor& w) { return (w.abs() > 0.1).to(w.scalar_type()).sum(); })},
-      {"outputs", vector_regularizer("outputs", [](const TermInputs& in) { return in.output.detach().square().mean(); })},
+      {"comparison",
+       regularizer("comparison", [](const Tensor& w) { return (w.abs() > 0.1).to(w.scalar_type()).sum(); })},
+      {"outputs",
+       vector_regularizer("outputs", [](const TermInputs& in) { return in.output.detach().square().mean(); })},
       {"not read", vector_regularizer("not read", [](const TermInputs& in) { return in.w.square().sum(); })},
       {"model", model_regularizer("model", [](TaylorModelImpl& model) { return model.network->w0.square().sum(); })}};
   for (const auto& [name, term] : terms) {
@@ -95,7 +97,8 @@ TEST(Trainer, ATermOrLossWithoutAGradientIsRefusedByName) {
     EXPECT_EQ(text.find(std::string(name) + ": it has no gradient"), 0U) << text;
     EXPECT_EQ(refusal_of(square_loss() + 0.0 * term), "nothing thrown") << "of weight 0";
   }
-  const auto text = refusal_of(Loss{"accuracy", [](const Tensor& f, const Tensor& y) { return f.sign().ne(y).to(at::kFloat).mean(); }});
+  const auto text = refusal_of(
+      Loss{"accuracy", [](const Tensor& f, const Tensor& y) { return f.sign().ne(y).to(at::kFloat).mean(); }});
   EXPECT_EQ(text.find("loss accuracy: it has no gradient"), 0U) << text;
 }
 
@@ -113,7 +116,8 @@ TEST(Trainer, AGradientThatIsExactlyZeroAtTheFirstStepIsTold) {
   };
   const auto sigma = SigmaProjector::from_features(small_network(), small_data().train.x, 9);
   const auto paper = square_loss() + 1.0 * R1(sigma) + 1.0 * R2(sigma) + 1.0 * R3(sigma);
-  EXPECT_EQ(notices(TaylorModel(small_network()), paper), std::vector<std::string>{}) << "R1 to R3 are flat at W = 0 by their form";
+  EXPECT_EQ(notices(TaylorModel(small_network()), paper), std::vector<std::string>{})
+      << "R1 to R3 are flat at W = 0 by their form";
   const auto rounded = regularizer("rounded", [](const torch::Tensor& w) { return w.round().square().sum(); });
   EXPECT_EQ(notices(TaylorModel(small_network()), square_loss() + 0.1 * rounded),
             std::vector<std::string>{"rounded: its gradient at the first W, 0, is exactly 0"});
@@ -236,14 +240,17 @@ TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
     const torch::NoGradGuard no_grad;
     network->w.copy_(start);
   }
-  Trainer(TaylorModel(network), square_loss(), {.learning_rate = 0.3, .steps = 16, .random_signs = true, .seed = 5, .start_step = 4}).fit(data);
+  Trainer(TaylorModel(network), square_loss(),
+          {.learning_rate = 0.3, .steps = 16, .random_signs = true, .seed = 5, .start_step = 4})
+      .fit(data);
   EXPECT_TRUE(close(network->w, s * w, 1e-11));
 }
 
 TEST(Trainer, FollowsNaiveAutogradForAThousandStepsWithinFloat32sBounds) {
   // Figure 1 scaled down is not chaotic: after 1000 float32 steps W is within 1e-4 of float64's, the
   // test loss within 2e-6 and the training loss within 1e-6 of the initial one.
-  const auto single = fit({.steps = 1000}), twice = fit({.steps = 1000, .kernel = KernelMode::reference}, 1.0, torch::kFloat64);
+  const auto single = fit({.steps = 1000}),
+             twice = fit({.steps = 1000, .kernel = KernelMode::reference}, 1.0, torch::kFloat64);
   EXPECT_TRUE(close(single.w, twice.w, 1e-4));
   const double initial = twice.result.records[0].train_loss;
   for (std::size_t i = 0; i < twice.result.records.size(); ++i) {
@@ -273,7 +280,8 @@ TEST(Trainer, SameBitsForAnyNumberOfThreads) {
       continue;
     }
     EXPECT_TRUE(identical(now.w, first->w));
-    for (std::size_t i = 0; i < now.result.records.size(); ++i) expect_equal(now.result.records[i], first->result.records[i]);
+    for (std::size_t i = 0; i < now.result.records.size(); ++i)
+      expect_equal(now.result.records[i], first->result.records[i]);
   }
 }
 
@@ -294,7 +302,8 @@ TEST(Trainer, ALongerRunBeginsWithAShorterOneAndAResumedOneIsTheWhole) {
     return Fitted{std::move(result), network->w.detach().clone()};
   };
   const auto whole = run(0, 200, {}), shorter = run(0, 77, {});
-  for (std::size_t i = 0; i < shorter.result.records.size(); ++i) expect_equal(shorter.result.records[i], whole.result.records[i]);
+  for (std::size_t i = 0; i < shorter.result.records.size(); ++i)
+    expect_equal(shorter.result.records[i], whole.result.records[i]);
   for (std::int64_t split : {1, 77, 100, 199}) {  // 100 is a record step
     const auto head = run(0, split, {}), tail = run(split, 200, head.w);
     EXPECT_TRUE(identical(tail.w, whole.w)) << split;
@@ -311,7 +320,8 @@ TEST(Trainer, RecordsShowTheQuantitiesAtTheirStep) {
   const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
   TaylorModel model(network);
   const auto result = Trainer(model, square_loss() + paper_regularizers(sigma, *network, data.train.x, {0, 0, 2, 0}),
-                              {.learning_rate = 0.5, .steps = 50}).fit(data);
+                              {.learning_rate = 0.5, .steps = 50})
+                          .fit(data);
   const auto& last = result.last;
   const auto w = network->w.detach();
   const auto f = model(data.train.x).detach(), f_test = model(data.test.x).detach();
@@ -331,10 +341,13 @@ TEST(Trainer, RecordsShowTheQuantitiesAtTheirStep) {
 
 TEST(Trainer, DivergenceStopsTheRunKeepsTheRecordsAndSaysWhatToTry) {
   int saves = 0;
-  const auto fitted = fit({.learning_rate = 500.0, .steps = 1000, .on_checkpoint = [&](const TrainState& s) {
-                             ++saves;
-                             EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
-                           },
+  const auto fitted = fit({.learning_rate = 500.0,
+                           .steps = 1000,
+                           .on_checkpoint =
+                               [&](const TrainState& s) {
+                                 ++saves;
+                                 EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
+                               },
                            .checkpoint_seconds = 0});
   EXPECT_EQ(fitted.result.outcome, Outcome::diverged);
   EXPECT_LT(fitted.result.step, 1000);
@@ -350,7 +363,10 @@ TEST(Trainer, ALossThatIsFirstNotFiniteAfterTheLastStepIsADivergenceToo) {
   std::vector<std::int64_t> saved;
   const auto ending = [&](std::int64_t steps) {
     saved.clear();
-    return fit({.learning_rate = 500.0, .steps = steps, .on_checkpoint = [&](const TrainState& s) { saved.push_back(s.step); }}).result;
+    return fit({.learning_rate = 500.0,
+                .steps = steps,
+                .on_checkpoint = [&](const TrainState& s) { saved.push_back(s.step); }})
+        .result;
   };
   const auto before = ending(first - 1), at = ending(first);
   EXPECT_EQ(before.outcome, Outcome::finished);
@@ -367,7 +383,8 @@ TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
   for (const double variance : {0.0, 1e-2}) {
     auto network = small_network();
     TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
-    const auto result = Trainer(model, square_loss(), {.learning_rate = 1.0, .steps = 400, .noise_variance = variance}).fit(data);
+    const auto result =
+        Trainer(model, square_loss(), {.learning_rate = 1.0, .steps = 400, .noise_variance = variance}).fit(data);
     if (variance == 0) {
       EXPECT_EQ(result.last.norm_w, 0.0);
       EXPECT_EQ(result.last.train_loss, result.records.front().train_loss);
@@ -383,7 +400,8 @@ TEST(Trainer, ACallbackMayStopAndASignalStopsAtTheEndOfAStep) {
   EXPECT_EQ(stopped.result.step, 20);
   int asked = 0;
   std::int64_t saved = -1;
-  const auto interrupted = fit({.steps = 1000, .interrupted = [&] { return ++asked == 33 ? 15 : 0; },
+  const auto interrupted = fit({.steps = 1000,
+                                .interrupted = [&] { return ++asked == 33 ? 15 : 0; },
                                 .on_checkpoint = [&](const TrainState& s) { saved = s.step; }});
   EXPECT_EQ(interrupted.result.outcome, Outcome::interrupted);
   EXPECT_EQ(interrupted.result.signal, 15);
@@ -397,14 +415,16 @@ TEST(Trainer, RegularizingR3LowersTheTestErrorOnLowDegreePlusSparse) {
     const Network network(NetworkOptions{.dimension = 30, .width = 1000, .seed = 1});
     const auto sigma = SigmaProjector::from_features(network, data.train.x, 31);
     return Trainer(TaylorModel(network), square_loss() + lambda3 * R3(sigma), {.learning_rate = 1.0, .steps = 2000})
-        .fit(data).last.test_loss;
+        .fit(data)
+        .last.test_loss;
   };
   EXPECT_LT(test_loss(10.0), 0.7 * test_loss(0.0));
 }
 
 /// f_Q alone from W = 0, a saddle: its gradient is 0 there, and ∇²L has negative eigenvalues.
 struct FromTheSaddle {
-  explicit FromTheSaddle(TrainerOptions options, torch::ScalarType type = torch::kFloat32) : network(small_network(type)) {
+  explicit FromTheSaddle(TrainerOptions options, torch::ScalarType type = torch::kFloat32)
+      : network(small_network(type)) {
     options.learning_rate = 4.0;
     TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
     result = Trainer(model, square_loss(), options).fit(data);
@@ -421,7 +441,8 @@ TEST(Trainer, BothFormsOfNoiseLeaveASaddleWherePlainDescentStays) {
   EXPECT_EQ(plain.final_part(), 1);
   const FromTheSaddle every_step({.steps = 1500, .noise_variance = 1e-4});
   EXPECT_LT(every_step.final_part(), 0.8);
-  const FromTheSaddle where_small({.steps = 1500, .perturbation = {.radius = 1e-2, .threshold = 1e-3, .interval = 200}});
+  const FromTheSaddle where_small(
+      {.steps = 1500, .perturbation = {.radius = 1e-2, .threshold = 1e-3, .interval = 200}});
   EXPECT_LT(where_small.final_part(), 0.8);
   EXPECT_GE(where_small.result.perturbations, 1);
   EXPECT_LE(where_small.result.perturbations, 8);
@@ -437,7 +458,8 @@ TEST(Trainer, PerturbsWhereTheGradientIsSmallAndNowhereElse) {
     const auto& x = run.data.train.x;
     const auto gradient = [&](const torch::Tensor& at) {
       const auto leaf = at.detach().requires_grad_(true);
-      const auto t = reference_terms(x, run.network->w0, run.network->a, run.network->activation().functions(), leaf, 2);
+      const auto t =
+          reference_terms(x, run.network->w0, run.network->a, run.network->activation().functions(), leaf, 2);
       return torch::autograd::grad({(t[1] - run.data.train.y).square().mean()}, {leaf})[0];
     };
     for (std::uint32_t step = start; step < 60; ++step) {

@@ -54,7 +54,8 @@ struct Fixture {
     const auto start = network(torch::kFloat32);
     const auto own = SigmaProjector::from_features(start, data.train.x.to(torch::kFloat32), dimension + 1);
     const auto result = Trainer(TaylorModel(start), square_loss() + 10.0 * R3(own),
-                                {.learning_rate = 0.3, .steps = steps, .kernel = mode}).fit(data);
+                                {.learning_rate = 0.3, .steps = steps, .kernel = mode})
+                            .fit(data);
     return {start->w.detach().clone(), result.last.train_loss};
   }
 };
@@ -69,8 +70,12 @@ TEST(Trajectory, AThousandFloat32StepsStayWithinTheBoundOfAutogradsInFloat64) {
     EXPECT_NEAR(got.loss, want.loss, of_loss * initial) << mode_name(mode);
   }
   // The bound tells them from products that round their inputs to ten bits.
-  const auto coarse = f.data.train.x.to(torch::kFloat32).view(torch::kInt).add(0x1000).bitwise_and(~0x1fff)
-                          .view(torch::kFloat32).to(torch::kFloat64);
+  const auto coarse = f.data.train.x.to(torch::kFloat32)
+                          .view(torch::kInt)
+                          .add(0x1000)
+                          .bitwise_and(~0x1fff)
+                          .view(torch::kFloat32)
+                          .to(torch::kFloat64);
   const auto far = f.by_autograd(coarse);
   EXPECT_GT(relative_error(far.w, want.w), of_w);
 }

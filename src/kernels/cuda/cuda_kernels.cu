@@ -97,10 +97,14 @@ using PullKernel = void (*)(PullArgs);
 
 PullKernel pull_kernel_of(int fragments, bool tf32) {
   switch (fragments) {
-    case 2: return tf32 ? pull_kernel<false, 2> : pull_kernel<true, 2>;
-    case 4: return tf32 ? pull_kernel<false, 4> : pull_kernel<true, 4>;
-    case 7: return tf32 ? pull_kernel<false, 7> : pull_kernel<true, 7>;
-    default: return tf32 ? pull_kernel<false, 8> : pull_kernel<true, 8>;
+    case 2:
+      return tf32 ? pull_kernel<false, 2> : pull_kernel<true, 2>;
+    case 4:
+      return tf32 ? pull_kernel<false, 4> : pull_kernel<true, 4>;
+    case 7:
+      return tf32 ? pull_kernel<false, 7> : pull_kernel<true, 7>;
+    default:
+      return tf32 ? pull_kernel<false, 8> : pull_kernel<true, 8>;
   }
 }
 
