@@ -12,7 +12,7 @@ namespace entk::kernels {
 
 namespace {
 
-constexpr std::int64_t neurons_per_tile = 256;
+constexpr std::int64_t aten_tile = 256;
 
 class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<AtenPrimitive> {
  public:
@@ -92,8 +92,8 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
   template <class F>
   void for_tiles(F&& f) const {
     const auto scale = a_ / std::sqrt(static_cast<double>(width()));
-    for (std::int64_t from = 0; from < width(); from += neurons_per_tile) {
-      const std::int64_t count = std::min(neurons_per_tile, width() - from);
+    for (std::int64_t from = 0; from < width(); from += aten_tile) {
+      const std::int64_t count = std::min(aten_tile, width() - from);
       f(w0_.narrow(0, from, count), scale.narrow(0, from, count), from, count);
     }
   }

@@ -19,9 +19,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t neurons_per_tile = 256;
+constexpr std::int64_t function_tile = 256;
 
-std::int64_t tiles_of(std::int64_t width) { return (width + neurons_per_tile - 1) / neurons_per_tile; }
+std::int64_t tiles_of(std::int64_t width) { return (width + function_tile - 1) / function_tile; }
 
 /// f(tile, first, count) for tiles of neurons: on CPU shared out over threads, each computed on one. What f keeps goes
 /// into memory made in one piece beforehand: pieces kept between the tiles' temporaries would tear the heap.
@@ -29,8 +29,8 @@ template <class F>
 void for_tiles(const at::Tensor& w0, F&& f) {
   const SerialTorch serial;
   kernels::for_each_tile(w0.is_cpu(), tiles_of(w0.size(0)), [&](std::int64_t tile) {
-    const std::int64_t first = tile * neurons_per_tile;
-    f(tile, first, std::min(neurons_per_tile, w0.size(0) - first));
+    const std::int64_t first = tile * function_tile;
+    f(tile, first, std::min(function_tile, w0.size(0) - first));
   });
 }
 
@@ -102,7 +102,7 @@ at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z,
 
 std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
   // Sums of tiles; z, σ(z) and one on the way, for each worker.
-  return samples * element_size * (tiles_of(width) + workers * 3 * neurons_per_tile);
+  return samples * element_size * (tiles_of(width) + workers * 3 * function_tile);
 }
 
 at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,

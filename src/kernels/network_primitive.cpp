@@ -13,7 +13,7 @@ namespace entk {
 
 namespace {
 
-constexpr std::int64_t neurons_per_tile = 128;  // part of the bits
+constexpr std::int64_t network_tile = 128;  // part of the bits
 
 class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<NetworkPrimitive> {
  public:
@@ -69,13 +69,13 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
   [[noreturn]] static void no_second_derivatives() {
     throw RunError("the whole network's primitive has no second derivatives: differentiate Network::forward twice");
   }
-  std::int64_t tiles() const { return (width() + neurons_per_tile - 1) / neurons_per_tile; }
+  std::int64_t tiles() const { return (width() + network_tile - 1) / network_tile; }
 
   template <class F>
   void for_tiles(F&& f) const {
     kernels::for_each_tile(x_.is_cpu(), tiles(), [&](std::int64_t tile) {
-      const std::int64_t from = tile * neurons_per_tile;
-      f(tile, from, std::min(neurons_per_tile, width() - from));
+      const std::int64_t from = tile * network_tile;
+      f(tile, from, std::min(network_tile, width() - from));
     });
   }
 
@@ -86,8 +86,8 @@ class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared
 
 std::int64_t network_primitive_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
   // Sums of tiles; z0, z, z0 + z, G, and the eight that σ' of a sigmoid takes on the way, for each worker.
-  const std::int64_t tiles = (width + neurons_per_tile - 1) / neurons_per_tile;
-  return samples * element_size * (2 * tiles + workers * 12 * neurons_per_tile);
+  const std::int64_t tiles = (width + network_tile - 1) / network_tile;
+  return samples * element_size * (2 * tiles + workers * 12 * network_tile);
 }
 
 std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& x, const at::Tensor& w0,

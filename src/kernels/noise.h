@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "entk/kernels/tile_kernels.h"
+#include "entk/kernels/cpu/tile_kernels.h"
 
 namespace entk::kernels {
 

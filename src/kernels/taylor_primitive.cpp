@@ -7,11 +7,11 @@
 
 #include "entk/base/check.h"
 #include "entk/kernels/aten_primitive.h"
-#include "entk/kernels/cpu_primitive.h"
+#include "entk/kernels/cpu/cpu_primitive.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/reference.h"
 #if ENTK_HAS_CUDA
-#include "entk/kernels/cuda/cuda_primitive.h"
+#include "entk/kernels/gpu/cuda_primitive.h"
 #endif
 
 namespace entk {

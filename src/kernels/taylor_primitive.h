@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "entk/base/philox.h"
-#include "entk/kernels/tile_kernels.h"
+#include "entk/kernels/cpu/tile_kernels.h"
 
 namespace entk {
 

@@ -19,7 +19,7 @@
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
-#include "entk/kernels/tile_kernels.h"
+#include "entk/kernels/cpu/tile_kernels.h"
 #include "entk/train/schedule.h"
 
 namespace entk {

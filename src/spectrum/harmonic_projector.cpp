@@ -21,7 +21,7 @@ namespace {
 constexpr int spectrum_degree = 8;
 constexpr std::int64_t block = 512;  // rows of a tile. Part of the bits.
 constexpr std::int64_t most_partial_sums = 16;
-constexpr std::int64_t neurons_at_once = 256;
+constexpr std::int64_t neurons_a_block = 256;
 constexpr double smallest_pivot = 1e-12;  // of the scaled G, whose diagonal is 1
 constexpr double reported_truncation = 1e-3;
 
@@ -323,7 +323,7 @@ at::Tensor HarmonicProjector::features(const at::Tensor& x) const {
   const auto points = x.detach().to(s.w0.options()).contiguous();
   const auto weights = s.weights();
   auto out = at::zeros({points.size(0), s.rank}, s.w0.options());
-  const Tiles tiles{points.size(0), 256}, neurons{s.w0.size(0), neurons_at_once};
+  const Tiles tiles{points.size(0), 256}, neurons{s.w0.size(0), neurons_a_block};
   kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
     const auto p = tiles.of(points, t);
     auto rows = tiles.of(out, t);
@@ -373,7 +373,7 @@ ProjectorBytes harmonic_projector_bytes(const ProjectorSizes& s) {
   // G, its factor and a copy on the way, monomials of a tile; or the table twice in float64, and a factor each worker
   // (ATen's cholesky_solve copies it) with its monomials.
   const double gram = 8 * (3 * r * r + static_cast<double>(block) * 3 * r + w0);
-  const double a_worker = r * r + 3 * static_cast<double>(neurons_at_once) * r;
+  const double a_worker = r * r + 3 * static_cast<double>(neurons_a_block) * r;
   const double table = 8 * (r * r + w0 + 2 * n * r + s.workers * a_worker);
   bytes.making = std::max(gram, n > 0 ? table : 0);
   // W, Δ, 𝓕g, all rows of it and the product with Σ, in float64; the copied factor.

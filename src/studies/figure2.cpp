@@ -14,7 +14,7 @@
 #include "entk/config/run_config.h"
 #include "entk/runs/curves.h"
 #include "entk/runs/memory.h"
-#include "entk/kernels/relu_descent.h"
+#include "entk/kernels/cpu/relu_descent.h"
 #include "entk/report/statistics.h"
 
 namespace entk {

@@ -13,7 +13,7 @@
 #include "entk/base/threads.h"
 #include "entk/runs/memory.h"
 #include "entk/runs/run.h"
-#include "entk/kernels/aligned_buffer.h"
+#include "entk/kernels/cpu/aligned_buffer.h"
 #include "entk/models/expansion_at.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/report/statistics.h"

@@ -14,7 +14,7 @@
 #include "entk/base/norm.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
-#include "entk/kernels/recordable_stepper.h"
+#include "entk/kernels/gpu/recordable_stepper.h"
 
 namespace entk {
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "entk/base/device.h"
-#include "entk/kernels/device_graph.h"
+#include "entk/kernels/gpu/device_graph.h"
 #include "entk/train/bound_objective.h"
 #include "entk/train/observable.h"
 #include "entk/train/record.h"

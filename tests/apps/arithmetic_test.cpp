@@ -1,10 +1,10 @@
 // Instruction sets forced from the command line, and what is said of arithmetic that decides bits.
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
-#include "entk/kernels/tile_kernels.h"
+#include "entk/kernels/cpu/tile_kernels.h"
 #include "tests/apps/program.h"
 
-namespace entk {
+namespace entk::arithmetic_test {
 namespace {
 
 using testing::entk;
@@ -100,4 +100,4 @@ TEST_F(Arithmetic, WithoutAProjectorNoProductOfMklReachesW) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::arithmetic_test

@@ -5,7 +5,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
-namespace entk {
+namespace entk::commands_test {
 namespace {
 
 using testing::entk;
@@ -222,4 +222,4 @@ TEST(Commands, CompletionIsBashAndKnowsCommandsAndOptions) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::commands_test

@@ -9,7 +9,7 @@
 #include "entk/report/process.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::documentation_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,4 +161,4 @@ TEST(Documentation, SnippetsAreThoseThatAreCompiled) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::documentation_test

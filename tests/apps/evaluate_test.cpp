@@ -3,7 +3,7 @@
 #include "tests/apps/program.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::evaluate_test {
 namespace {
 
 // Φ is built, its SVD taken, gradients come from torch's autograd. Prints what is off by more than 1e-10.
@@ -162,4 +162,4 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::evaluate_test

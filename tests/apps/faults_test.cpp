@@ -7,7 +7,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
-namespace entk {
+namespace entk::faults_test {
 namespace {
 
 using testing::entk;
@@ -582,4 +582,4 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::faults_test

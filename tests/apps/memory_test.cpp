@@ -2,7 +2,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
-namespace entk {
+namespace entk::memory_test {
 namespace {
 
 using testing::Words;
@@ -57,4 +57,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::memory_test

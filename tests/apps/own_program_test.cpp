@@ -4,7 +4,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/apps/program.h"
 
-namespace entk {
+namespace entk::own_program_test {
 namespace {
 
 using testing::exits_with;
@@ -132,4 +132,4 @@ TEST(OwnProgram, OtherCommandsTakeItsNamesToo) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::own_program_test

@@ -7,7 +7,7 @@
 #include "entk/report/process.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::reproduce_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -101,4 +101,4 @@ TEST(ReproduceProgram, SeedsAreAStagesOwn) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::reproduce_test

@@ -1,4 +1,4 @@
-// The rooms of src/ depend on each other one way only, and the library neither prints nor exits.
+// The rooms of src/ depend on each other one way only, and below the command line nothing prints or exits.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -32,7 +32,9 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"tools",
        {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config",
         "runs"}},
-      {"program", {"base", "config"}}};
+      {"program",
+       {"base", "io", "data", "report", "kernels", "models", "spectrum", "regularizers", "train", "theory", "config",
+        "runs", "studies", "tools"}}};
   return rooms;
 }
 
@@ -76,7 +78,8 @@ TEST(Layering, TheRulesThemselvesHaveNoCycle) {
 
 TEST(Layering, TheLibraryNeitherPrintsNorExits) {
   const std::regex output(R"re(std::cout|std::cerr|fmt::print\(|(^|[^a-z_])(f?printf|puts|exit|abort)\()re");
-  for_each_line([&](const std::string&, const std::string& file, int number, const std::string& line) {
+  for_each_line([&](const std::string& room, const std::string& file, int number, const std::string& line) {
+    if (room == "program") return;  // the command line
     const auto code = line.substr(0, line.find("//"));
     EXPECT_FALSE(std::regex_search(code, output)) << "src/" << file << ":" << number << ": " << line;
   });

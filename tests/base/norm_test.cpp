@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace entk {
+namespace entk::norm_test {
 
 TEST(FrobeniusNorm, SumsInFloat64AcrossBlocksWhateverTheTypeAndTheStrides) {
   const auto a = at::full({1000, 700}, 0.1, at::kFloat);
@@ -16,4 +16,4 @@ TEST(FrobeniusNorm, SumsInFloat64AcrossBlocksWhateverTheTypeAndTheStrides) {
   EXPECT_TRUE(std::isnan(frobenius_norm(at::full({1}, NAN, at::kFloat))));
 }
 
-}  // namespace entk
+}  // namespace entk::norm_test

@@ -7,7 +7,7 @@
 #include <regex>
 #include <sstream>
 
-namespace entk {
+namespace entk::philox_test {
 namespace {
 
 // Known answers published with the generator (Random123, kat_vectors).
@@ -102,4 +102,4 @@ TEST(Philox, SignsAreBalanced) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::philox_test

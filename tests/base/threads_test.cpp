@@ -10,7 +10,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::threads_test {
 namespace {
 
 using testing::ThreadCount;
@@ -67,4 +67,4 @@ TEST(Threads, ABudgetHoldsForItsThreadAlone) {
 TEST(Threads, NegativeCountsAreRefused) { EXPECT_THROW(set_threads(-1), InputError); }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::threads_test

@@ -6,7 +6,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::catalogue_test {
 namespace {
 
 using nlohmann::json;
@@ -136,4 +136,4 @@ TEST(Catalogue, EveryBuiltInIsMadeFromItsDefaults) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::catalogue_test

@@ -3,7 +3,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::names_test {
 namespace {
 
 using nlohmann::json;
@@ -171,4 +171,4 @@ TEST(Names, ATolerantCatalogueReadsWhatAnotherProgramMade) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::names_test

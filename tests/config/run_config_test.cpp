@@ -13,7 +13,7 @@
 #include "entk/runs/sweep.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::run_config_test {
 namespace {
 
 using nlohmann::json;
@@ -141,4 +141,4 @@ TEST(Memory, WhatDoesNotFitIsRefusedWithTheKeysToChange) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::run_config_test

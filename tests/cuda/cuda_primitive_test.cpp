@@ -7,9 +7,9 @@
 
 #include "entk/base/device.h"
 #include "entk/base/sphere.h"
-#include "entk/kernels/device_graph.h"
+#include "entk/kernels/gpu/device_graph.h"
 #include "entk/kernels/noise.h"
-#include "entk/kernels/recordable_stepper.h"
+#include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/train/trainer.h"
 #include "tests/support/kernel_bounds.h"
@@ -19,7 +19,7 @@
   if (!build_info().cuda_kernels) GTEST_SKIP() << "not measured: entk's CUDA kernels are not in this build"; \
   if (build_info().cuda_devices == 0) GTEST_SKIP() << "not measured: no CUDA device here"
 
-namespace entk {
+namespace entk::cuda_primitive_test {
 namespace {
 
 using testing::BoundedProblem;
@@ -232,4 +232,4 @@ TEST(CudaTrainer, ARunFollowsTheCpuOverAThousandSteps) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::cuda_primitive_test

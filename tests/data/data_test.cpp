@@ -5,7 +5,7 @@
 #include "entk/data/dataset.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::data_test {
 namespace {
 
 using testing::identical;
@@ -188,4 +188,4 @@ TEST(OwnData, WhatDoesNotFitOrIsNotFiniteIsNamedWithItsFirstIndex) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::data_test

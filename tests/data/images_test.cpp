@@ -3,7 +3,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::images_test {
 namespace {
 
 using testing::TemporaryFolder;
@@ -182,4 +182,4 @@ TEST(TwoClasses, AreStandardisedByTheTrainingImages) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::images_test

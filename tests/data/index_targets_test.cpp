@@ -6,7 +6,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::index_targets_test {
 namespace {
 
 constexpr std::int64_t d = 6;
@@ -90,4 +90,4 @@ TEST(IndexTargets, WhatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::index_targets_test

@@ -9,7 +9,7 @@
 
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::atomic_file_test {
 namespace {
 
 using testing::contains;
@@ -141,4 +141,4 @@ TEST(ReadFile, RefusesAFileAboveTheLimit) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::atomic_file_test

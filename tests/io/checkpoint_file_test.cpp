@@ -10,7 +10,7 @@
 #include "entk/io/atomic_file.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::checkpoint_file_test {
 namespace {
 
 using testing::contains;
@@ -157,4 +157,4 @@ TEST(Checkpoint, KilledAtAnyMomentOfASaveBesideADamagedOneOneCanBeLoaded) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::checkpoint_file_test

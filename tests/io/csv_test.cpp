@@ -7,7 +7,7 @@
 
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::csv_test {
 namespace {
 
 using testing::contains;
@@ -140,4 +140,4 @@ TEST(Csv, CuttingKeepsTheBytesOfTheRowsUpToAValue) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::csv_test

@@ -7,7 +7,7 @@
 
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::descriptor_test {
 namespace {
 
 // A pipe, unlike a file, takes part of a write, and lets signals interrupt it.
@@ -59,4 +59,4 @@ TEST(Descriptor, IsClosedOnceHoweverItIsMoved) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::descriptor_test

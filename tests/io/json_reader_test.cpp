@@ -5,7 +5,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::json_reader_test {
 namespace {
 
 using nlohmann::json;
@@ -169,4 +169,4 @@ TEST(NearestName, FindsMisspellingsAndNothingElse) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::json_reader_test

@@ -2,7 +2,7 @@
 
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::pickle_reader_test {
 namespace {
 
 using namespace pickle;
@@ -254,4 +254,4 @@ TEST(PickleReader, MoreEntriesThanTheCapAreRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::pickle_reader_test

@@ -5,7 +5,7 @@
 
 #include <torch/csrc/jit/serialization/pickle.h>
 
-namespace entk {
+namespace entk::pt_file_test {
 namespace {
 
 using namespace pickle;
@@ -217,4 +217,4 @@ TEST(PtFile, AFileOfSomeMegabytesReadsBack) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::pt_file_test

@@ -6,7 +6,7 @@
 #include "entk/io/pt_file.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::pt_hostile_test {
 namespace {
 
 using namespace pickle;
@@ -201,4 +201,4 @@ TEST(PtHostile, MutatedPicklesNeverCrash) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::pt_hostile_test

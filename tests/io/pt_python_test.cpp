@@ -4,7 +4,7 @@
 #include "entk/io/pt_file.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::pt_python_test {
 namespace {
 
 using testing::contains;
@@ -164,4 +164,4 @@ torch.save({'W': W, 3: W}, 'int_key.pt')
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::pt_python_test

@@ -7,7 +7,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::run_folder_test {
 namespace {
 
 using testing::contains;
@@ -238,4 +238,4 @@ TEST(RunFolder, NamesOfASweepAreChecked) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::run_folder_test

@@ -4,7 +4,7 @@
 
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::strict_json_test {
 namespace {
 
 using nlohmann::json;
@@ -138,4 +138,4 @@ TEST(StrictJson, DumpRefusesWhatCouldNotBeReadBack) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::strict_json_test

@@ -6,7 +6,7 @@
 #include <limits>
 #include <random>
 
-namespace entk {
+namespace entk::text_test {
 namespace {
 
 TEST(Text, ShortestIsTheShortestFormThatReadsBack) {
@@ -52,4 +52,4 @@ TEST(Text, StrangeBytesAreShownAsHexAndLongTextIsCut) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::text_test

@@ -3,7 +3,7 @@
 #include "entk/io/zip_format.h"
 #include "tests/io/io_testing.h"
 
-namespace entk {
+namespace entk::zip_test {
 namespace {
 
 using testing::contains;
@@ -180,4 +180,4 @@ TEST(Zip, HugeNumbersInTheZip64EndAreRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::zip_test

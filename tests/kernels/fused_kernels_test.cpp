@@ -1,5 +1,5 @@
 // The fused kernels, run lane by lane on the host, against float64.
-#include "entk/kernels/fused_kernels.h"
+#include "entk/kernels/gpu/fused_kernels.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@
 #define ENTK_SKIP_UNDER_TSAN static_cast<void>(0)
 #endif
 
-namespace entk {
+namespace entk::fused_kernels_test {
 namespace {
 
 using kernels::fused::FusedOptions;
@@ -209,4 +209,4 @@ TEST(FusedKernels, StridedInputsAndANanAreReadRight) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::fused_kernels_test

@@ -9,7 +9,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::network_primitive_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -92,4 +92,4 @@ TEST(NetworkPrimitive, OtherOrdersAndSecondDerivativesAreRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::network_primitive_test

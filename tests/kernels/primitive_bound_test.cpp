@@ -8,7 +8,7 @@
 #include "entk/kernels/taylor_primitive.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::primitive_bound_test {
 namespace {
 
 using kernels::Isa;
@@ -181,4 +181,4 @@ TEST(PrimitiveBound, NotANumberReachesItsOwnSampleAndEveryGradient) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::primitive_bound_test

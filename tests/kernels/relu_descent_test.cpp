@@ -1,4 +1,4 @@
-#include "entk/kernels/relu_descent.h"
+#include "entk/kernels/cpu/relu_descent.h"
 
 #include <torch/autograd.h>
 
@@ -7,7 +7,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::relu_descent_test {
 namespace {
 
 using testing::close;
@@ -112,4 +112,4 @@ TEST(ReluDescent, StartsUniformInItsBoundsAndRefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::relu_descent_test

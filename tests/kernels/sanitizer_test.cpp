@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "entk/base/threads.h"
-#include "entk/kernels/aligned_buffer.h"
+#include "entk/kernels/cpu/aligned_buffer.h"
 #include "tests/support/testing.h"
 
 namespace entk::kernels {

@@ -12,7 +12,7 @@
 #include "entk/kernels/taylor_function.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::taylor_primitive_test {
 namespace {
 
 using kernels::Isa;
@@ -342,4 +342,4 @@ TEST(TaylorPrimitive, BadArgumentsAreNamed) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::taylor_primitive_test

@@ -1,4 +1,4 @@
-#include "entk/kernels/tile_kernels.h"
+#include "entk/kernels/cpu/tile_kernels.h"
 
 #include <gtest/gtest.h>
 

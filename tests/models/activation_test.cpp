@@ -8,7 +8,7 @@
 #include "tests/support/special_points.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::activation_test {
 namespace {
 
 using testing::close;
@@ -273,4 +273,4 @@ TEST(Activation, DerivativesByAutogradAreThereWithoutGradAndInInferenceMode) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::activation_test

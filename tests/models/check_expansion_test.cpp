@@ -7,7 +7,7 @@
 #include "entk/models/taylor_expansion.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::check_expansion_test {
 namespace {
 
 using testing::close;
@@ -413,4 +413,4 @@ TEST(TaylorExpansion, IsTheSamePolynomialWithoutGradAndInInferenceMode) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::check_expansion_test

@@ -5,7 +5,7 @@
 #include "entk/io/pt_file.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::model_file_test {
 namespace {
 
 TaylorModel trained(const TaylorModelOptions& options) {
@@ -53,4 +53,4 @@ TEST(ModelFile, AnotherActivationOrFileIsRefusedByName) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::model_file_test

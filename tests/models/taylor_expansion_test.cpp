@@ -6,7 +6,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::taylor_expansion_test {
 namespace {
 
 using testing::close;
@@ -231,4 +231,4 @@ TEST(TaylorExpansion, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::taylor_expansion_test

@@ -9,7 +9,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::taylor_model_test {
 namespace {
 
 using testing::close;
@@ -349,4 +349,4 @@ TEST(Network, BadOptionsAreRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::taylor_model_test

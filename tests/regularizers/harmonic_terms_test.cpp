@@ -8,7 +8,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::harmonic_terms_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -78,4 +78,4 @@ TEST(HarmonicTerms, TakeFloatNetworks) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::harmonic_terms_test

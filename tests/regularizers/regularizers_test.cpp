@@ -11,7 +11,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::regularizers_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -239,4 +239,4 @@ TEST(Regularizers, AUsersOwnOfWOfTheVectorsAndOfTheModelAgreeWithAutograd) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::regularizers_test

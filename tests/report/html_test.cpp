@@ -7,7 +7,7 @@
 #include "entk/report/text.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::html_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -185,4 +185,4 @@ TEST(Text, BytesThatAreNoTextBecomeReplacementCharacters) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::html_test

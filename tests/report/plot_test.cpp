@@ -12,7 +12,7 @@
 #include "entk/report/process.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::plot_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -379,4 +379,4 @@ TEST(Palette, CategoricalColoursDifferUpToSeven) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::plot_test

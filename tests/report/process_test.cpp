@@ -5,7 +5,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::process_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -96,4 +96,4 @@ TEST(Shell, WordsAreQuotedWhereTheyNeedIt) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::process_test

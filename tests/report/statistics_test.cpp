@@ -10,7 +10,7 @@
 #include "entk/base/philox.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::statistics_test {
 namespace {
 
 constexpr double rounding = 1e-12;  // closed forms in float64
@@ -214,4 +214,4 @@ TEST(Estimate, IntervalsOfMeansAndRatiosCoverTheTruthAsOftenAsTheySay) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::statistics_test

@@ -10,7 +10,7 @@
 #include "entk/base/philox.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::table_test {
 namespace {
 
 Table small_table() {
@@ -157,4 +157,4 @@ TEST(Number, AnEstimateShowsItsIntervalAndInASentenceWhatItRestsOn) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::table_test

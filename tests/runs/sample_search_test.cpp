@@ -9,7 +9,7 @@
 #include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::sample_search_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -163,4 +163,4 @@ TEST(SampleSearch, CandidatesOutOfOrderAndErrorsOfARunAreThrown) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::sample_search_test

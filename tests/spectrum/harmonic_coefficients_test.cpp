@@ -7,7 +7,7 @@
 #include "tests/spectrum/activations.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::harmonic_coefficients_test {
 namespace {
 
 using testing::Sigmoid;
@@ -162,4 +162,4 @@ TEST(HarmonicCoefficients, RefuseWhatTheyCannotIntegrate) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::harmonic_coefficients_test

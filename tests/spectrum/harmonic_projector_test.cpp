@@ -8,7 +8,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::harmonic_projector_test {
 namespace {
 
 using testing::close;
@@ -202,4 +202,4 @@ TEST(HarmonicProjector, RefusesWhatItCannotBe) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::harmonic_projector_test

@@ -6,7 +6,7 @@
 #include "entk/base/error.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::legendre_test {
 namespace {
 
 using testing::close;
@@ -216,4 +216,4 @@ TEST(Legendre, RefusesWhatIsNotASphereOrADegree) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::legendre_test

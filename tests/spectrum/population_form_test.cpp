@@ -9,7 +9,7 @@
 #include "tests/spectrum/activations.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::population_form_test {
 namespace {
 
 using testing::close;
@@ -180,4 +180,4 @@ TEST(PopulationForm, RefusesImpossibleArguments) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::population_form_test

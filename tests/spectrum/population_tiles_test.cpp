@@ -6,7 +6,7 @@
 #include "tests/spectrum/activations.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::population_tiles_test {
 namespace {
 
 using testing::close;
@@ -201,4 +201,4 @@ TEST(PopulationTiles, RefuseWrongShapesTypesAndNorms) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::population_tiles_test

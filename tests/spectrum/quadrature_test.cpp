@@ -9,7 +9,7 @@
 #include "tests/spectrum/activations.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::quadrature_test {
 namespace {
 
 constexpr double rounding = 1e-13;  // of a sum of some hundred terms
@@ -126,4 +126,4 @@ TEST(Quadrature, RefusesDimensionsBelowTwoAndImpossibleCounts) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::quadrature_test

@@ -10,7 +10,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::sigma_projector_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -118,4 +118,4 @@ TEST(SigmaProjector, FloatNetworksHaveAFloatBasisOfFullAccuracy) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::sigma_projector_test

@@ -9,7 +9,7 @@
 #include "tests/spectrum/activations.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::sigma_spectrum_test {
 namespace {
 
 using testing::close;
@@ -281,4 +281,4 @@ TEST(SigmaSpectrum, RefusesImpossibleArguments) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::sigma_spectrum_test

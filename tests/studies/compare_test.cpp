@@ -13,7 +13,7 @@
 #include "entk/io/csv.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::compare_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -244,4 +244,4 @@ TEST(Complexity, ImpossibleSettingsAreNamed) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::compare_test

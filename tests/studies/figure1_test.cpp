@@ -8,7 +8,7 @@
 #include "entk/base/philox.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::figure1_test {
 namespace {
 
 /// Finished seeds of a weight, recorded at the first and the last step, their final values some 0.5% apart.
@@ -168,4 +168,4 @@ TEST(Figure1Claims, AreForStudiesThatAskFigure1sQuestion) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::figure1_test

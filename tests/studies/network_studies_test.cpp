@@ -12,7 +12,7 @@
 #include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::network_studies_test {
 namespace {
 
 using testing::read_text;
@@ -312,4 +312,4 @@ TEST(TaylorStudy, RefusesAConfigurationThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::network_studies_test

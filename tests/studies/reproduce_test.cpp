@@ -7,7 +7,7 @@
 #include "entk/runs/claims.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::reproduce_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -183,4 +183,4 @@ TEST_F(Reproduce, StagesHaveNamesOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::reproduce_test

@@ -13,7 +13,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::spectrum_test {
 namespace {
 
 using nlohmann::json;
@@ -211,4 +211,4 @@ TEST(HarmonicRuns, EvaluateTakesTheHarmonicSource) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::spectrum_test

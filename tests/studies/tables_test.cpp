@@ -19,7 +19,7 @@
 #include "entk/io/strict_json.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::tables_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -201,4 +201,4 @@ TEST(Tables, NothingIsAskedForTwice) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::tables_test

@@ -13,7 +13,7 @@
 #include "entk/theory/expressive_solution.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::theory_studies_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -192,4 +192,4 @@ TEST(NoiseStudy, NoiseAloneHasTheR1OfTheFormula) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::theory_studies_test

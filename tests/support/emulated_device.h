@@ -15,7 +15,7 @@
 #include <memory>
 #include <vector>
 
-#include "entk/kernels/fused_primitive.h"
+#include "entk/kernels/gpu/fused_primitive.h"
 
 namespace entk::testing {
 

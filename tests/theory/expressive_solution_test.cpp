@@ -12,7 +12,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::expressive_solution_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -152,4 +152,4 @@ TEST(TheoremWeights, AreThoseOfTheoremFour) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::expressive_solution_test

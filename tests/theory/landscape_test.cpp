@@ -10,7 +10,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::landscape_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -309,4 +309,4 @@ TEST(Landscape, LemmaThreesLeftSideIsTheExplicitOne) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::landscape_test

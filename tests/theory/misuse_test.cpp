@@ -8,7 +8,7 @@
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
-#include "entk/kernels/relu_descent.h"
+#include "entk/kernels/cpu/relu_descent.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/top_eigenpairs.h"
@@ -18,7 +18,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::misuse_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -225,4 +225,4 @@ TEST(Misuse, NumbersBeyondTheRunsTypeAreRefused) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::misuse_test

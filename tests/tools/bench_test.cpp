@@ -8,7 +8,7 @@
 #include "entk/tools/bench_growth.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::bench_test {
 namespace {
 
 TEST(Bench, EachPieceHasARowForEachSizeAndNumberOfThreads) {
@@ -63,4 +63,4 @@ TEST(BenchGrowth, FitsTheExponentsFromFigure1sSizeUpward) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::bench_test

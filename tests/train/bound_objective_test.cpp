@@ -13,7 +13,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::bound_objective_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -194,4 +194,4 @@ TEST(BoundObjective, BadDataIsNamed) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::bound_objective_test

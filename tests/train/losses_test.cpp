@@ -10,7 +10,7 @@
 #include "tests/support/special_points.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::losses_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -99,4 +99,4 @@ TEST(Losses, TheLogisticLossTrainsFromTheSymmetricStart) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::losses_test

@@ -10,7 +10,7 @@
 #include "entk/train/trainer.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::observables_test {
 namespace {
 
 constexpr std::int64_t d = 4, m = 10, n = 12;
@@ -190,4 +190,4 @@ TEST(Observables, OneOfWrongSizeIsNamed) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::observables_test

@@ -5,7 +5,7 @@
 #include "entk/train/trainer.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::progress_test {
 namespace {
 
 TEST(Progress, IsALineAtEveryRecord) {
@@ -24,4 +24,4 @@ TEST(Progress, IsALineAtEveryRecord) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::progress_test

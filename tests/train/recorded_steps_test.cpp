@@ -7,7 +7,7 @@
 #include "tests/support/emulated_device.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::recorded_steps_test {
 namespace {
 
 using testing::identical;
@@ -131,4 +131,4 @@ TEST(RecordedSteps, AUsersTermOrLossUnderThePapersNameIsTrainedWithItsOwnFormula
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::recorded_steps_test

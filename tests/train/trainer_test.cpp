@@ -13,7 +13,7 @@
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::trainer_test {
 namespace {
 
 using namespace entk::testing;  // NOLINT: tests alone
@@ -527,4 +527,4 @@ TEST(Schedule, RatesAndRecordStepsDoNotDependOnTheLengthOfTheRun) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::trainer_test

@@ -9,7 +9,7 @@
 #include "entk/train/trainer.h"
 #include "tests/support/testing.h"
 
-namespace entk {
+namespace entk::trajectory_test {
 namespace {
 
 using entk::testing::relative_error;
@@ -81,4 +81,4 @@ TEST(Trajectory, AThousandFloat32StepsStayWithinTheBoundOfAutogradsInFloat64) {
 }
 
 }  // namespace
-}  // namespace entk
+}  // namespace entk::trajectory_test

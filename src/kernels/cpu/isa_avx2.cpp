@@ -1,0 +1,2 @@
+#define ENTK_ISA avx2
+#include "entk/kernels/cpu/tile_kernels_impl.h"

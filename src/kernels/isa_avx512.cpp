@@ -1,2 +1,0 @@
-#define ENTK_ISA avx512
-#include "entk/kernels/tile_kernels_impl.h"

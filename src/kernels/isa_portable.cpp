@@ -1,2 +1,0 @@
-#define ENTK_ISA portable
-#include "entk/kernels/tile_kernels_impl.h"

@@ -1,0 +1,220 @@
+// One command for every study: options, configuration, folder, units, page.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+
+#include "entk/program/commands.h"
+#include "entk/program/common_options.h"
+#include "entk/program/console.h"
+#include "entk/base/device.h"
+#include "entk/base/threads.h"
+#include "entk/config/config_layers.h"
+#include "entk/studies/studies.h"
+#include "entk/runs/study_page.h"
+#include "entk/io/atomic_file.h"
+#include "entk/io/strict_json.h"
+#include "entk/program/results_text.h"
+#include "entk/program/signals.h"
+
+namespace entk::app {
+
+namespace {
+
+/// What was typed after one command's name.
+struct StudyOptions : CommonOptions {
+  std::string variant;
+  std::map<std::string, std::string> shortcuts;  ///< value by option
+};
+
+std::unique_ptr<Task> read_task(const Study& study, const StudyOptions& o) {
+  auto [json, source] = resolve_json(o, study.presets, study.standard);
+  for (const auto& shortcut : study.shortcuts) {
+    const auto& value = o.shortcuts.at(shortcut.option);
+    if (!value.empty()) shortcut.set(json, value);
+  }
+  if (o.theory_weights) set_theory_weights(o, json, source);
+  return study.read(json, source, o.catalogue);
+}
+
+/// A study's runs as summary.json has them, by name, with their states.
+nlohmann::json summary_of(const RunFolder& folder, const std::vector<Unit>& units, const StudyOutcome& outcome,
+                          const Findings& findings) {
+  auto json = findings.numbers;
+  json["folder"] = folder.path().string();
+  if (std::filesystem::exists(folder.file("claims.json")))
+    json["claims"] = load_json(folder.file("claims.json"))["claims"];
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    auto& run = json["runs"][units[i].name];
+    const auto file = folder.path() / "runs" / units[i].name / "summary.json";
+    if (std::filesystem::exists(file)) run = load_json(file);
+    if (!run.is_object() && !run.is_null()) throw InputError(fmt::format("{}: expected an object", file.string()));
+    run["state"] = to_string(outcome.units[i].state);
+    if (!outcome.units[i].message.empty()) run["message"] = outcome.units[i].message;
+  }
+  return json;
+}
+
+RunState state_of(const StudyOutcome& outcome) {
+  if (outcome.interrupted) return RunState::interrupted;
+  if (outcome.code == ExitCode::ok) return RunState::done;
+  return outcome.code == ExitCode::diverged ? RunState::diverged : RunState::failed;
+}
+
+/// The numbers alone, in a file: what the units leave goes with a temporary folder.
+ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& command_line) {
+  auto place = (std::filesystem::temp_directory_path() / "entk-XXXXXX").string();
+  if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
+  const auto folder = RunFolder::create(place);
+  const std::shared_ptr<void> remove(nullptr, [&](void*) { std::filesystem::remove_all(place); });
+  const auto outcome =
+      take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), task.take_options());
+  if (outcome.interrupted) return static_cast<ExitCode>(128 + caught_signal());
+  for (const auto& unit : outcome.units) {
+    if (unit.code != ExitCode::ok) say(unit.message);
+  }
+  if (outcome.code != ExitCode::ok) return outcome.code;
+  const auto findings = task.findings(place);
+  for (const auto& warning : findings.warnings) {
+    if (!o.quiet) say("note: " + warning);
+  }
+  write_file_atomically(o.out, dump_json(findings.numbers));
+  if (o.json) fmt::print("{}", dump_json(findings.numbers));
+  return ExitCode::ok;
+}
+
+ExitCode take(const Study& study, const StudyOptions& o, const std::string& command_line) {
+  const auto task = read_task(study, o);
+  if (o.print_config) {
+    fmt::print("{}", dump_json(task->config()));
+    return ExitCode::ok;
+  }
+  const auto device = pick_device(task->device());
+  set_threads(static_cast<int>(task->threads()));
+  const bool numbers = study.numbers_alone && std::filesystem::path(o.out).extension() == ".json";
+  if (numbers) check_new_file(o.out, o.force);
+  task->prepare();
+  if (!o.force) task->check_memory();
+  if (numbers) return write_numbers(*task, o, command_line);
+
+  const auto folder = open_study(o, study.name, task->config(), task->may_change(), device, command_line);
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<Unit> units;
+  StudyOutcome outcome;
+  {
+    Console console(o.quiet, o.verbose, 2);
+    const TakeContext context{folder, command_line, hooks_for(console, o),
+                              [&](const std::string& text) { console.line(text); }};
+    units = task->units(context);
+    console.line(
+        fmt::format("{} {} into {}", units.size(), units.size() == 1 ? "part" : "parts", folder.path().string()));
+    outcome = take_units(units, task->take_options());
+  }
+  std::string worst;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto& unit = outcome.units[i];
+    if (unit.code == ExitCode::ok || unit.state == RunState::interrupted) continue;
+    say(fmt::format("{}: {}", units[i].name, unit.message));
+    if (unit.code == outcome.code) worst = unit.message;
+  }
+  if (outcome.interrupted) {
+    folder.set_status(RunState::interrupted, 0, "interrupted");
+    say_how_to_resume(o, study.name + (study.variant.empty() ? "" : " --study " + study.variant), folder);
+    return static_cast<ExitCode>(128 + caught_signal());
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const auto findings = task->findings(folder.path());
+  const auto results = write_study_page(folder.path(), study.name, study.title, findings);
+  folder.set_status(state_of(outcome), 0, worst);
+  if (!o.quiet) say(fmt::format("taken in {}", duration(seconds)));
+  show_results(o, results, findings.claims, folder.path(), summary_of(folder, units, outcome, findings));
+  return outcome.code;
+}
+
+/// One subcommand for all studies of one name.
+void add_command(CLI::App& app, Program& program, const std::vector<const Study*>& variants) {
+  const auto& first = *variants[0];
+  const bool several = variants.size() > 1;
+  auto* command = app.add_subcommand(
+      first.name,
+      several ? "The paper's Appendix G: expansions of a convolutional network; R1 beside R3" : first.summary);
+  const auto options = std::make_shared<StudyOptions>();
+  auto& o = *options;
+  std::vector<KeyInfo> keys;
+  std::vector<std::string> names, meanings;
+  for (const auto* study : variants) {
+    names.push_back(study->variant);
+    meanings.push_back(fmt::format("{} ({})", study->variant, study->summary));
+    for (auto key : study->keys) {
+      if (several) key.meaning += fmt::format(" [--study {}]", study->variant);
+      keys.push_back(std::move(key));
+    }
+  }
+  o.variant = first.variant;
+  if (several) {
+    command->add_option("--study", o.variant, fmt::format("{} [{}]", fmt::join(meanings, ", "), names[0]))
+        ->type_name("NAME")
+        ->check(CLI::IsMember(names));
+  }
+  add_study_options(*command, o, first.presets, keys, program);
+  if (std::any_of(variants.begin(), variants.end(), [](const Study* s) { return s->estimates_memory; }))
+    add_force(*command, o);
+  if (first.sweeps) add_sweep_options(*command, o);
+  if (first.numbers_alone) {
+    command->get_option("--out")->description(
+        "new folder, or a file OUT.json for the numbers alone [runs/spectrum-<UTC time>]");
+    command->add_flag("--force", o.force, "write over a file OUT.json that exists");
+  }
+  for (const auto* study : variants) {
+    for (const auto& shortcut : study->shortcuts) {
+      command->add_option(shortcut.option, o.shortcuts[shortcut.option], shortcut.meaning)
+          ->type_name(shortcut.value_name);
+    }
+  }
+  command->callback([options, variants, &program] {
+    program.action = [options, variants, &program] {
+      const Study* chosen = nullptr;
+      for (const auto* study : variants) {
+        if (study->variant == options->variant) chosen = study;
+      }
+      std::string given;
+      for (const auto& [option, value] : options->shortcuts) {
+        if (value.empty()) continue;
+        const auto& own = chosen->shortcuts;
+        if (std::none_of(own.begin(), own.end(), [&](const Shortcut& s) { return s.option == option; })) {
+          throw InputError(fmt::format("{} does not go with --study {}", option, chosen->variant));
+        }
+        if (!given.empty()) throw InputError(fmt::format("{} and {} exclude each other", given, option));
+        given = option;
+      }
+      return take(*chosen, *options, program.command_line);
+    };
+  });
+}
+
+}  // namespace
+
+ExitCode take_study_command(const std::string& name, const CommonOptions& common, const std::string& command_line) {
+  for (const auto& study : studies()) {
+    if (study.name == name) {
+      StudyOptions options;
+      static_cast<CommonOptions&>(options) = common;
+      return take(study, options, command_line);
+    }
+  }
+  throw RunError("no study named " + name);
+}
+
+void add_studies(CLI::App& app, Program& program) {
+  std::vector<std::vector<const Study*>> commands;
+  for (const auto& study : studies()) {
+    if (study.name == "train") continue;  // a single run too: command_train.cpp
+    if (commands.empty() || commands.back()[0]->name != study.name) commands.emplace_back();
+    commands.back().push_back(&study);
+  }
+  for (const auto& variants : commands) add_command(app, program, variants);
+}
+
+}  // namespace entk::app

@@ -1,0 +1,76 @@
+// A single run in a folder of its own; with seeds or a sweep a study (command_study.cpp).
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "entk/program/commands.h"
+#include "entk/program/common_options.h"
+#include "entk/program/console.h"
+#include "entk/base/device.h"
+#include "entk/base/threads.h"
+#include "entk/runs/memory.h"
+#include "entk/runs/results.h"
+#include "entk/io/strict_json.h"
+#include "entk/program/results_text.h"
+#include "entk/program/signals.h"
+
+namespace entk::app {
+
+namespace {
+
+ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string& command_line) {
+  const auto device = pick_device(config.device);
+  set_threads(static_cast<int>(config.threads));
+  if (config.data.source == "file") config = with_file_sizes(config);
+  if (!o.force) check_memory(config, device);
+  const auto folder = open_folder(o, "train");
+  if (o.resume.empty()) {
+    folder.write_json("config.json", to_json(config));
+  } else {
+    check_resumable(folder, config, o.other_device);
+    if (config.data.source == "file") {
+      check_same_data(folder.path(), config.data.file, data_checksums(load_data(config.data.file)));
+    }
+  }
+  ProblemCache cache;
+  RunOutcome outcome;
+  {
+    Console console(o.quiet, o.verbose, 1);
+    outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o));
+  }
+  if (!outcome.message.empty()) say(outcome.message);
+  if (outcome.state == RunState::interrupted) say_how_to_resume(o, "train", folder);
+  if (outcome.state == RunState::done) {
+    auto summary = load_json(folder.file("summary.json"));
+    summary["folder"] = folder.path().string();
+    show_results(o, write_run_results(folder.path()), {}, folder.path(), summary);
+  }
+  return outcome.code;
+}
+
+ExitCode train(const CommonOptions& o, const std::string& command_line) {
+  auto [json, source] = resolve_json(o, {}, to_json(RunConfig{}));
+  if (o.theory_weights) set_theory_weights(o, json, source);
+  const auto study = read_study_config(json, source, o.catalogue);
+  if (!study.sweep.empty() || study.seeds.size() > 1) return take_study_command("train", o, command_line);
+  const auto config = plan_runs(study, source)[0].config;
+  if (o.print_config) {
+    auto full = to_json(config);
+    if (!study.seeds.empty()) full["seeds"] = study.seeds;
+    fmt::print("{}", dump_json(full));
+    return ExitCode::ok;
+  }
+  return single_run(o, config, command_line);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Program& program) {
+  auto* command = app.add_subcommand("train", "Train any configuration; with seeds or a sweep, a study");
+  const auto options = std::make_shared<CommonOptions>();
+  add_common_options(*command, *options, {}, program);
+  command->callback(
+      [options, &program] { program.action = [options, &program] { return train(*options, program.command_line); }; });
+}
+
+}  // namespace entk::app

@@ -1,0 +1,72 @@
+// Options that every training command shares, and what they amount to.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "entk/program/commands.h"
+#include "entk/runs/sweep.h"
+#include "entk/io/run_folder.h"
+
+namespace entk::app {
+
+/// Presets of a command: short name to the name in configs/; the first is the default.
+using Presets = std::vector<std::pair<std::string, std::string>>;
+
+struct CommonOptions {
+  std::string preset, config, device, dtype, out, resume;
+  std::vector<std::string> set, sweep;
+  std::vector<std::uint64_t> seeds;
+  std::optional<int> threads;
+  std::optional<double> theory_weights;
+  bool force = false, print_config = false, json = false, quiet = false, verbose = false;
+  bool other_device = false;
+  Catalogue catalogue = built_in_catalogue();
+  std::string program = "entk";  ///< for hints
+};
+
+/// Of a command that trains configurations of RunConfig, with what goes with seeds and sweeps.
+void add_common_options(CLI::App& command, CommonOptions& options, const Presets& presets, const Program& program);
+void add_sweep_options(CLI::App& command, CommonOptions& options);
+/// Of a study with a configuration of its own; `keys` are what --help lists.
+void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
+                       const std::vector<KeyInfo>& keys, const Program& program);
+
+/// --force, of a command that estimates its memory.
+void add_force(CLI::App& command, CommonOptions& options);
+
+/// Preset, file, --resume's configuration and flags put together, the later over the earlier.
+/// `standard`: every key with its default.
+struct ResolvedJson {
+  nlohmann::json json;
+  std::string source;  ///< for messages
+};
+ResolvedJson resolve_json(const CommonOptions& options, const Presets& presets, const nlohmann::json& standard);
+
+/// --theory-weights: lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
+void set_theory_weights(const CommonOptions& options, nlohmann::json& json, const std::string& source);
+/// A study of the command `name`, from options that are parsed already.
+ExitCode take_study_command(const std::string& name, const CommonOptions& options, const std::string& command_line);
+
+/// Paths at which a folder's configuration and that of resuming it differ. A key that came after the folder was made is
+/// at its default and no difference, unless --set names it.
+std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before,
+                                       const nlohmann::json& now);
+
+/// @throws InputError for a file of --out that exists, unless `force`.
+void check_new_file(const std::string& out, bool force);
+
+/// "resume with: entk train --resume DIR", on stderr.
+void say_how_to_resume(const CommonOptions& options, const std::string& command, const RunFolder& folder);
+
+/// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
+RunFolder open_folder(const CommonOptions& options, const std::string& command);
+/// The folder of a study: a new one gets config.json, command.txt and environment.json; status `running`.
+/// @throws InputError if a resumed one has another configuration, the keys of `may_change` and threads apart.
+RunFolder open_study(const CommonOptions& options, const std::string& command, const nlohmann::json& config,
+                     std::vector<std::string> may_change, c10::Device device, const std::string& command_line);
+
+}  // namespace entk::app

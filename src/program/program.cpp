@@ -1,0 +1,150 @@
+// The program: parses, runs one subcommand, maps what went wrong to an exit code (base/error.h).
+#include "entk/program/program.h"
+
+#include <c10/util/Exception.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <new>
+
+#include "entk/program/commands.h"
+#include "entk/program/completion.h"
+#include "entk/program/console.h"
+#include "entk/base/device.h"
+#include "entk/base/threads.h"
+#include "entk/io/json_reader.h"
+#include "entk/kernels/cpu/tile_kernels.h"
+#include "entk/report/process.h"
+#include "entk/program/signals.h"
+
+namespace entk::app {
+
+namespace {
+
+std::string version_text() {
+  const auto b = build_info();
+  return fmt::format(
+      "entk {} ({}{})\nLibTorch {}, CUDA in LibTorch: {}, entk's CUDA kernels: {}, CUDA devices: {}\n{}: {}, {} "
+      "threads",
+      b.version, b.git_revision, b.git_dirty ? ", changed" : "", b.torch, b.cuda_torch ? "yes" : "no",
+      b.cuda_kernels ? "compiled" : "not compiled", b.cuda_devices, b.cpu_model, kernels::isa_name(kernels::best_isa()),
+      threads());
+}
+
+/// The nearest option or subcommand to a word that is none.
+std::string hint(const CLI::App& app, const std::string& message) {
+  const CLI::App* command = &app;
+  if (!app.get_subcommands().empty()) command = app.get_subcommands()[0];
+  std::vector<std::string> names;
+  for (const auto* option : command->get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const auto* sub : command->get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(sub->get_name());
+  const auto colon = message.rfind(' ');
+  const auto word = colon == std::string::npos ? message : message.substr(colon + 1);
+  const auto near = nearest_name(word.substr(0, word.find('=')), names);
+  return near ? fmt::format(" (did you mean {}?)", *near) : "";
+}
+
+/// A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and talk would go there.
+/// Writing to what stands in for it fails, as it would have.
+void occupy_standard_descriptors() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+    if (fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY);
+  }
+}
+
+/// The exit status of a command that is through: its own, where all it printed has been taken.
+int after_output(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  say("standard output: it cannot be written; what was printed is not whole");
+  return static_cast<int>(ExitCode::save_failed);
+}
+
+int run(int argc, char** argv, const Catalogue& own) {
+  occupy_standard_descriptors();
+  Program program;
+  if (argc > 0) program.name = std::filesystem::path(argv[0]).filename().string();
+  try {
+    program.catalogue = with_built_ins(own);
+  } catch (const Error& e) {
+    say(e.what());
+    return static_cast<int>(e.code());
+  }
+  program.command_line = program.name;
+  std::string isa;
+  bool verbose = false;
+  for (int i = 1; i < argc; ++i) {
+    program.command_line += " " + shell_word(argv[i]);
+    verbose = verbose || std::string(argv[i]) == "--verbose";
+  }
+  CLI::App app("Wide two-layer networks, their Taylor terms and their good directions", program.name);
+  app.set_version_flag("--version", version_text);
+  app.require_subcommand(1);
+  add_studies(app, program);
+  add_train(app, program);
+  add_evaluate(app, program);
+  add_landscape(app, program);
+  add_compare_devices(app, program);
+  add_bench(app, program);
+  add_report(app, program);
+  add_list(app, program);
+  add_reproduce(app, program);
+  auto* completion = app.add_subcommand("completion", "Print the bash completion script");
+  completion->callback([&] {
+    program.action = [&] {
+      fmt::print("{}", bash_completion(app));
+      return ExitCode::ok;
+    };
+  });
+  for (auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == "report" || command->get_name() == "list" || command->get_name() == "completion")
+      continue;
+    command->add_option("--isa", isa, "entk's own CPU kernels: portable, avx2 or avx512 [the processor's best]")
+        ->type_name("NAME");
+  }
+  const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
+    say(fmt::format("there is no command {}{}", argv[1], hint(app, argv[1])));
+    return static_cast<int>(ExitCode::bad_input);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return after_output(app.exit(e));  // --help, --version
+    say(e.what() + hint(app, e.what()));
+    return static_cast<int>(ExitCode::bad_input);
+  }
+  catch_signals();
+  try {
+    if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
+    kernels::selected_isa();  // refused before work starts
+    return after_output(static_cast<int>(program.action()));
+  } catch (const Error& e) {
+    say(e.what());
+    return static_cast<int>(e.code());
+  } catch (const c10::Error& e) {
+    say(verbose ? e.what() : e.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    say("out of memory");
+  } catch (const std::exception& e) {
+    if (std::ferror(stdout) != 0) return after_output(0);
+    say(e.what());
+  }
+  return static_cast<int>(ExitCode::failed);
+}
+
+}  // namespace
+
+}  // namespace entk::app
+
+namespace entk {
+
+int run_program(int argc, char** argv, const Catalogue& own) { return app::run(argc, argv, own); }
+
+}  // namespace entk

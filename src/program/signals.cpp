@@ -1,0 +1,83 @@
+#include "entk/program/signals.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "entk/program/console.h"
+#include "entk/base/unsaved_work.h"
+#include "entk/io/run_folder.h"
+#include "entk/report/process.h"
+
+namespace entk::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+/// For work to stop by itself, and then for the process to say so and end.
+constexpr auto patience = 1500ms, last_words = 300ms;
+
+volatile sig_atomic_t caught = 0, count = 0;
+int wake[2] = {-1, -1};  // a byte a signal
+
+void handle(int signal) {
+  count = count + 1;
+  if (count > 2) _exit(128 + signal);
+  caught = signal;
+  static const char message[] = "\nentk: stopping; again to leave at once\n";
+  [[maybe_unused]] auto written = write(wake[1], "!", 1);
+  if (count == 1) written = write(STDERR_FILENO, message, sizeof message - 1);
+}
+
+bool heard(std::chrono::milliseconds wait) {
+  pollfd ready{wake[0], POLLIN, 0};
+  char byte = 0;
+  return poll(&ready, 1, static_cast<int>(wait.count())) > 0 && read(wake[0], &byte, 1) == 1;
+}
+
+[[noreturn]] void leave() {
+  end_programs();
+  const auto folders = mark_interrupted();
+  std::error_code ignored;
+  if (!folders.empty() && std::filesystem::exists(folders[0] / "config.json", ignored)) {
+    say(fmt::format("stopped; go on with --resume {}", folders[0].string()));
+  } else {
+    say("stopped");
+  }
+  _exit(128 + caught);
+}
+
+void watch() {
+  while (!heard(1h)) {}
+  const auto came = Clock::now();
+  for (auto busy = came; Clock::now() - came < patience || Clock::now() - busy < last_words;) {
+    if (heard(50ms)) break;
+    if (UnsavedWork::exists()) busy = Clock::now();
+  }
+  leave();
+}
+
+}  // namespace
+
+void catch_signals() {
+  if (pipe2(wake, O_CLOEXEC) == 0) std::thread(watch).detach();
+  struct sigaction action{};
+  action.sa_handler = handle;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not a reason to die
+}
+
+int caught_signal() { return caught; }
+
+}  // namespace entk::app
