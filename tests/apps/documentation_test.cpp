@@ -137,10 +137,10 @@ TEST(Documentation, TheCheckOfCommandsSeesWhatItIsFor) {
   EXPECT_EQ(shell("figure1 --preset quick --print-config"), "");
 }
 
-/// Each line of a page's snippets stands in the test that compiles them, blanks apart.
+/// Each line of a page's snippets stands in the test that compiles them, blanks and line breaks apart.
 TEST(Documentation, SnippetsAreThoseThatAreCompiled) {
   const auto squeezed = [](std::string text) {
-    std::erase(text, ' ');
+    std::erase_if(text, [](char c) { return c == ' ' || c == '\n'; });
     return text;
   };
   for (const auto& [page, test, least] : {std::tuple{"extending.md", "apps/extending_test.cpp", 25},
