@@ -60,6 +60,12 @@ Catalogue& Catalogue::activation(std::string name, std::string meaning, std::vec
   return *this;
 }
 
+Catalogue& Catalogue::model(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                            std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make) {
+  models_.add("model", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  return *this;
+}
+
 Catalogue& Catalogue::loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
                            std::function<Loss(const Parameters&)> make) {
   losses_.add("loss", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
@@ -91,9 +97,9 @@ Catalogue& Catalogue::observable(std::string name, std::string meaning, std::vec
 }
 
 std::vector<KindInfo> Catalogue::list() const {
-  return {info("activations", activations_),   info("losses", losses_),
-          info("schedules", schedules_),       info("targets", targets_),
-          info("regularizers", regularizers_), info("observables", observables_)};
+  return {info("activations", activations_), info("losses", losses_),   info("models", models_),
+          info("schedules", schedules_),     info("targets", targets_), info("regularizers", regularizers_),
+          info("observables", observables_)};
 }
 
 Catalogue Catalogue::tolerant() const {
@@ -106,6 +112,7 @@ Catalogue built_in_catalogue() {
   static const Catalogue made = [] {
     Catalogue c;
     c.activations_ = Shelf<ActivationEntry>(built_in_activations());
+    c.models_ = Shelf<ModelEntry>(built_in_models());
     c.losses_ = Shelf<LossEntry>(built_in_losses());
     c.schedules_ = Shelf<ScheduleEntry>(built_in_schedules());
     c.targets_ = Shelf<TargetEntry>(built_in_targets());
@@ -119,6 +126,7 @@ Catalogue built_in_catalogue() {
 Catalogue with_built_ins(const Catalogue& own) {
   auto all = built_in_catalogue();
   add_all("activation", all.activations_, own.activations_);
+  add_all("model", all.models_, own.models_);
   add_all("loss", all.losses_, own.losses_);
   add_all("schedule", all.schedules_, own.schedules_);
   add_all("target", all.targets_, own.targets_);

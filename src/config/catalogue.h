@@ -68,6 +68,9 @@ class Catalogue {
 
   Catalogue& activation(std::string name, std::string meaning, std::vector<Parameter> parameters,
                         std::function<Activation(const Parameters&)> make);
+  /// See ModelEntry: `make` gives a torch::nn::AnyModule.
+  Catalogue& model(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                   std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make);
   Catalogue& loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
                   std::function<Loss(const Parameters&)> make);
   Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
@@ -80,6 +83,7 @@ class Catalogue {
                         std::function<Observable(const Parameters&, const Setting&)> make);
 
   const Shelf<ActivationEntry>& activations() const { return activations_; }
+  const Shelf<ModelEntry>& models() const { return models_; }
   const Shelf<LossEntry>& losses() const { return losses_; }
   const Shelf<ScheduleEntry>& schedules() const { return schedules_; }
   const Shelf<TargetEntry>& targets() const { return targets_; }
@@ -97,6 +101,7 @@ class Catalogue {
   friend Catalogue with_built_ins(const Catalogue& own);
 
   Shelf<ActivationEntry> activations_;
+  Shelf<ModelEntry> models_;
   Shelf<LossEntry> losses_;
   Shelf<ScheduleEntry> schedules_;
   Shelf<TargetEntry> targets_;

@@ -21,6 +21,10 @@ nlohmann::json as_named(const nlohmann::json& value) {
   return value.is_string() ? nlohmann::json{{"name", value}} : value;
 }
 
+nlohmann::json model_kind(const RunConfig& c) {
+  return as_named(c.model.kind.is_null() ? nlohmann::json("two_layer") : c.model.kind);
+}
+
 /// Calls make() and refuses keys that it did not ask for. A tolerant catalogue passes over names that it has not.
 template <class E, class F>
 void check_named(const Shelf<E>& shelf, const JsonReader& reader, const Catalogue& catalogue, F&& make) {
@@ -252,6 +256,12 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source,
       catalogue.targets().make(target, TargetSetting{config.data.dimension, input_law(config.data), config.seed});
     });
   }
+  const JsonReader kind(model_kind(config), source, "model.kind");
+  check_named(catalogue.models(), kind, catalogue, [&] {
+    Parameters(
+        kind,
+        catalogue.models().find(kind.get<std::string>("name", {.one_of = catalogue.models().names()}))->parameters);
+  });
   const JsonReader loss(as_named(config.loss), source, "loss");
   check_named(catalogue.losses(), loss, catalogue, [&] { catalogue.losses().make(loss); });
   read_schedule(config, source);
@@ -292,6 +302,10 @@ NetworkOptions network_options(const RunConfig& c) {
           .initialisation = c.model.initialisation == "symmetric" ? Initialisation::symmetric : Initialisation::plain,
           .seed = c.seed,
           .dtype = read_dtype(c.dtype)};
+}
+
+torch::nn::AnyModule make_module(const RunConfig& c) {
+  return c.catalogue.models().make(JsonReader(model_kind(c), "config", "model.kind"), network_options(c));
 }
 
 }  // namespace entk

@@ -16,6 +16,7 @@
 namespace entk {
 
 struct ModelConfig {
+  nlohmann::json kind = nullptr;  ///< NAME or {"name": NAME, parameters}; null: two_layer
   std::int64_t order = 2;
   bool linear_term = true;
   bool whole_network = false;
@@ -81,6 +82,7 @@ struct RunConfig {
 
 template <class V>
 void describe(V& v, ModelConfig& c) {
+  v.raw_where_given("kind", c.kind, "of the network: NAME or {\"name\": NAME, parameters}; none given: two_layer");
   v.value("order", c.order, {.at_least = 1, .at_most = 4}, "terms of the Taylor expansion");
   v.value("linear_term", c.linear_term, {}, "false: the quadratic NTK alone");
   v.value("whole_network", c.whole_network, {}, "true: the network f(x;W) itself in place of its expansion");
@@ -190,5 +192,7 @@ InputLaw input_law(const DataConfig& data);
 /// As Trainer and Network want them.
 TrainerOptions trainer_options(const RunConfig& config);
 NetworkOptions network_options(const RunConfig& config);
+/// What model.kind names, at its start. @throws InputError as its maker does.
+torch::nn::AnyModule make_module(const RunConfig& config);
 
 }  // namespace entk

@@ -19,4 +19,13 @@ const std::vector<ActivationEntry>& built_in_activations() {
   return all;
 }
 
+const std::vector<ModelEntry>& built_in_models() {
+  static const std::vector<ModelEntry> all = {
+      {"two_layer",
+       "f(x;W) of (1), its W0 and a as model.initialisation says",
+       {},
+       [](const Parameters&, const ModelSetting& s) { return torch::nn::AnyModule(Network(s)); }}};
+  return all;
+}
+
 }  // namespace entk

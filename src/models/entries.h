@@ -1,12 +1,22 @@
-// The activations that have a name in a configuration.
+// The activations and models that have a name in a configuration.
 #pragma once
 
+#include <torch/nn/modules/container/any.h>
+
 #include "entk/io/parameters.h"
-#include "entk/models/activation.h"
+#include "entk/models/network.h"
 
 namespace entk {
 
 using ActivationEntry = Entry<Activation>;
 const std::vector<ActivationEntry>& built_in_activations();
+
+/// What a model is made for: `width`, `activation` and `initialisation` are the keys of these names, for a model
+/// that has such things.
+using ModelSetting = NetworkOptions;
+/// A module at its start θ0, as torch::nn::AnyModule(Module(…)); forward takes n×d and gives n. What is trained is the
+/// displacement θ − θ0 in its expansion.
+using ModelEntry = Entry<torch::nn::AnyModule, ModelSetting>;
+const std::vector<ModelEntry>& built_in_models();
 
 }  // namespace entk

@@ -38,6 +38,16 @@ DataSet draw(const RunConfig& c, const Target& target) {
   return draw_data(input_law(c.data), options, wants_labels(c) ? signs_of(target) : target);
 }
 
+/// @throws InputError for a module of another kind.
+Network two_layer(const torch::nn::AnyModule& module) {
+  const auto network = std::dynamic_pointer_cast<NetworkImpl>(module.ptr());
+  if (!network) {
+    throw InputError(fmt::format("model.kind: expected a maker of an entk::Network, got one of {}",
+                                 module.ptr() ? module.ptr()->name() : "nothing"));
+  }
+  return Network(network);
+}
+
 /// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
 void fill_sizes(RunConfig& c, const DataSet& data) {
   c.data.dimension = data.train.x.size(1);
@@ -130,7 +140,7 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     }
   }
   p.data = p.data.to(device, dtype);
-  Network network(network_options(p.config));
+  auto network = two_layer(make_module(p.config));
   network->to(device);
   p.w0 = network->w0;
   p.a = network->a;

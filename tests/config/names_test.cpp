@@ -1,4 +1,6 @@
 // Regularizers and observables by name, in a run's folder.
+#include <torch/nn/modules/linear.h>
+
 #include "entk/runs/sweep.h"
 #include "entk/io/strict_json.h"
 #include "tests/support/testing.h"
@@ -98,6 +100,36 @@ TEST(Names, AResumedRunGivesTheBytesOfOneNeverStopped) {
   EXPECT_EQ(testing::read_text(folder / "parts/metrics.csv"), testing::read_text(folder / "whole/metrics.csv"));
   EXPECT_TRUE(testing::identical(read_pt(folder / "parts/checkpoint.pt").at("W"),
                                  read_pt(folder / "whole/checkpoint.pt").at("W")));
+}
+
+TEST(Names, AModelIsMadeByTheMakerOfItsName) {
+  // W0 with rows e_1, e_2, … in place of random ones, and a two-layer network of a torch of one's own.
+  Catalogue own;
+  own.model("axes", "W0's rows are axes", {{"length", 1.0, {.above = 0}}},
+            [](const Parameters& p, const ModelSetting& s) {
+              const auto options = at::TensorOptions(s.dtype);
+              const auto rows = at::eye(s.dimension, options).repeat({s.width / s.dimension, 1}) * p["length"];
+              const auto signs = at::ones({s.width / 2}, options);
+              return torch::nn::AnyModule(Network(rows, at::cat({signs, -signs}), s.activation));
+            });
+  own.model("linear", "a torch::nn::Linear", {}, [](const Parameters&, const ModelSetting& s) {
+    return torch::nn::AnyModule(torch::nn::Linear(s.dimension, 1));
+  });
+  const auto names = with_built_ins(own);
+  const auto problem = [&](const json& kind) {
+    return make_problem(read_run_config(small({{"model", {{"kind", kind}, {"width", 8}}}}), "c", names), c10::kCPU);
+  };
+  EXPECT_TRUE(at::equal(problem({{"name", "axes"}, {"length", 2}}).w0, 2 * at::eye(4, at::kDouble).repeat({2, 1})));
+  EXPECT_TRUE(at::equal(problem("two_layer").w0, problem(nullptr).w0));
+  EXPECT_FALSE(to_json(read_run_config(small(), "c")).at("model").contains("kind"));
+  EXPECT_NE(error_of([&] { problem({{"name", "axes"}, {"length", 0}}); }).find("c: model.kind.length: expected"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { problem("axis"); })
+                .find("model.kind.name: expected one of two_layer, axes, linear, got "
+                      "\"axis\" (did you mean axes?)"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { problem("linear"); }).find("model.kind: expected a maker of an entk::Network"),
+            std::string::npos);
 }
 
 TEST(Names, AWeightIsSweptByItsPath) {
