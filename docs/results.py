@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""docs/results.md and its figures, from the folders under docs/results.
+
+    docs/results.py add FOLDER NAME    keeps the text of a finished study as docs/results/NAME
+    docs/results.py write              draws every study again with build/entk, writes docs/results.md
+    docs/results.py check              the same in a temporary folder; exit 1 where what is committed differs
+
+docs/results/NAME is a study's folder without its checkpoints, clocks and plots, so `entk report` draws a copy of it.
+note.md in it, where there is one, is printed above its numbers. Another program: ENTK=path.
+"""
+import csv
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+DOCS = pathlib.Path(__file__).resolve().parent
+RESULTS = DOCS / "results"
+KEPT = {".json", ".csv", ".txt", ".md"}
+LEFT = {"timing.csv", "results.md"}
+
+
+def entk():
+    return os.environ.get("ENTK", str(DOCS.parent / "build" / "entk"))
+
+
+def add(folder, name):
+    source, target = pathlib.Path(folder), RESULTS / name
+    state = json.loads((source / "status.json").read_text())["state"]
+    if state != "done":
+        sys.exit(f"{folder}: its status is {state}, expected done")
+    note = (target / "note.md").read_text() if (target / "note.md").exists() else None
+    if target.exists():
+        shutil.rmtree(target)
+    for path in sorted(source.rglob("*")):
+        if not path.is_file() or path.suffix not in KEPT or path.name in LEFT:
+            continue
+        if path.stat().st_size > 300_000:
+            sys.exit(f"{path}: {path.stat().st_size} bytes, expected small text")
+        to = target / path.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to)
+    # Where it ran and on how many threads decides nothing.
+    typed = (target / "command.txt").read_text()
+    (target / "command.txt").write_text(re.sub(r" --(out|threads) \S+| --quiet", "", typed))
+    if note is not None:
+        (target / "note.md").write_text(note)
+
+
+def studies():
+    return sorted(p.parent.name for p in RESULTS.glob("*/config.json"))
+
+
+def draw(name, scratch):
+    """A copy of docs/results/NAME with what `entk report` makes of it."""
+    copy = pathlib.Path(scratch) / name
+    shutil.copytree(RESULTS / name, copy)
+    run = subprocess.run([entk(), "report", str(copy)], capture_output=True, text=True)
+    if run.returncode not in (0, 1):
+        sys.exit(f"entk report {name}: exit {run.returncode}\n{run.stderr}")
+    return copy
+
+
+def flat(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from flat(value, prefix + key + ".")
+        else:
+            yield prefix + key, value
+
+
+SIZES = {"data.dimension": "d", "dimension": "d", "dimensions": "d", "data.samples": "n", "samples": "n",
+         "model.width": "m", "widths": "m", "train.steps": "steps", "seeds": "seeds"}
+
+
+def size(config):
+    """d, n, m, steps and the seeds: what a claim's verdict is true of."""
+    found = {}
+    for key, value in flat(config):
+        key = key.removeprefix("run.")
+        if key in SIZES and value not in (None, [], 0):
+            numbers = value if isinstance(value, list) else [value]
+            text = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} … {numbers[-1]}"
+            found.setdefault(SIZES[key], f"{len(numbers)} seed{'s' if len(numbers) > 1 else ''}"
+                             if key == "seeds" else f"{SIZES[key]} = {text}")
+    return ", ".join(found.values())
+
+
+def cell(text):
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def table(rows):
+    yield "| " + " | ".join(rows[0]) + " |"
+    yield "|" + "---|" * len(rows[0])
+    for row in rows[1:]:
+        yield "| " + " | ".join(cell(c) for c in row) + " |"
+
+
+def claims_of(folder):
+    file = folder / "claims.json"
+    return json.loads(file.read_text())["claims"] if file.exists() else []
+
+
+def page(folders):
+    """docs/results.md, from folders that were drawn."""
+    yield "# Results\n"
+    yield ("Made by `docs/results.py write` from the folders in [results](results), which hold each study's configuration, "
+           "environment, command, curves,\nclaims and numbers. Verdicts are those of 95% intervals over seeds and of criteria "
+           "fixed beforehand ([reproduce.md](reproduce.md)).\n")
+    rows = [["claim", "paper", "here", "size", "verdict", "data"]]
+    for name, folder in folders.items():
+        config = json.loads((folder / "config.json").read_text())
+        for claim in claims_of(folder):
+            rows.append([f"{claim['source']}: {claim['statement']}", claim["paper"], claim["ours"], size(config),
+                         f"**{claim['verdict']}**", f"[{name}](#{name})"])
+    yield from table(rows)
+    for name, folder in folders.items():
+        yield f"\n## {name}\n"
+        note = RESULTS / name / "note.md"
+        if note.exists():
+            yield note.read_text().strip() + "\n"
+        environment = json.loads((folder / "environment.json").read_text())
+        yield f"    {(folder / 'command.txt').read_text().strip().splitlines()[0]}\n"
+        yield (f"entk {environment['git_revision']}, LibTorch {environment['torch']}, {environment.get('cpu', '')}"
+               f" ({environment.get('instruction_set', '')}), {environment['device']}. [Data](results/{name})\n")
+        with (folder / "results.csv").open() as file:
+            numbers = list(csv.reader(file))
+        if len(numbers[0]) <= 12:
+            yield from table([[cell(c) for c in numbers[0]]] + [[rounded(c) for c in row] for row in numbers[1:]])
+        for figure in sorted(folder.glob("*.svg")):
+            yield f"\n![{figure.stem}](figures/{name}-{figure.name})" if figure.stem != name else \
+                  f"\n![{figure.stem}](figures/{figure.name})"
+
+
+def rounded(text):
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def figure_name(study, figure):
+    return figure.name if figure.stem == study else f"{study}-{figure.name}"
+
+
+def build(scratch):
+    folders = {name: draw(name, scratch) for name in studies()}
+    return "\n".join(page(folders)) + "\n", folders
+
+
+def write():
+    with tempfile.TemporaryDirectory() as scratch:
+        text, folders = build(scratch)
+        (DOCS / "results.md").write_text(text)
+        for name, folder in folders.items():
+            for figure in folder.glob("*.svg"):
+                shutil.copyfile(figure, DOCS / "figures" / figure_name(name, figure))
+            for file in ("claims.json", "results.csv"):
+                if (folder / file).exists():
+                    shutil.copyfile(folder / file, RESULTS / name / file)
+
+
+def check():
+    wrong = []
+    with tempfile.TemporaryDirectory() as scratch:
+        text, folders = build(scratch)
+        if (DOCS / "results.md").read_text() != text:
+            wrong.append("docs/results.md")
+        for name, folder in folders.items():
+            for file in ("claims.json", "results.csv"):
+                if (folder / file).exists() and (folder / file).read_text() != (RESULTS / name / file).read_text():
+                    wrong.append(f"docs/results/{name}/{file}")
+            for figure in folder.glob("*.svg"):
+                if not (DOCS / "figures" / figure_name(name, figure)).exists():
+                    wrong.append(f"docs/figures/{figure_name(name, figure)} is missing")
+    if wrong:
+        sys.exit("not what docs/results.py write makes: " + ", ".join(wrong))
+
+
+if __name__ == "__main__":
+    commands = {"add": (add, 2), "write": (write, 0), "check": (check, 0)}
+    command, count = commands.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
+    if command is None or len(sys.argv) != 2 + count:
+        sys.exit(__doc__)
+    command(*sys.argv[2:])
