@@ -8,7 +8,6 @@
 docs/results/NAME is a study's folder without its checkpoints, clocks and plots, so `entk report` draws a copy of it.
 note.md in it, where there is one, is printed above its numbers. Another program: ENTK=path.
 """
-import csv
 import json
 import os
 import pathlib
@@ -22,6 +21,7 @@ DOCS = pathlib.Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 KEPT = {".json", ".csv", ".txt", ".md"}
 LEFT = {"timing.csv", "results.md"}
+RUN_KEEPS = {"config.json", "metrics.csv", "status.json", "summary.json"}  # of a run inside a study
 
 
 def entk():
@@ -37,16 +37,19 @@ def add(folder, name):
     if target.exists():
         shutil.rmtree(target)
     for path in sorted(source.rglob("*")):
+        inside = path.relative_to(source)
         if not path.is_file() or path.suffix not in KEPT or path.name in LEFT:
+            continue
+        if inside.parts[0] == "runs" and path.name not in RUN_KEEPS:
             continue
         if path.stat().st_size > 300_000:
             sys.exit(f"{path}: {path.stat().st_size} bytes, expected small text")
-        to = target / path.relative_to(source)
+        to = target / inside
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)
     # Where it ran and on how many threads decides nothing.
     typed = (target / "command.txt").read_text()
-    (target / "command.txt").write_text(re.sub(r" --(out|threads) \S+| --quiet", "", typed))
+    (target / "command.txt").write_text(re.sub(r"^\S+| --(out|threads) \S+| --quiet", lambda m: "" if m[0][0] == " " else "entk", typed))
     if note is not None:
         (target / "note.md").write_text(note)
 
@@ -128,24 +131,13 @@ def page(folders):
         yield f"    {(folder / 'command.txt').read_text().strip().splitlines()[0]}\n"
         yield (f"entk {environment['git_revision']}, LibTorch {environment['torch']}, {environment.get('cpu', '')}"
                f" ({environment.get('instruction_set', '')}), {environment['device']}. [Data](results/{name})\n")
-        with (folder / "results.csv").open() as file:
-            numbers = list(csv.reader(file))
-        if len(numbers[0]) <= 12:
-            yield from table([[cell(c) for c in numbers[0]]] + [[rounded(c) for c in row] for row in numbers[1:]])
+        yield (folder / "results.md").read_text().strip()
         for figure in sorted(folder.glob("*.svg")):
-            yield f"\n![{figure.stem}](figures/{name}-{figure.name})" if figure.stem != name else \
-                  f"\n![{figure.stem}](figures/{figure.name})"
-
-
-def rounded(text):
-    try:
-        return f"{float(text):.4g}"
-    except ValueError:
-        return text
+            yield f"\n![{figure.stem}](figures/{figure_name(name, figure)})"
 
 
 def figure_name(study, figure):
-    return figure.name if figure.stem == study else f"{study}-{figure.name}"
+    return f"{study}.svg" if study.startswith(figure.stem) else f"{study}-{figure.name}"
 
 
 def build(scratch):
