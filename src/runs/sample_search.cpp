@@ -82,10 +82,16 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
     log.add(trial, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), search.on_trial);
     return losses->test;
   };
-  // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned.
+  // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned. What the file has comes
+  // first, so that a grid that has been extended asks for new runs alone.
   const auto count = static_cast<std::int64_t>(sizes.size());
   std::int64_t failed = -1, learned = count;
-  while (failed < count - 1) {
+  for (std::int64_t i = 0; i < count && learned == count; ++i) {
+    if (const auto known = log.find({dimension, sizes[i], seed})) {
+      (known->test < search.threshold ? learned : failed) = i;
+    }
+  }
+  while (learned == count && failed < count - 1) {
     std::int64_t index = failed + 1;
     if (search.method == SearchMethod::bisection) {
       while (failed >= 0 && index + 1 < count && sizes[index + 1] <= 2 * sizes[failed]) ++index;
@@ -219,13 +225,13 @@ Cell needed_cell(const NeededSamples& needed, const std::vector<std::int64_t>& c
                      values.size() + static_cast<std::size_t>(needed.above + needed.below), bounds);
 }
 
-std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio) {
-  if (first < 1 || last < first || !(ratio > 1)) {
+std::vector<std::int64_t> geometric_sizes(double first, std::int64_t last, double ratio) {
+  if (!(first >= 0.5) || static_cast<double>(last) < first || !(ratio > 1)) {
     throw InputError(
-        fmt::format("samples: expected 1 ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));
+        fmt::format("samples: expected ½ ≤ first ≤ last and a ratio above 1, got {}, {} and {}", first, last, ratio));
   }
   std::vector<std::int64_t> sizes;
-  for (double n = static_cast<double>(first); std::llround(n) < last; n *= ratio) {
+  for (double n = first; std::llround(n) < last; n *= ratio) {
     if (sizes.empty() || std::llround(n) > sizes.back()) sizes.push_back(std::llround(n));
   }
   sizes.push_back(last);

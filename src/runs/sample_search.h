@@ -90,8 +90,8 @@ ExponentFit sample_exponent(const std::map<std::int64_t, NeededSamples>& needed)
 /// "3600 ± 566" as a cell; where a search has a bound alone, "3600 in 1 of 2 seeds, else > 8000".
 Cell needed_cell(const NeededSamples& needed, const std::vector<std::int64_t>& candidates);
 
-/// first, first·ratio, … rounded, up to `last` and with `last` itself: candidates on a logarithmic scale.
-/// @throws InputError unless 1 ≤ first ≤ last and ratio > 1.
-std::vector<std::int64_t> geometric_sizes(std::int64_t first, std::int64_t last, double ratio);
+/// first, first·ratio, … rounded, up to `last` and with `last` itself: candidates on a logarithmic scale. Those of
+/// first/ratio are these and one below them. @throws InputError unless ½ ≤ first ≤ last and ratio > 1.
+std::vector<std::int64_t> geometric_sizes(double first, std::int64_t last, double ratio);
 
 }  // namespace entk

@@ -19,8 +19,9 @@ namespace {
 
 std::vector<std::int64_t> candidates(const ComplexityConfig& c, std::int64_t d) {
   const double size = static_cast<double>(d);
-  const auto first = static_cast<std::int64_t>(std::ceil(c.first_samples * size));
-  return geometric_sizes(first, std::max(first, static_cast<std::int64_t>(c.last_samples * size * size)), c.ratio);
+  const double first = std::max(1.0, c.first_samples * size);
+  const auto last = static_cast<std::int64_t>(c.last_samples * size * size);
+  return geometric_sizes(first, std::max(last, static_cast<std::int64_t>(std::ceil(first))), c.ratio);
 }
 
 /// No value where it was interrupted.
@@ -249,6 +250,10 @@ class ComplexityTask : public Task {
   nlohmann::json config() const override { return to_json(config_); }
   std::string device() const override { return config_.base.value("device", RunConfig{}.device); }
   std::int64_t threads() const override { return config_.base.value("threads", RunConfig{}.threads); }
+  /// Finished runs are kept by dimension, samples and seed: a search may become another one over them.
+  std::vector<std::string> may_change() const override {
+    return {"seeds", "dimensions", "threshold", "first_samples", "last_samples", "ratio"};
+  }
   /// The largest runs that the searches may come to.
   void check_memory() const override {
     const auto d = *std::max_element(config_.dimensions.begin(), config_.dimensions.end());

@@ -122,6 +122,30 @@ TEST(SampleSearch, AnInterruptedSearchGoesOnWithoutRunningAnythingTwice) {
   for (std::size_t i = 0; i < want.found.size(); ++i) EXPECT_EQ(rest.found[i].samples, want.found[i].samples);
 }
 
+TEST(SampleSearch, AGridExtendedDownwardsOrByASeedAsksForNewRunsAlone) {
+  std::atomic<int> runs{0};
+  const TemporaryFolder folder;
+  auto s = search(runs);
+  s.dimensions = {9};
+  s.seeds = {0};
+  s.sizes = [](std::int64_t) { return geometric_sizes(100, 1000, 1.2); };
+  s.run = [&](std::int64_t, std::int64_t n, std::uint64_t seed) -> std::optional<FinalLosses> {
+    ++runs;
+    return FinalLosses{0, n > (seed == 0 ? 500 : 90) ? 0.1 : 1};
+  };
+  const auto before = search_samples(s, folder / "trials.csv");
+  const int first = runs;
+  s.seeds = {0, 10};
+  s.sizes = [](std::int64_t) { return geometric_sizes(100 / 1.44, 1000, 1.2); };
+  const auto after = search_samples(s, folder / "trials.csv");
+  EXPECT_EQ(after.found.at(0).samples, before.found.at(0).samples);
+  EXPECT_EQ(after.found.at(0).failed, before.found.at(0).failed);
+  for (std::size_t i = static_cast<std::size_t>(first); i < after.trials.size(); ++i)
+    EXPECT_EQ(after.trials[i].seed, 10u);
+  EXPECT_EQ(after.found.at(1).samples, 100);
+  EXPECT_EQ(after.found.at(1).failed, 83);
+}
+
 TEST(SampleSearch, WhereNothingLearnsOrEverythingDoesItSaysSo) {
   std::atomic<int> runs{0};
   const TemporaryFolder folder;
