@@ -118,6 +118,9 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source));
   }
   const bool drawn = c.data.source != "file";
+  if (drawn && c.train.stop_when_settled.training_loss > 0 && c.data.test_samples == 0) {
+    fail("train.stop_when_settled: it looks at the test loss; expected data.test_samples of at least 1, got 0");
+  }
   if (drawn && c.projector.source == "harmonic") {
     try {
       harmonic_degree(c.data.dimension, c.projector.rank);
@@ -283,6 +286,7 @@ TrainerOptions trainer_options(const RunConfig& c) {
   TrainerOptions o;
   o.learning_rate = c.train.learning_rate;
   o.steps = c.train.steps;
+  o.stop_when_settled = c.train.stop_when_settled;
   o.noise_variance = c.train.noise_variance;
   o.perturbation = {c.train.perturbation.radius, c.train.perturbation.threshold, c.train.perturbation.interval};
   o.random_signs = c.train.random_signs;

@@ -50,8 +50,9 @@ struct PerturbationConfig {
 };
 
 struct TrainConfig {
-  double learning_rate = 1.0;
+  std::optional<double> learning_rate = 1.0;  ///< none: auto
   std::int64_t steps = 20000;
+  SettledCriterion stop_when_settled;
   double noise_variance = 0.0;
   PerturbationConfig perturbation;
   bool random_signs = false;
@@ -130,9 +131,19 @@ void describe(V& v, PerturbationConfig& c) {
 }
 
 template <class V>
+void describe(V& v, SettledCriterion& c) {
+  v.value("training_loss", c.training_loss, {.at_least = 0, .below = 1},
+          "1e-4: end at a record with this part of the first training loss and a settled test loss; 0: never");
+  v.value("test_change", c.test_change, {.above = 0, .at_most = 1},
+          "a test loss is settled that changed by no more than this part since half of the steps");
+}
+
+template <class V>
 void describe(V& v, TrainConfig& c) {
-  v.value("learning_rate", c.learning_rate, {.above = 0, .at_most = 1e12}, "eta of (21)");
+  v.number_or("auto", "learning_rate", c.learning_rate, {.above = 0, .at_most = 1e12},
+              "eta of (21), or auto: 3/4 of what descent stands at W = 0");
   v.value("steps", c.steps, {.at_least = 0, .at_most = 4294967295.0}, "steps to take in all");
+  v.object("stop_when_settled", c.stop_when_settled);
   v.value("noise_variance", c.noise_variance, {.at_least = 0, .at_most = 1e12}, "sigma^2 of (21)");
   v.object("perturbation", c.perturbation);
   v.value("random_signs", c.random_signs, {}, "true: fresh random signs of the neurons each step (Bai and Lee)");

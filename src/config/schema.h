@@ -2,6 +2,7 @@
 // config.json, and the list of keys that --help shows.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,15 @@ class SchemaReader {
     if (reader_.has(key)) field = reader_.any(key);
   }
   void raw_where_given(const char* key, nlohmann::json& field, const char* meaning) { raw(key, field, meaning); }
+  /// A number, or the word that stands for none.
+  void number_or(const char* word, const char* key, std::optional<double>& field, const Range& range, const char*) {
+    if (!reader_.has(key)) return;
+    if (reader_.any(key) == word) {
+      field.reset();
+    } else {
+      field = reader_.get<double>(key, range);
+    }
+  }
   template <class T>
   void object(const char* key, T& part) {
     if (!reader_.has(key)) return;
@@ -51,6 +61,9 @@ class SchemaWriter {
   /// A key that is no part of a configuration where it is empty.
   void raw_where_given(const char* key, nlohmann::json& field, const char*) {
     if (!field.empty()) json_[key] = field;
+  }
+  void number_or(const char* word, const char* key, std::optional<double>& field, const Range&, const char*) {
+    json_[key] = field ? nlohmann::json(*field) : nlohmann::json(word);
   }
   template <class T>
   void object(const char* key, T& part) {
@@ -75,6 +88,9 @@ class SchemaLister {
     keys_.push_back({prefix_ + key, field.dump(), meaning});
   }
   void raw_where_given(const char* key, nlohmann::json& field, const char* meaning) { raw(key, field, meaning); }
+  void number_or(const char* word, const char* key, std::optional<double>& field, const Range&, const char* meaning) {
+    keys_.push_back({prefix_ + key, field ? nlohmann::json(*field).dump() : word, meaning});
+  }
   template <class T>
   void object(const char* key, T& part) {
     const std::string before = prefix_;

@@ -141,8 +141,10 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double record = std::max({testing, weights, std::max(harmonic.at_work, population.at_work), fresh});
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
   const double saving = 2 * weights + bytes((n + unlabeled) * d) + sigma.kept;
+  // The vectors of Lanczos' method.
+  const double tuning = c.train.learning_rate ? 0 : 24 * weights;
   const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra +
-                          std::max(table_making, held + std::max({initial, step, record, saving}));
+                          std::max(table_making, held + std::max({initial, step, record, saving, tuning}));
   const double peak = std::max({drawing, data + making, data + projecting, data + training});
   const double libraries = used_library_bytes + workers * each_worker_bytes;
   const double base = std::max(static_cast<double>(resident_bytes_now()), libraries);

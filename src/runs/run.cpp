@@ -36,7 +36,8 @@ at::Tensor as_bytes(const std::string& text) {
 nlohmann::json deciding(const RunConfig& config) {
   auto json = to_json(config);
   json.erase("threads");
-  for (const char* key : {"steps", "checkpoint_seconds", "memory_limit_gb"}) json["train"].erase(key);
+  for (const char* key : {"steps", "stop_when_settled", "checkpoint_seconds", "memory_limit_gb"})
+    json["train"].erase(key);
   return json;
 }
 
@@ -93,6 +94,7 @@ nlohmann::json summary_json(const TrainResult& result, const Problem& p, const s
   }
   for (std::size_t i = 1; i < columns.size(); ++i) json[columns[i]] = number(row[i]);
   json["step"] = result.last.step;
+  json["learning_rate"] = result.learning_rate;
   return json;
 }
 
@@ -146,7 +148,7 @@ class FolderRun {
     auto model = make_model(*problem_);
     auto options = trainer_options(problem_->config);
     if (resumed) {
-      options.start_step = restore(model);
+      restore(model, options);
     } else {
       begin_again("it was stopped before its first checkpoint");
     }
@@ -253,6 +255,7 @@ class FolderRun {
                     {"y", p.data.train.y},
                     {"step", at::scalar_tensor(state.step, at::kLong)},
                     {"config", as_bytes(deciding(p.config).dump())}};
+    if (!p.config.train.learning_rate) dict["learning_rate"] = at::scalar_tensor(state.learning_rate, at::kDouble);
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
     if (p.sigma) {
       dict["projector_basis"] = p.sigma->basis();
@@ -261,8 +264,8 @@ class FolderRun {
     return dict;
   }
 
-  /// Puts the checkpoint's W into the model; the step it was at.
-  std::int64_t restore(const TaylorModel& model) {
+  /// Puts the checkpoint's W into the model, and where the run stood into the options.
+  void restore(const TaylorModel& model, TrainerOptions& options) {
     auto [tensors, notice] = read_checkpoint(folder_.path());
     if (!notice.empty()) tell(notice);
     const auto fail = [&](const std::string& what) {
@@ -306,8 +309,27 @@ class FolderRun {
       for (const char* name : {"metrics.csv", "timing.csv"})
         cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
       check_records(step);
+      options.earlier = earlier_records();
     }
-    return step;
+    options.start_step = step;
+    if (!config_.train.learning_rate) {
+      const auto found = tensors.find("learning_rate");
+      if (found == tensors.end() || found->second.scalar_type() != at::kDouble || found->second.numel() != 1) {
+        fail("it has no number 'learning_rate', which auto has chosen");
+      }
+      options.learning_rate = found->second.item<double>();
+    }
+  }
+
+  std::vector<Record> earlier_records() const {
+    const auto table = read_csv(folder_.file("metrics.csv"));
+    const auto step = table.column("step"), train = table.column("train_loss"), test = table.column("test_loss");
+    std::vector<Record> records;
+    for (std::size_t i = 0; i < step.size(); ++i) {
+      records.push_back(
+          {.step = static_cast<std::int64_t>(step[i]), .train_loss = train[i], .test_loss = test[i], .terms = {}});
+    }
+    return records;
   }
 
   /// @throws InputError where a record before the checkpoint's step has been lost: it cannot be made again.
@@ -338,8 +360,11 @@ class FolderRun {
         outcome = {static_cast<ExitCode>(128 + result.signal), RunState::interrupted,
                    fmt::format("interrupted at step {}; resume with --resume", result.step), result.last};
         break;
+      case Outcome::settled:
+        outcome.message = fmt::format("settled at step {} of {}", result.step, config_.train.steps);
+        break;
       default:
-        outcome.state = RunState::done;
+        break;
     }
     folder_.set_status(outcome.state, result.step, outcome.message);
     return outcome;
@@ -419,10 +444,10 @@ void check_resumable(const RunFolder& folder, const RunConfig& config, bool othe
   if (other_device) std::erase(refused, "device");
   if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {
-    throw InputError(
-        fmt::format("{}: a resumed run may change train.steps and threads alone; this one changes {}{}", path.string(),
-                    fmt::join(refused, ", "),
-                    refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
+    throw InputError(fmt::format(
+        "{}: a resumed run may change train.steps, train.stop_when_settled and threads alone; this one changes {}{}",
+        path.string(), fmt::join(refused, ", "),
+        refused == std::vector<std::string>{"device"} ? " (--allow-other-device permits it)" : ""));
   }
   if (!has_checkpoint(folder.path()) && std::filesystem::exists(folder.file("status.json")) &&
       read_status(folder.path()).state == RunState::done) {

@@ -205,13 +205,14 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
     }
     const auto table = read_records(folder);
     auto steps = table.column("step");
-    if (found->steps.empty() || steps.size() < found->steps.size()) found->steps = steps;
+    if (steps.size() > found->steps.size()) found->steps = steps;
     for (const auto& name : table.columns) found->columns[name].push_back(table.column(name));
     found->seeds.push_back(run.seed);
   }
   for (auto& curves : all) {
     for (auto& [name, runs] : curves.columns) {
-      for (auto& run : runs) run.resize(curves.steps.size());
+      // One that settled earlier than others stays where it was.
+      for (auto& run : runs) run.resize(curves.steps.size(), run.empty() ? NAN : run.back());
     }
   }
   return all;

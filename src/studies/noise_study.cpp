@@ -222,12 +222,13 @@ NoisePlans plan_noise_study(const NoiseStudyConfig& c, const std::string& source
 }
 
 double noise_alone_r1(const RunConfig& c) {
+  if (!c.train.learning_rate) return NAN;
   const auto activation = make_activation(c);
   const auto s = sigma_spectrum(activation, static_cast<int>(c.data.dimension), 4);
   const double rest = s.trace - s.trace_part[0] - s.trace_part[1];
   const double parameters = static_cast<double>(c.model.width) * static_cast<double>(c.data.dimension);
-  return c.train.learning_rate * c.train.learning_rate * c.train.noise_variance * static_cast<double>(c.train.steps) *
-         rest / parameters;
+  const double rate = *c.train.learning_rate;
+  return rate * rate * c.train.noise_variance * static_cast<double>(c.train.steps) * rest / parameters;
 }
 
 Findings noise_findings(const std::filesystem::path& folder, const NoisePlans& plans) {

@@ -38,7 +38,14 @@ class SweepTask : public RunsTask {
     return json;
   }
   std::vector<std::string> may_change() const override {
-    return {"seeds", "seed", "sweep", "train.steps", "train.checkpoint_seconds", "train.memory_limit_gb", "data.file"};
+    return {"seeds",
+            "seed",
+            "sweep",
+            "train.steps",
+            "train.stop_when_settled",
+            "train.checkpoint_seconds",
+            "train.memory_limit_gb",
+            "data.file"};
   }
   Findings findings(const std::filesystem::path& folder) const override {
     const auto curves = read_curves(plan(), folder);

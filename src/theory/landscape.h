@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "entk/theory/lanczos.h"
+#include "entk/spectrum/lanczos.h"
 #include "entk/theory/objective_hessian.h"
 
 namespace entk {

@@ -18,6 +18,16 @@ double learning_rate_at(const Schedule& schedule, double learning_rate, std::int
   }
 }
 
+bool is_settled(const SettledCriterion& criterion, const std::vector<Record>& records) {
+  if (criterion.training_loss == 0 || records.empty() || records.front().step != 0) return false;
+  const Record &first = records.front(), &last = records.back();
+  if (last.step == 0 || !(last.train_loss <= criterion.training_loss * first.train_loss)) return false;
+  return std::all_of(records.begin(), records.end(), [&](const Record& r) {
+    return 2 * r.step < last.step ||
+           std::fabs(r.test_loss - last.test_loss) <= criterion.test_change * std::fabs(last.test_loss);
+  });
+}
+
 bool is_record_step(std::int64_t step) {
   if (step <= 10) return true;
   constexpr std::int64_t preferred[] = {100, 125, 160, 200, 250, 315, 400, 500, 630, 800};  // hundredths

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
+
+#include "entk/train/record.h"
 
 namespace entk {
 
@@ -27,6 +30,15 @@ inline Schedule schedule(std::function<double(std::int64_t step)> factor) {
 
 /// η_t for step t ≥ 0.
 double learning_rate_at(const Schedule& schedule, double learning_rate, std::int64_t step);
+
+/// When a run has settled: at a record at step t, t > 0, where E_n ℓ ≤ training_loss times its first value, and over
+/// the records from step t/2 on the test loss is within test_change of its value at t (relative).
+struct SettledCriterion {
+  double training_loss = 0;  ///< 0: never
+  double test_change = 0.01;
+};
+/// records: all of the run's until now. Costs nothing.
+bool is_settled(const SettledCriterion& criterion, const std::vector<Record>& records);
 
 /// The steps that are recorded: 0, then about ten a decade (the preferred numbers 1, 1.25, 1.6, 2,
 /// 2.5, 3.15, 4, 5, 6.3, 8 times powers of ten, rounded), the same for every length of run.

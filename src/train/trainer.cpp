@@ -92,7 +92,8 @@ class Run {
                {.mode = options.kernel, .memory_limit = options.memory_limit, .tf32 = options.tf32},
                options.primitives),
         w_(model_->network->w.detach()),
-        latch_(w_.options()) {
+        latch_(w_.options()),
+        history_(options.earlier) {
     check_finite("W", w_);
     if (data.test.x.defined()) {
       check_matrix("X_test", data.test.x, -1, model_->network->dimension());
@@ -104,6 +105,8 @@ class Run {
       test_ = {model_->primitive(data.test.x, {.mode = KernelMode::recompute}),
                model_->network->initial_output(data.test.x)};
       test_targets_ = data.test.y;
+    } else if (options_.stop_when_settled.training_loss > 0) {
+      throw InputError("stop_when_settled: it looks at the test loss; expected test points, got none");
     }
   }
 
@@ -124,6 +127,7 @@ class Run {
       }
     }
     started_ = interval_started_ = saved_ = now();
+    choose_rate();
     stepper_ = primitive.stepper(w_);
     if (options_.start_step == 0 && options_.steps > 0) {
       for (auto& notice : bound_.check_gradients(stepper_->terms(), w_, 0))
@@ -146,6 +150,13 @@ class Run {
       const bool look = latch_.is_free_to_read() || step % look_every == 0 || is_record_step(step);
       if (look && latch_.read() >= 0) return diverged(step, evaluation);
       if (to_be_recorded(step) && !record(step, evaluation)) return finish(step, Outcome::stopped);
+      if (is_record_step(step) && is_settled(options_.stop_when_settled, history_)) {
+        result_.notices.push_back(fmt::format(
+            "settled at step {}: training loss {:.2g} of its first value, test loss within {:.2g} since step {}", step,
+            history_.back().train_loss / history_.front().train_loss, options_.stop_when_settled.test_change,
+            (step + 1) / 2));
+        return finish(step, Outcome::settled);
+      }
       if (options_.on_checkpoint && now() - saved_ > options_.checkpoint_seconds) {
         if (latch_.read() >= 0) return diverged(step, evaluation);
         save(step);
@@ -165,6 +176,19 @@ class Run {
   }
 
  private:
+  void choose_rate() {
+    if (options_.learning_rate) {
+      result_.learning_rate = *options_.learning_rate;
+      return;
+    }
+    const auto found = automatic_rate(bound_, options_.seed);
+    result_.learning_rate = found.rate;
+    result_.notices.push_back(fmt::format(
+        "learning rate {}: {} of 2/lambda_max, above which descent diverges at W = 0; lambda_max = {:.4g}, from {} "
+        "products with the Hessian",
+        found.rate, rate_fraction, found.curvature, found.products));
+  }
+
   /// A resumed run has the record of its first step already: it was written before the checkpoint.
   bool to_be_recorded(std::int64_t step) const {
     return is_record_step(step) && (step > options_.start_step || step == 0);
@@ -190,7 +214,7 @@ class Run {
   /// Rate, noise and signs of a step.
   Update update_at(std::int64_t step) const {
     Update update;
-    update.learning_rate = learning_rate_at(options_.schedule, options_.learning_rate, step);
+    update.learning_rate = learning_rate_at(options_.schedule, result_.learning_rate, step);
     if (options_.noise_variance > 0) {
       const double deviation = std::sqrt(options_.noise_variance / static_cast<double>(w_.numel()));
       update.noise = kernels::NoiseCode{options_.seed, static_cast<std::uint32_t>(step), deviation};
@@ -295,6 +319,7 @@ class Run {
     t.record_seconds = to - from;
     t.seconds_per_step = steps_since_record_ ? (from - interval_started_) / steps_since_record_ : 0;
     result_.records.push_back(r);
+    history_.push_back(r);
     result_.timings.push_back(t);
     const bool go_on = !options_.on_record || options_.on_record(r, t);
     steps_since_record_ = 0;
@@ -303,7 +328,7 @@ class Run {
   }
 
   void save(std::int64_t step) {
-    options_.on_checkpoint({step, w_});
+    options_.on_checkpoint({step, w_, result_.learning_rate});
     saved_ = now();
   }
 
@@ -355,7 +380,7 @@ class Run {
     result_.last.test_loss = result_.last.norm_w = result_.last.norm_gradient = NAN;
     result_.step = step;
     result_.outcome = Outcome::diverged;
-    const double rate = learning_rate_at(options_.schedule, options_.learning_rate, first);
+    const double rate = learning_rate_at(options_.schedule, result_.learning_rate, first);
     result_.message = fmt::format(
         "diverged: the regularized loss was not finite at step {} (learning rate {}); the largest term is {}. Try a "
         "learning rate of {} or less{}",
@@ -369,6 +394,7 @@ class Run {
   BoundObjective bound_;
   at::Tensor w_;
   Latch latch_;
+  std::vector<Record> history_;  // the records of steps that W took before, too
   ExpansionAt test_;
   at::Tensor test_targets_;
   std::unique_ptr<Stepper> stepper_;
@@ -383,9 +409,14 @@ void check_options(const TrainerOptions& o) {
   const auto fail = [](const char* name, const std::string& wanted, auto got) {
     throw InputError(fmt::format("{}: expected {}, got {}", name, wanted, got));
   };
-  if (!(o.learning_rate > 0) || !std::isfinite(o.learning_rate)) {
-    fail("learning_rate", "a finite number above 0", o.learning_rate);
+  if (o.learning_rate && (!(*o.learning_rate > 0) || !std::isfinite(*o.learning_rate))) {
+    fail("learning_rate", "a finite number above 0", *o.learning_rate);
   }
+  const auto& settled = o.stop_when_settled;
+  if (!(settled.training_loss >= 0 && settled.training_loss < 1)) {
+    fail("stop_when_settled.training_loss", "0 or more, below 1", settled.training_loss);
+  }
+  if (!(settled.test_change > 0)) fail("stop_when_settled.test_change", "a number above 0", settled.test_change);
   if (o.steps < 0 || o.steps > std::int64_t{0xffffffff}) fail("steps", "0 to 4294967295", o.steps);
   if (!(o.noise_variance >= 0) || !std::isfinite(o.noise_variance)) {
     fail("noise_variance", "a finite number of at least 0", o.noise_variance);

@@ -9,10 +9,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "entk/base/device.h"
 #include "entk/kernels/gpu/device_graph.h"
-#include "entk/train/bound_objective.h"
+#include "entk/train/learning_rate.h"
 #include "entk/train/observable.h"
 #include "entk/train/record.h"
 #include "entk/train/schedule.h"
@@ -21,8 +22,9 @@ namespace entk {
 
 /// Where a run stands: everything that is not a pure function of its configuration.
 struct TrainState {
-  std::int64_t step = 0;  ///< steps taken
-  at::Tensor w;           ///< m×d
+  std::int64_t step = 0;     ///< steps taken
+  at::Tensor w;              ///< m×d
+  double learning_rate = 0;  ///< η, an automatic one too
 };
 
 /// Noise only where the gradient is small. The gradient is looked at every `interval` steps and at no
@@ -35,7 +37,7 @@ struct SmallGradientPerturbation {
 };
 
 struct TrainerOptions {
-  double learning_rate = 1.0;
+  std::optional<double> learning_rate = 1.0;  ///< none: automatic_rate's
   std::int64_t steps = 20000;
   double noise_variance = 0.0;  ///< σ² of (21)
   SmallGradientPerturbation perturbation{};
@@ -48,6 +50,8 @@ struct TrainerOptions {
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
   bool tf32 = false;                                  ///< PrimitiveOptions::tf32; the result says what it costs
   std::int64_t start_step = 0;                        ///< steps that W has already taken
+  std::vector<Record> earlier{};                      ///< a resumed run's records up to start_step
+  SettledCriterion stop_when_settled{};
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};
   /// On CUDA a step whose loss and terms are all `recordable`, as the paper's own are, is recorded once
@@ -68,6 +72,7 @@ struct TrainerOptions {
 
 enum class Outcome {
   finished,
+  settled,      ///< by TrainerOptions::stop_when_settled
   stopped,      ///< by the callback
   interrupted,  ///< by a signal
   diverged,     ///< a loss was not finite
@@ -81,6 +86,7 @@ struct TrainResult {
   std::vector<Timing> timings;
   std::string message;  ///< for a diverged run: at which step, and what to try
   int signal = 0;
+  double learning_rate = 0;          ///< η, an automatic one too
   std::int64_t perturbations = 0;    ///< made at small gradients, since the run started or resumed
   std::vector<std::string> notices;  ///< what a user should know, as terms that take the slow way
   std::string kernel;                ///< mode and instruction set that ran

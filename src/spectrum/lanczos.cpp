@@ -1,4 +1,4 @@
-#include "entk/theory/lanczos.h"
+#include "entk/spectrum/lanczos.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>

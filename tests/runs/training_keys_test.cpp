@@ -1,0 +1,115 @@
+// Keys of train in a run's folder: what is chosen or decided along the way is there, and resumes to the same bits.
+#include <set>
+
+#include "entk/io/strict_json.h"
+#include "entk/runs/sweep.h"
+#include "tests/support/testing.h"
+
+namespace entk::training_keys_test {
+namespace {
+
+using nlohmann::json;
+using testing::read_text;
+using testing::TemporaryFolder;
+
+json small(const json& train) {
+  json config = {{"model", {{"width", 40}}},
+                 {"data", {{"dimension", 4}, {"samples", 15}, {"test_samples", 9}}},
+                 {"projector", {{"rank", 5}}},
+                 {"train", {{"steps", 400}, {"learning_rate", 0.3}}},
+                 {"device", "cpu"}};
+  if (!train.is_null()) config["train"].update(train);
+  return config;
+}
+
+/// Takes or resumes the run, interrupted at the end of its `steps`-th step where that is given.
+RunOutcome take(const json& config, const std::filesystem::path& path, int steps = 0) {
+  ProblemCache cache;
+  int asked = 0;
+  RunHooks hooks;
+  hooks.interrupted = [&] { return ++asked == steps ? 15 : 0; };
+  const auto folder = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
+  const auto read = read_run_config(config, "test");
+  if (std::filesystem::exists(path / "config.json")) check_resumable(folder, read, false);
+  return take_run(read, folder, "run", "test", cache, hooks);
+}
+
+/// Whether two folders ended with the same records and the same tensors.
+void expect_same(const std::filesystem::path& a, const std::filesystem::path& b) {
+  EXPECT_EQ(read_text(a / "metrics.csv"), read_text(b / "metrics.csv"));
+  const auto first = read_pt(a / "checkpoint.pt"), second = read_pt(b / "checkpoint.pt");
+  ASSERT_EQ(first.size(), second.size());
+  for (const auto& [name, tensor] : first) EXPECT_TRUE(testing::identical(second.at(name), tensor)) << name;
+}
+
+TEST(TrainingKeys, AnAutomaticRateIsInTheFolderAndAResumedRunGoesOnWithIt) {
+  const TemporaryFolder folder;
+  const auto config = small({{"learning_rate", "auto"}, {"steps", 60}});
+  EXPECT_EQ(take(config, folder / "whole").code, ExitCode::ok);
+  EXPECT_EQ(take(config, folder / "parts", 17).state, RunState::interrupted);
+  EXPECT_EQ(take(config, folder / "parts").code, ExitCode::ok);
+  expect_same(folder / "whole", folder / "parts");
+  const double rate = load_json(folder / "parts/summary.json").at("learning_rate").get<double>();
+  EXPECT_EQ(read_pt(folder / "parts/checkpoint.pt").at("learning_rate").item<double>(), rate);
+  EXPECT_EQ(load_json(folder / "parts/config.json").at("train").at("learning_rate"), "auto");
+  // The number as typed gives the same run, whose checkpoint has no such entry.
+  EXPECT_EQ(take(small({{"learning_rate", rate}, {"steps", 60}}), folder / "typed").code, ExitCode::ok);
+  EXPECT_EQ(read_text(folder / "whole/metrics.csv"), read_text(folder / "typed/metrics.csv"));
+  EXPECT_EQ(read_pt(folder / "typed/checkpoint.pt").count("learning_rate"), 0u);
+  EXPECT_THROW(read_run_config(small({{"learning_rate", "fast"}}), "test"), InputError);
+}
+
+TEST(TrainingKeys, ASettledRunIsDoneAndGoesOnWhereTheCriterionIsDropped) {
+  const TemporaryFolder folder;
+  const json criterion = {{"training_loss", 0.3}, {"test_change", 0.5}};
+  EXPECT_EQ(take(small({}), folder / "whole").code, ExitCode::ok);
+  const auto outcome = take(small({{"stop_when_settled", criterion}}), folder / "run");
+  EXPECT_EQ(outcome.code, ExitCode::ok);
+  EXPECT_EQ(outcome.state, RunState::done);
+  const auto status = read_status(folder / "run");
+  ASSERT_LT(status.step, 400);
+  EXPECT_EQ(status.message, fmt::format("settled at step {} of 400", status.step));
+  EXPECT_EQ(load_json(folder / "run/summary.json").at("step"), status.step);
+  const auto before = read_text(folder / "run/metrics.csv");
+  // Interrupted on the way, it settles where it would have.
+  take(small({{"stop_when_settled", criterion}}), folder / "parts", static_cast<int>(status.step) - 1);
+  take(small({{"stop_when_settled", criterion}}), folder / "parts");
+  EXPECT_EQ(read_text(folder / "parts/metrics.csv"), before);
+  EXPECT_EQ(read_status(folder / "parts").step, status.step);
+  // Again it takes no step; without the criterion it becomes the run that never stopped.
+  EXPECT_EQ(take(small({{"stop_when_settled", criterion}}), folder / "run").code, ExitCode::ok);
+  EXPECT_EQ(read_text(folder / "run/metrics.csv"), before);
+  EXPECT_EQ(take(small({}), folder / "run").code, ExitCode::ok);
+  expect_same(folder / "whole", folder / "run");
+}
+
+TEST(TrainingKeys, SeedsThatSettleAtDifferentStepsKeepTheirLastValuesInCurves) {
+  const TemporaryFolder folder;
+  const auto study = read_study_config(
+      [] {
+        auto config = small({{"stop_when_settled", {{"training_loss", 0.3}, {"test_change", 0.5}}}});
+        config["seeds"] = {1, 2, 3};
+        return config;
+      }(),
+      "test");
+  const auto plan = plan_runs(study, "test");
+  take_study(plan, RunFolder::create(folder / "study"), "test", {});
+  const auto curves = read_curves(plan, folder / "study");
+  ASSERT_EQ(curves.size(), 1u);
+  std::set<std::int64_t> steps;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto path = run_path(folder / "study", plan[i]);
+    steps.insert(read_status(path).step);
+    EXPECT_EQ(curves[0].columns.at("test_loss")[i].back(), read_csv(path / "metrics.csv").column("test_loss").back());
+  }
+  EXPECT_GT(steps.size(), 1u) << "a case with different ends";
+}
+
+TEST(TrainingKeys, SettlingNeedsTestPoints) {
+  auto config = small({{"stop_when_settled", {{"training_loss", 1e-4}}}});
+  config["data"]["test_samples"] = 0;
+  EXPECT_THROW(read_run_config(config, "test"), InputError);
+}
+
+}  // namespace
+}  // namespace entk::training_keys_test
