@@ -144,6 +144,7 @@ TEST(Documentation, SnippetsAreThoseThatAreCompiled) {
     return text;
   };
   for (const auto& [page, test, least] : {std::tuple{"extending.md", "apps/extending_test.cpp", 25},
+                                          std::tuple{"scripts.md", "apps/scripts_test.cpp", 60},
                                           std::tuple{"higher-orders.md", "models/check_expansion_test.cpp", 5}}) {
     const auto compiled = squeezed(read_text(source / "tests" / test));
     bool snippet = false;

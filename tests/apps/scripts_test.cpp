@@ -1,0 +1,145 @@
+// The snippets of docs/scripts.md, compiled and tried. Documentation.SnippetsAreThoseThatAreCompiled holds the two
+// together.
+#include <iostream>
+#include <sstream>
+
+#include <entk/entk.h>
+
+#include <torch/optim/adam.h>
+
+#include "tests/support/testing.h"
+
+namespace entk::scripts_test {
+namespace {
+
+/// What the page begins with.
+struct Scripts : ::testing::Test {
+  const entk::Target target = entk::figure1_target(/*dimension=*/20, entk::InputLaw::sphere, /*seed=*/1);
+  const entk::DataSet data =
+      entk::sphere_data({.dimension = 20, .samples = 150, .test_samples = 500}, target).to(at::kCPU, at::kFloat);
+  const entk::Network network{entk::NetworkOptions{.dimension = 20, .width = 400}};
+  entk::TaylorModel model{network};
+  const entk::SigmaProjector sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/21);
+};
+
+TEST_F(Scripts, ThePagesBeginning) {
+  const auto target = entk::figure1_target(/*dimension=*/20, entk::InputLaw::sphere, /*seed=*/1);
+  const auto data =
+      entk::sphere_data({.dimension = 20, .samples = 150, .test_samples = 500}, target).to(at::kCPU, at::kFloat);
+  const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 400});
+  entk::TaylorModel model(network);
+  const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/21);
+  EXPECT_EQ(sigma.rank(), this->sigma.rank());
+  EXPECT_TRUE(entk::testing::identical(model->forward(data.test.x), this->model->forward(this->data.test.x)));
+}
+
+TEST_F(Scripts, ALoopWithAnOptimizerOfTorch) {
+  torch::optim::Adam optimizer(model->parameters(), torch::optim::AdamOptions(/*lr=*/0.02));
+  for (int step = 0; step < 100; ++step) {
+    optimizer.zero_grad();
+    const auto terms = model->terms(data.train.x);            // rows f_L and f_Q
+    const auto r3 = sigma.high(terms[0]).square().mean();     // R3, by hand
+    const auto fit = (terms.sum(0) - data.train.y).square();  // f(·;0) = 0 for the symmetric start
+    (fit.mean() + 10.0 * r3).backward();
+    optimizer.step();
+  }
+  const auto test_loss = (model->forward(data.test.x) - data.test.y).square().mean().item<double>();
+  EXPECT_LT(test_loss, 0.8);
+}
+
+TEST_F(Scripts, ALoopByTheKernels) {
+  const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma);
+  const entk::BoundObjective bound(model, objective, data.train, {});
+  const auto w = model->network->w.detach();  // the same memory
+  for (int step = 0; step < 100; ++step) {
+    const auto evaluation = bound.evaluate(bound.primitive()->terms(w), w);
+    w.sub_(bound.gradient(w, evaluation), /*alpha=*/0.3);
+  }
+  const entk::Network other(entk::NetworkOptions{.dimension = 20, .width = 400});
+  entk::Trainer(entk::TaylorModel(other), objective, {.learning_rate = 0.3, .steps = 100}).fit(data);
+  EXPECT_TRUE(entk::testing::close(w, other->w, 1e-5));
+
+  const entk::ObjectiveHessian hessian(bound, w);
+  const auto found = entk::landscape(hessian, w.sizes(), w.options(), {.max_iterations = 40});
+  std::cout << "|gradient| = " << found.gradient_norm << "; " << found.statement << "\n";
+  EXPECT_GT(found.gradient_norm, 0);
+  EXPECT_FALSE(found.statement.empty());
+}
+
+TEST_F(Scripts, DerivativesOfOnesOwn) {
+  const auto points = data.test.x.slice(0, 0, 10).clone().requires_grad_(true);
+  const auto output = model->forward(points).sum() + model->network->w.square().sum();
+  const auto by_points = torch::autograd::grad({output}, {points}, {}, true, /*create_graph=*/true)[0];  // 10×20
+  const auto primitive = entk::make_primitive(*network, data.test.x);
+  const auto by_kernels = entk::taylor_terms(primitive, network->w);  // 2×500, differentiable in W
+  EXPECT_EQ(by_points.sizes(), (std::vector<std::int64_t>{10, 20}));
+  EXPECT_TRUE(entk::testing::identical(by_kernels, model->terms(data.test.x)));
+}
+
+TEST_F(Scripts, CallbacksAndTermsOfWeightZero) {
+  const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) + 0.0 * entk::R4();
+  std::vector<double> steps, losses;
+  entk::TrainerOptions options{.learning_rate = 0.3, .steps = 2000};
+  options.observables = {entk::observable(
+      "largest |w_r|", [](const entk::Observation& in) { return in.w.norm(2, 1).max().item<double>(); })};
+  options.on_record = [&](const entk::Record& record, const entk::Timing&) {
+    steps.push_back(static_cast<double>(record.step));
+    losses.push_back(record.test_loss);
+    return record.test_loss > 0.7;  // false ends the run
+  };
+  const auto result = entk::Trainer(model, objective, options).fit(data);
+  std::cout << "step " << result.step << ": R4 = " << result.last.terms[1]
+            << ", largest |w_r| = " << result.last.observables[0] << "\n";
+  EXPECT_EQ(result.outcome, entk::Outcome::stopped);
+  EXPECT_LT(result.step, 2000);
+  EXPECT_LE(losses.back(), 0.7);
+  EXPECT_GT(result.last.terms[1], 0);
+
+  const entk::testing::TemporaryFolder temporary;
+  const auto folder = temporary.path();
+  entk::Figure figure;
+  figure.panels = {{.x = {.label = "step", .logarithmic = true},
+                    .y = {.label = "test loss"},
+                    .series = {{.label = "with R3", .x = steps, .y = losses}}}};
+  const auto files = entk::write_figure(folder, "losses", figure);  // losses.svg, .png, .pdf, .dat, .gp
+  entk::HtmlPage page("Does R3 help?");
+  page.figure(files, "Test loss along training.");
+  page.table({.title = "", .columns = {"step", "test loss"}, .rows = {{result.last.step, result.last.test_loss}}});
+  std::ofstream(folder / "report.html") << page.str();
+  EXPECT_NE(entk::testing::read_text(folder / "report.html").find("Does R3 help?"), std::string::npos);
+}
+
+TEST_F(Scripts, CheckpointsAndResuming) {
+  const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma);
+  const entk::testing::TemporaryFolder temporary;
+  const auto folder = temporary.path();
+  {
+    entk::TrainerOptions options{.learning_rate = 0.3, .steps = 60, .noise_variance = 0.01};
+    options.checkpoint_seconds = 30;
+    options.on_checkpoint = [&](const entk::TrainState& state) {
+      entk::write_checkpoint(folder, {{"W", state.w}, {"step", at::scalar_tensor(state.step, at::kLong)}});
+    };
+    entk::Trainer(model, objective, options).fit(data);
+  }
+  const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 400});
+  entk::TaylorModel model(network);
+  {
+    const auto saved = entk::read_checkpoint(folder).tensors;  // the one before where the last is damaged
+    network->w.detach().copy_(saved.at("W"));
+    entk::TrainerOptions options{.learning_rate = 0.3, .steps = 100, .noise_variance = 0.01};
+    options.start_step = saved.at("step").item<std::int64_t>();
+    entk::Trainer(model, objective, options).fit(data);
+  }
+  const entk::Network unbroken(entk::NetworkOptions{.dimension = 20, .width = 400});
+  entk::Trainer(entk::TaylorModel(unbroken), objective, {.learning_rate = 0.3, .steps = 100, .noise_variance = 0.01})
+      .fit(data);
+  EXPECT_TRUE(entk::testing::identical(network->w.detach(), unbroken->w.detach()));
+
+  entk::save_model(folder / "model.pt", model);
+  auto again = entk::load_model(folder / "model.pt", entk::sigmoid(1.0));
+  entk::write_pt(folder / "outputs.pt", {{"x", data.test.x}, {"f", model->forward(data.test.x).detach()}});
+  EXPECT_TRUE(entk::testing::identical(again->forward(data.test.x), entk::read_pt(folder / "outputs.pt").at("f")));
+}
+
+}  // namespace
+}  // namespace entk::scripts_test
