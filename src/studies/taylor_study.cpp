@@ -5,8 +5,11 @@
 #include <torch/autograd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <optional>
 #include <set>
+#include <tuple>
 
 #include "entk/base/unsaved_work.h"
 #include "entk/base/check.h"
@@ -54,9 +57,11 @@ bool is_recorded(std::int64_t epoch, std::int64_t last) {
 
 class Run {
  public:
-  Run(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed)
+  /// `stopped`: whether a signal came; once it says so it goes on saying so.
+  Run(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, std::function<bool()> stopped)
       : config_(config),
         data_(data),
+        stopped_(std::move(stopped)),
         network_(ConvolutionalOptions{.input_channels = data.train.x.size(1),
                                       .height = data.train.x.size(2),
                                       .width = data.train.x.size(3),
@@ -68,16 +73,20 @@ class Run {
     for (const int order : {1, 2, 1, 2}) expansions_.push_back(taylor_expand(network_, network_->parameters(), order));
   }
 
-  /// One pass over the training images for the network and both expansions.
-  void epoch() {
+  /// The rest of a pass over the training images, from image `next` on, for the network and both expansions. The first
+  /// image that is not taken: their number, or less where it was stopped between two batches.
+  std::int64_t advance(std::int64_t next) {
     const std::int64_t n = data_.train.x.size(0);
-    for (std::int64_t first = 0; first < n; first += config_.train.batch) {
-      step(first, std::min(config_.train.batch, n - first));
+    for (; next < n && !stopped_(); next = std::min(next + config_.train.batch, n)) {
+      step(next, std::min(config_.train.batch, n - next));
     }
+    return next;
   }
 
-  std::vector<double> measure(std::int64_t epoch) {
+  /// A row of metrics.csv; none where it was stopped meanwhile.
+  std::optional<std::vector<double>> measure(std::int64_t epoch) {
     const auto at_train = outputs(data_.train.x), at_test = outputs(data_.test.x);
+    if (stopped_()) return std::nullopt;
     std::vector<double> row{static_cast<double>(epoch)};
     const auto loss = [](const at::Tensor& f, const at::Tensor& y) { return (f - y).square().mean().item<double>(); };
     const auto error = [](const at::Tensor& f, const at::Tensor& y) {
@@ -91,16 +100,25 @@ class Run {
     return row;
   }
 
-  TensorDict checkpoint(std::int64_t epoch) const {
+  /// Whether the network's weights are; an expansion that diverges leaves the others their curves.
+  bool is_finite() const {
+    const auto all = parameters(network).values();
+    return std::all_of(all.begin(), all.end(), [](const at::Tensor& p) { return p.isfinite().all().item<bool>(); });
+  }
+
+  /// After `epoch` passes and, where one is not over or not recorded, the images before `next` of another.
+  TensorDict checkpoint(std::int64_t epoch, std::int64_t next = 0) const {
     TensorDict dict;
     dict["epoch"] = at::tensor({epoch}, at::kLong);
+    if (next > 0) dict["next"] = at::tensor({next}, at::kLong);
     for (int model = 0; model < trained; ++model) {
       for (const auto& p : parameters(model))
         dict[fmt::format("{}.{}", model_names[model], p.key())] = p.value().detach().cpu().clone();
     }
     return dict;
   }
-  std::int64_t resume(const TensorDict& dict) {
+  /// `epoch` and `next` of the checkpoint.
+  std::pair<std::int64_t, std::int64_t> resume(const TensorDict& dict) {
     const at::NoGradGuard no_grad;
     for (int model = 0; model < trained; ++model) {
       for (auto& p : parameters(model)) {
@@ -112,7 +130,15 @@ class Run {
         p.value().copy_(found->second);
       }
     }
-    return dict.at("epoch")[0].item<std::int64_t>();
+    const auto integer = [&](const char* name, std::int64_t most) {
+      const auto found = dict.find(name);
+      if (found == dict.end()) return std::int64_t{0};
+      const auto& t = found->second;
+      if (t.scalar_type() != at::kLong || t.numel() != 1 || t.item<std::int64_t>() < 0 || t.item<std::int64_t>() > most)
+        throw InputError(fmt::format("checkpoint.pt: {}: expected an integer from 0 to {}", name, most));
+      return t.item<std::int64_t>();
+    };
+    return {integer("epoch", config_.train.epochs), integer("next", data_.train.x.size(0))};
   }
 
  private:
@@ -166,7 +192,7 @@ class Run {
     }
   }
 
-  /// All models' outputs at x.
+  /// All models' outputs at x; not all of them where it was stopped.
   std::vector<at::Tensor> outputs(const at::Tensor& x) {
     const std::int64_t n = x.size(0), size = on_cpu() ? part_images : config_.train.batch,
                        parts = (n + size - 1) / size;
@@ -174,6 +200,7 @@ class Run {
       expansions_[static_cast<std::size_t>(model - order1)]->set_parameters(*network_);
     std::vector<std::vector<at::Tensor>> found(models, std::vector<at::Tensor>(static_cast<std::size_t>(parts)));
     for_tasks(models * parts, [&](std::int64_t task) {
+      if (stopped_()) return;
       const at::NoGradGuard no_grad;
       const int model = models - 1 - static_cast<int>(task / parts);
       const std::int64_t part = task % parts, from = part * size;
@@ -181,12 +208,14 @@ class Run {
       found[static_cast<std::size_t>(model)][static_cast<std::size_t>(part)] = output(model, rows);
     });
     std::vector<at::Tensor> all;
+    if (stopped_()) return all;
     for (auto& of : found) all.push_back(at::cat(of));
     return all;
   }
 
   const TaylorStudyConfig& config_;
   const DataSet& data_;
+  std::function<bool()> stopped_;
   ConvolutionalNetwork network_;
   std::vector<TaylorExpansion<ConvolutionalNetworkImpl>> expansions_;  // the models after the network
 };
@@ -202,45 +231,57 @@ bool is_done(const std::filesystem::path& folder) {
 RunOutcome take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, const RunFolder& folder,
                        const TakeContext& context) {
   RunOutcome outcome;
-  Run run(config, data, seed);
-  std::int64_t epoch = 0;
+  std::atomic<bool> stop = false;
+  Run run(config, data, seed, [&] {
+    if (!stop && context.hooks.interrupted && context.hooks.interrupted() > 0) stop = true;
+    return stop.load();
+  });
+  std::int64_t epoch = 0, next = 0;
   const bool resumed = std::filesystem::exists(folder.file("checkpoint.pt"));
   if (resumed) {
-    epoch = run.resume(read_checkpoint(folder.path()).tensors);
+    std::tie(epoch, next) = run.resume(read_checkpoint(folder.path()).tensors);
     cut_csv_after(folder.file("metrics.csv"), "epoch", static_cast<double>(epoch));
   } else {
     std::filesystem::remove(folder.file("metrics.csv"));
   }
   folder.set_status(RunState::running, epoch);
   CsvWriter metrics(folder.file("metrics.csv"), columns());
-  const auto record = [&] {
-    const auto row = run.measure(epoch);
-    // An expansion that diverges leaves the others their curves.
-    if (!std::isfinite(row[1])) {
-      throw NotFiniteError(fmt::format(
-          "seed {}: the network diverged by epoch {}; a smaller train.learning_rate may help", seed, epoch));
-    }
-    metrics.row(row);
-    metrics.sync();
-    write_checkpoint(folder.path(), run.checkpoint(epoch));
-    if (context.line) {
-      const auto* test = row.data() + 1 + models;
-      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed,
-                               epoch, config.train.epochs, test[network], test[order1], test[order2]));
-    }
+  const auto interrupted = [&] {
+    folder.set_status(RunState::interrupted, epoch);
+    outcome.state = RunState::interrupted;
+    return outcome;
   };
-  if (!resumed) record();
+  const auto diverged = [&](std::int64_t by) {
+    return NotFiniteError(
+        fmt::format("seed {}: the network diverged by epoch {}; a smaller train.learning_rate may help", seed, by));
+  };
+  const auto record = [&](std::int64_t of) {
+    const auto row = run.measure(of);
+    if (!row) return false;
+    // An expansion that diverges leaves the others their curves.
+    if (!std::isfinite((*row)[1])) throw diverged(of);
+    metrics.row(*row);
+    metrics.sync();
+    write_checkpoint(folder.path(), run.checkpoint(of));
+    if (context.line) {
+      const auto* test = row->data() + 1 + models;
+      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed,
+                               of, config.train.epochs, test[network], test[order1], test[order2]));
+    }
+    return true;
+  };
+  if (!resumed && !record(0)) return interrupted();
   const UnsavedWork unsaved;
   while (epoch < config.train.epochs) {
-    if (context.hooks.interrupted && context.hooks.interrupted() > 0) {
-      write_checkpoint(folder.path(), run.checkpoint(epoch));
-      folder.set_status(RunState::interrupted, epoch);
-      outcome.state = RunState::interrupted;
-      return outcome;
+    next = run.advance(next);
+    const bool whole = next == data.train.x.size(0);
+    if (!whole || (is_recorded(epoch + 1, config.train.epochs) && !record(epoch + 1))) {
+      if (!run.is_finite()) throw diverged(epoch + 1);
+      write_checkpoint(folder.path(), run.checkpoint(epoch, next));
+      return interrupted();
     }
-    run.epoch();
     ++epoch;
-    if (is_recorded(epoch, config.train.epochs)) record();
+    next = 0;
   }
   folder.set_status(RunState::done, epoch);
   return outcome;

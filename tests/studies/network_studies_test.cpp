@@ -9,6 +9,7 @@
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
+#include "entk/io/pt_file.h"
 #include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
@@ -232,11 +233,18 @@ TEST(TaylorStudy, GoesOnToTheSameBytesForAnyNumberOfThreads) {
     const testing::ThreadCount threads(1);
     ASSERT_TRUE(take_taylor(config, data, folder / "whole"));
   }
-  int asked = 0;
-  {
+  // Asked between batches and between parts of a record: stopped within a pass, before a record, within one.
+  int stops = 0, within_a_pass = 0;
+  for (bool through = false; !through; ++stops) {
     const testing::ThreadCount threads(1);
-    ASSERT_FALSE(take_taylor(config, data, folder / "split", [&] { return ++asked > 2 ? 15 : 0; }));
+    int asked = 0;
+    through = take_taylor(config, data, folder / "split", [&] { return ++asked > 30 + 7 * stops ? 15 : 0; });
+    const auto checkpoint = folder / "split/runs/seed=1/checkpoint.pt";
+    if (!through && std::filesystem::exists(checkpoint)) within_a_pass += read_pt(checkpoint).count("next");
+    ASSERT_LT(stops, 100);
   }
+  EXPECT_GT(stops, 5);
+  EXPECT_GT(within_a_pass, 2);
   const testing::ThreadCount threads(3);
   ASSERT_TRUE(take_taylor(config, data, folder / "split"));
   for (const char* file : {"runs/seed=1/metrics.csv", "runs/seed=2/metrics.csv", "runs/seed=1/checkpoint.pt"}) {
