@@ -10,27 +10,27 @@ namespace entk {
 
 namespace {
 
-std::string shape(const at::Tensor& t) {
-  if (!t.defined()) return "nothing";
-  return fmt::format("{} of shape [{}]", toString(t.scalar_type()), fmt::join(t.sizes(), ", "));
-}
-
 std::string wanted(std::int64_t size, const char* free_name) { return size < 0 ? free_name : std::to_string(size); }
 
 }  // namespace
+
+std::string shape_text(const at::Tensor& t) {
+  if (!t.defined()) return "nothing";
+  return fmt::format("{} of shape [{}]", toString(t.scalar_type()), fmt::join(t.sizes(), ", "));
+}
 
 void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t rows, std::int64_t columns) {
   const bool fits = t.defined() && t.dim() == 2 && t.numel() > 0 && (rows < 0 || t.size(0) == rows) &&
                     (columns < 0 || t.size(1) == columns);
   if (fits) return;
   throw InputError(fmt::format("{}: expected a matrix of shape [{}, {}] with at least one entry, got {}", name,
-                               wanted(rows, "any"), wanted(columns, "any"), shape(t)));
+                               wanted(rows, "any"), wanted(columns, "any"), shape_text(t)));
 }
 
 void check_vector(const std::string& name, const at::Tensor& t, std::int64_t length) {
   if (t.defined() && t.dim() == 1 && t.numel() > 0 && (length < 0 || t.size(0) == length)) return;
-  throw InputError(
-      fmt::format("{}: expected a vector of length {} (at least 1), got {}", name, wanted(length, "any"), shape(t)));
+  throw InputError(fmt::format("{}: expected a vector of length {} (at least 1), got {}", name, wanted(length, "any"),
+                               shape_text(t)));
 }
 
 void check_floating(const std::string& name, const at::Tensor& t) {

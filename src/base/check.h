@@ -10,6 +10,8 @@
 
 namespace entk {
 
+/// "Float of shape [2, 3]", or "nothing" of an undefined tensor.
+std::string shape_text(const at::Tensor& t);
 /// 2-d with at least one row and column; rows and columns are free where −1. @throws InputError
 void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t rows, std::int64_t columns);
 /// 1-d with at least one entry. @throws InputError

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/text.h"
@@ -131,6 +131,24 @@ Images load_cifar_file(const std::filesystem::path& file) {
   return {records.narrow(1, 1, cifar_record - 1).reshape({cifar_records, 3, cifar_side, cifar_side}), labels};
 }
 
+/// @throws InputError unless these are images as the loaders give them, of the training images' size.
+void check_images(const Images& images, const Images& like, const std::string& set) {
+  const auto& [pixels, labels] = images;
+  if (!pixels.defined() || pixels.dim() != 4 || pixels.numel() == 0 || pixels.scalar_type() != at::kByte) {
+    throw InputError(
+        fmt::format("{} pixels: expected Byte of shape [n, channels, height, width], got {}", set, shape_text(pixels)));
+  }
+  if (pixels.sizes().slice(1) != like.pixels.sizes().slice(1)) {
+    throw InputError(fmt::format("{} pixels: expected images like the training ones, {}, got {}", set,
+                                 shape_text(like.pixels), shape_text(pixels)));
+  }
+  check_vector(set + " labels", labels, pixels.size(0));
+  if (labels.scalar_type() != at::kLong)
+    throw InputError(fmt::format("{} labels: expected Long, got {}", set, toString(labels.scalar_type())));
+  if (!pixels.is_cpu() || !labels.is_cpu())
+    throw InputError(fmt::format("{} images: expected on the cpu, got on {}", set, pixels.device().str()));
+}
+
 /// The indices of the images of two classes, at most `limit` of them.
 at::Tensor of_classes(const Images& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t limit,
                       const char* set) {
@@ -205,6 +223,11 @@ ImageSet load_cifar10(const std::filesystem::path& folder) {
 DataSet two_classes(const ImageSet& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t samples,
                     std::int64_t test_samples) {
   if (classes.first == classes.second) throw InputError("data.classes: expected two different classes");
+  for (const auto& [name, value] : {std::pair{"samples", samples}, {"test_samples", test_samples}}) {
+    if (value < 0) throw InputError(fmt::format("{}: expected at least 0, got {}", name, value));
+  }
+  check_images(images.train, images.train, "training");
+  check_images(images.test, images.train, "test");
   const SerialTorch serial;
   const auto chosen = [&](const Images& from, std::int64_t limit, const char* set) {
     const auto index = of_classes(from, classes, limit, set);

@@ -5,7 +5,9 @@
 #include <memory>
 #include <new>
 
+#include "entk/base/error.h"
 #include "entk/io/pt_file.h"
+#include "entk/io/text.h"
 
 namespace entk {
 
@@ -21,6 +23,8 @@ torch::Tensor checksum(const TensorDict& dict) {
     XXH3_128bits_update(state.get(), value.data(), value.size());
   };
   for (const auto& [name, tensor] : dict) {
+    if (!tensor.defined() || !tensor.is_cpu() || tensor.layout() != torch::kStrided || !tensor.is_contiguous())
+      throw InputError("entry " + in_quotes(name) + ": a checksum is of contiguous tensors on the cpu");
     text(name);
     text(c10::toString(tensor.scalar_type()));
     number(tensor.dim());

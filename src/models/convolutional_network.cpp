@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "entk/base/check.h"
@@ -20,6 +21,8 @@ ConvolutionalNetworkImpl::ConvolutionalNetworkImpl(const ConvolutionalOptions& o
                                     {"channels", o.channels}}) {
     if (value < 1) throw InputError(fmt::format("{}: expected at least 1, got {}", name, value));
   }
+  if (o.dtype != at::kFloat && o.dtype != at::kDouble)
+    throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(o.dtype)));
   if (o.blocks > 30 || std::min(o.height, o.width) >> o.blocks < 1) {
     throw InputError(fmt::format("blocks: {}×{} pixels cannot be halved {} times", o.height, o.width, o.blocks));
   }
@@ -53,7 +56,14 @@ void ConvolutionalNetworkImpl::reset() {
 }
 
 at::Tensor ConvolutionalNetworkImpl::forward(const at::Tensor& x) {
-  const auto blocks = static_cast<std::size_t>(options_.blocks);
+  const auto& o = options_;
+  const auto blocks = static_cast<std::size_t>(o.blocks);
+  if (!x.defined() || x.dim() != 4 || x.size(0) < 1 ||
+      x.sizes().slice(1) != std::array{o.input_channels, o.height, o.width}) {
+    throw InputError(fmt::format("x: expected images of shape [any, {}, {}, {}], got {}", o.input_channels, o.height,
+                                 o.width, shape_text(x)));
+  }
+  check_like("x", x, "the network's weights", weights_[0]);
   auto h = x;
   for (std::size_t block = 0; block < blocks; ++block) {
     h = at::avg_pool2d(at::conv2d(h, weights_[block], biases_[block], 1, 1).relu(), 2);

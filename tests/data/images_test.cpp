@@ -179,6 +179,23 @@ TEST(TwoClasses, AreStandardisedByTheTrainingImages) {
   }
   EXPECT_THROW(two_classes(images, {2, 2}, 0, 0), InputError);
   EXPECT_THROW(two_classes(images, {2, 9}, 0, 0), InputError);
+
+  const auto refused = [&](const Images& train, const Images& test, std::int64_t samples = 0) {
+    return refusal([&] { two_classes({train, test, "some"}, {2, 1}, samples, 0); });
+  };
+  const auto& [train, test, name] = images;
+  EXPECT_TRUE(
+      contains(refused({}, test), "training pixels: expected Byte of shape [n, channels, height, width], got nothing"));
+  EXPECT_TRUE(contains(refused({train.pixels.flatten(1), train.labels}, test), "got Byte of shape [40, 18]"));
+  EXPECT_TRUE(
+      contains(refused({train.pixels.to(torch::kFloat), train.labels}, test), "got Float of shape [40, 2, 3, 3]"));
+  EXPECT_TRUE(contains(refused({train.pixels, train.labels.slice(0, 1)}, test),
+                       "training labels: expected a vector of length 40"));
+  EXPECT_TRUE(contains(refused({train.pixels, train.labels.to(torch::kDouble)}, test),
+                       "training labels: expected Long, got Double"));
+  EXPECT_TRUE(contains(refused(train, {test.pixels.slice(3, 1), test.labels}),
+                       "test pixels: expected images like the training ones"));
+  EXPECT_TRUE(contains(refused(train, test, -1), "samples: expected at least 0, got -1"));
 }
 
 }  // namespace

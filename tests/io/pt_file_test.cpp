@@ -121,6 +121,8 @@ TEST(PtFile, WhatAFileCannotHoldIsRefusedNamingTheEntry) {
   EXPECT_TRUE(contains(refused(torch::ones({2}, torch::kComplexFloat)), "ComplexFloat"));
   EXPECT_TRUE(contains(refused(torch::empty({2}, torch::TensorOptions().device(torch::kMeta))), "meta"));
   EXPECT_TRUE(contains(input_error([&] { serialize_pt({{"checksum", torch::ones({2})}}); }), "'checksum'"));
+  for (const auto& value : {torch::Tensor(), torch::ones({3, 2}).t()})
+    EXPECT_TRUE(contains(input_error([&] { checksum({{"key", value}}); }), "'key': a checksum is of contiguous"));
 }
 
 TEST(PtFile, LibTorchReadsItToo) {

@@ -8,6 +8,7 @@
 #include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
+#include "entk/base/error.h"
 #include "tests/support/emulated_device.h"
 #include "tests/support/kernel_bounds.h"
 #include "tests/support/testing.h"
@@ -185,6 +186,25 @@ TEST(FusedKernels, TheStepperTakesTheStepsOfTheUpdateRule) {
       EXPECT_TRUE(identical(primitive->stepper(w)->terms(), stepper->terms()));
     }
   }
+}
+
+TEST(FusedKernels, AStepRefusesWhatDoesNotFit) {
+  ENTK_SKIP_UNDER_TSAN;
+  const BoundedProblem p(19, 6, 66, false, 2);
+  const auto stepper = emulated(p, {})->stepper(p.w);
+  const auto said = [&](const torch::Tensor& w, const torch::Tensor& g, const Update& update) -> std::string {
+    try {
+      stepper->step(w, g, update);
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto starts = [](const std::string& text, const char* with) { return text.starts_with(with) ? "" : text; };
+  EXPECT_EQ(starts(said(p.w.t().contiguous(), p.g, {}), "w: expected"), "");
+  EXPECT_EQ(starts(said(p.w.t().contiguous().t(), p.g, {}), "w: a step needs its rows"), "");
+  EXPECT_EQ(starts(said(p.w.clone(), p.g.narrow(1, 0, 18), {}), "cotangents: expected"), "");
+  EXPECT_EQ(starts(said(p.w.clone(), p.g, {.extra = p.v.to(torch::kFloat64)}), "extra: expected"), "");
 }
 
 TEST(FusedKernels, SignsAreThoseOfTheStream) {

@@ -199,6 +199,30 @@ TEST(ConvolutionalNetwork, WeightsHaveTheVariancesOfTheirFanIn) {
   }
 }
 
+TEST(ConvolutionalNetwork, RefusesImagesThatDoNotFitAndTypesThatAreNone) {
+  ConvolutionalNetwork network(ConvolutionalOptions{.input_channels = 3, .height = 8, .width = 8, .channels = 2});
+  const auto refused = [](auto&& act) -> std::string {
+    try {
+      act();
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string wanted = "x: expected images of shape [any, 3, 8, 8], got ";
+  EXPECT_EQ(refused([&] { network->forward({}); }), wanted + "nothing");
+  EXPECT_EQ(refused([&] { network->forward(torch::ones({4, 3, 64})); }), wanted + "Float of shape [4, 3, 64]");
+  EXPECT_EQ(refused([&] { network->forward(torch::ones({4, 1, 8, 8})); }), wanted + "Float of shape [4, 1, 8, 8]");
+  EXPECT_TRUE(refused([&] {
+                network->forward(torch::ones({4, 3, 8, 8}, torch::kFloat64));
+              }).starts_with("x: expected the type and device of the network's weights"));
+  EXPECT_EQ(
+      refused([] {
+        ConvolutionalNetwork(ConvolutionalOptions{.input_channels = 1, .height = 8, .width = 8, .dtype = torch::kInt});
+      }),
+      "dtype: expected float32 or float64, got Int");
+}
+
 TEST(TaylorExpansion, AStepOfGradientDescentLeavesTheModuleAsItIs) {
   auto module = torch::nn::ModuleHolder<BilinearImpl>();
   const auto before = values(*module);

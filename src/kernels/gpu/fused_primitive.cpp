@@ -7,6 +7,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/gpu/recordable_stepper.h"
@@ -281,6 +282,10 @@ class FusedStepper final : public RecordableStepper {
   }
 
   void take(const at::Tensor& w, const at::Tensor& cotangents, const at::Tensor& extra) override {
+    check_weights("w", w, p_);
+    if (!w.is_contiguous()) throw InputError("w: a step needs its rows one behind the other (contiguous)");
+    check_cotangents(cotangents, p_.orders_, p_);
+    if (extra.defined()) check_weights("extra", extra, p_);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     const at::Tensor g = cotangents.contiguous();
