@@ -4,30 +4,18 @@
 
 #include "entk/program/commands.h"
 #include "entk/program/console.h"
-#include "entk/runs/results.h"
 #include "entk/studies/studies.h"
-#include "entk/runs/study_page.h"
 
 namespace entk::app {
 
 namespace {
 
 ExitCode report(const std::string& folder, const Catalogue& catalogue) {
-  const std::filesystem::path path(folder);
-  if (!std::filesystem::exists(path / "config.json")) {
+  if (!std::filesystem::is_directory(folder)) {
     throw InputError(fmt::format("{}: expected the folder of a run or a study, with a config.json", folder));
   }
-  const auto hold = RunFolder::open(path);  // nobody writes there meanwhile
-  Results results;
-  if (std::filesystem::exists(path / "metrics.csv")) {
-    results = write_run_results(path);
-  } else if (std::filesystem::exists(path / "landscape.json")) {
-    throw InputError(
-        fmt::format("{}: what entk landscape leaves is drawn once; begin again with: entk landscape RUN", folder));
-  } else {
-    const auto [study, task] = study_of(path, catalogue.tolerant());
-    results = write_study_page(path, study->name, study->title, task->findings(path));
-  }
+  const auto hold = RunFolder::open(folder);  // nobody writes there meanwhile
+  const auto results = write_page_of(folder, catalogue);
   for (const auto& notice : results.notices) say("note: " + notice);
   fmt::print("{}\nIn {}:\n", to_text(results.table), folder);
   for (const auto& file : results.files) fmt::print("  {}\n", file.filename().string());

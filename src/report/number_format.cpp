@@ -1,11 +1,12 @@
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <string>
 
 #include <fmt/format.h>
 
+#include "entk/io/text.h"
 #include "entk/report/table.h"
+#include "entk/report/text.h"
 
 namespace entk {
 
@@ -26,38 +27,30 @@ bool is_short_whole(double value) { return value == std::trunc(value) && std::fa
 // 1.5e-07 as 1.5e-7, 1e+23 as 1e23.
 std::string tidy_exponent(const std::string& text) {
   const auto e = text.find('e');
-  if (e == std::string::npos) return text;
-  return fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
+  return e == std::string::npos ? text : fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
 }
 
-std::string shortest(double value) {
-  if (is_short_whole(value) && !(value == 0 && std::signbit(value))) return fmt::format("{:.0f}", value);
-  char buffer[32];
-  return tidy_exponent({buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr});
-}
-
+// A number that is exact at fewer digits, as parameters are, is written without zeros behind: 0.01, not 0.0100.
 std::string significant(double value, int digits) {
   if (value == 0.0) return "0";
   if (is_short_whole(value)) return fmt::format("{:.0f}", value);
   const int exponent = rounded_exponent(value, digits);
-  if (is_plain(exponent)) return fmt::format("{:.{}f}", value, std::max(0, digits - 1 - exponent));
-  return tidy_exponent(fmt::format("{:.{}e}", value, digits - 1));
+  const int decimals = is_plain(exponent) ? std::max(0, digits - 1 - exponent) : digits - 1;
+  std::string text =
+      is_plain(exponent) ? fmt::format("{:.{}f}", value, decimals) : fmt::format("{:.{}e}", value, decimals);
+  const auto e = std::min(text.find('e'), text.size()), last = text.find_last_not_of("0.", e - 1);
+  if (std::stod(text) == value && decimals > 0) text.erase(last + 1, e - last - 1);
+  return tidy_exponent(text);
 }
 
 }  // namespace
 
 std::string format_number(double value, int digits, NumberFormat format) {
   if (std::isnan(value)) return "–";
-  if (std::isinf(value)) return value > 0 ? "∞" : "-∞";
-  switch (format) {
-    case NumberFormat::fixed:
-      return fmt::format("{:.{}f}", value, std::max(0, digits));
-    case NumberFormat::shortest:
-      return shortest(value);
-    case NumberFormat::significant:
-      break;
-  }
-  return significant(value, std::max(1, digits));
+  if (std::isinf(value)) return value > 0 ? "∞" : "−∞";
+  return with_minus_signs(format == NumberFormat::fixed      ? fmt::format("{:.{}f}", value, std::max(0, digits))
+                          : format == NumberFormat::shortest ? tidy_exponent(shortest(value))
+                                                             : significant(value, std::max(1, digits)));
 }
 
 std::string format_number(Uncertain number, int digits, NumberFormat format) {
@@ -73,10 +66,11 @@ std::string format_number(Uncertain number, int digits, NumberFormat format) {
   if (first - last > 9) return fmt::format("{} ± {}", plain, format_number(deviation, 2));
   if (is_plain(first) && last >= -7) {
     const int decimals = std::max(0, -last);
-    return fmt::format("{:.{}f} ± {:.{}f}", value, decimals, deviation, decimals);
+    return with_minus_signs(fmt::format("{:.{}f} ± {:.{}f}", value, decimals, deviation, decimals));
   }
   const double scale = std::pow(10.0, first);
-  return fmt::format("({:.{}f} ± {:.{}f})e{}", value / scale, first - last, deviation / scale, first - last, first);
+  return with_minus_signs(
+      fmt::format("({:.{}f} ± {:.{}f})e{}", value / scale, first - last, deviation / scale, first - last, first));
 }
 
 namespace {

@@ -47,13 +47,14 @@ std::string sequential_color(double t) {
 }  // namespace
 
 std::vector<std::string> palette_colors(Palette palette, int count) {
-  // Okabe and Ito (2008), strongest on white first; their yellow is too light for a line on paper.
-  static constexpr const char* okabe_ito[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                              "#e69f00", "#56b4e9", "#000000"};
+  // Of seven lightnesses, so that they differ in grey too, with the hues that stay furthest apart for readers without
+  // one kind of cones.
+  static constexpr const char* categorical[] = {"#0d5279", "#e2800b", "#736ff9", "#a94e00",
+                                                "#27c3ca", "#000000", "#4b2804"};
   std::vector<std::string> colors;
   for (int i = 0; i < count; ++i) {
     colors.push_back(palette == Palette::categorical
-                         ? okabe_ito[i % std::size(okabe_ito)]
+                         ? categorical[i % std::size(categorical)]
                          : sequential_color(count > 1 ? static_cast<double>(i) / (count - 1) : 0.25));
   }
   return colors;

@@ -7,7 +7,7 @@
 namespace entk {
 
 enum class Palette {
-  categorical,  ///< Okabe and Ito's eight colours: unordered series
+  categorical,  ///< seven colours of seven lightnesses: unordered series
   sequential,   ///< dark violet to light yellow-green, even steps of lightness: a swept parameter
 };
 

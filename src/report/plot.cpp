@@ -1,6 +1,5 @@
 #include "entk/report/plot.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -8,12 +7,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
 
 #include "entk/base/error.h"
+#include "entk/io/atomic_file.h"
 #include "entk/report/plot_script.h"
 #include "entk/report/process.h"
 
@@ -25,27 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds gnuplot_limit{120};
 
-void write_file(const fs::path& path, const std::string& bytes) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  std::size_t written = 0;
-  bool good = file >= 0;
-  while (good && written < bytes.size()) {
-    const ssize_t size = ::write(file, bytes.data() + written, bytes.size() - written);
-    if (size < 0 && errno == EINTR) continue;
-    good = size > 0;
-    if (good) written += static_cast<std::size_t>(size);
-  }
-  const int error = errno;
-  if (file >= 0 && ::close(file) != 0) good = false;
-  if (!good) throw SaveError(fmt::format("cannot write {}: {}", path.string(), std::strerror(error)));
-}
-
-std::string contents_of(const fs::path& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
-
 void check(const std::string& name, const Figure& figure) {
   const bool good_name = !name.empty() && name[0] != '.' && name[0] != '-' &&
                          name.find_first_not_of(
@@ -55,11 +32,6 @@ void check(const std::string& name, const Figure& figure) {
     throw InputError("figure: expected a name of letters, digits, '-', '_' and '.', got '" + name + "'");
   }
   if (figure.panels.empty()) throw InputError("figure " + name + ": expected at least one panel");
-  for (const double inches : {figure.width, figure.height}) {
-    if (!(inches >= 0 && inches <= 50)) {
-      throw InputError(fmt::format("figure {}: width and height must be in 0 … 50 in., got {}", name, inches));
-    }
-  }
   for (std::size_t p = 0; p < figure.panels.size(); ++p) {
     for (std::size_t s = 0; s < figure.panels[p].series.size(); ++s) {
       const Series& series = figure.panels[p].series[s];
@@ -127,10 +99,10 @@ std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureF
   for (auto [extension, path] :
        {std::pair<std::string, fs::path*>{"svg", &files.svg}, {"png", &files.png}, {"pdf", &files.pdf}}) {
     const std::string file = name + "." + extension;
-    std::string bytes = contents_of(scratch.path / file);
+    std::string bytes = read_file(scratch.path / file);
     if (!is_whole(bytes, extension)) return fmt::format("gnuplot left no whole {}: {}", file, run.output);
     if (extension == "pdf") fix_date(bytes);
-    write_file(folder / file, bytes);
+    write_file_atomically(folder / file, bytes);
     *path = folder / file;
   }
   return "";
@@ -150,8 +122,8 @@ FigureFiles write_figure(const fs::path& folder, const std::string& name, const 
   FigureFiles files;
   files.data = folder / (name + ".dat");
   files.script = folder / (name + ".gp");
-  write_file(files.data, plot::data_text(name, figure));
-  write_file(files.script, script);
+  write_file_atomically(files.data, plot::data_text(name, figure));
+  write_file_atomically(files.script, script);
   std::string reason;
   try {
     reason = run_gnuplot(folder, name, files);

@@ -36,43 +36,34 @@ enum class SeriesStyle {
 
 /// A point that is not finite, or not positive on a logarithmic axis, leaves a gap.
 struct Series {
-  Label label = {};  ///< empty: not in the legend
+  Label label = {};  ///< empty: without a name. With a name and no data: a legend's line for what others share
   std::vector<double> x = {}, y = {};
   std::vector<double> low = {}, high = {};  ///< optional translucent band, as mean ± one standard deviation
   SeriesStyle style = SeriesStyle::line;
-  std::optional<int> color = {};  ///< index into the palette; by default the place in the panel
+  /// Index into the palette. By default a name's own in the figure: one colour means one thing in all panels.
+  std::optional<int> color = {};
+  int dash = 0;  ///< pattern of a line, 0 to 3, 0 solid: a second factor beside the colour
 };
 
 struct Axis {
   Label label = {};
   bool logarithmic = false;
-  std::optional<double> minimum = {}, maximum = {};
-};
-
-enum class Legend {
-  automatic,  ///< below and once if all panels show the same series, else in a free corner
-  top_left,
-  top_right,
-  bottom_left,
-  bottom_right,
-  below,
-  none,
 };
 
 struct Panel {
   Label title = {};
   Axis x = {}, y = {};
   std::vector<Series> series = {};
-  Legend legend = Legend::automatic;
 };
 
+/// Drawn 5.5 inches wide. Curves' names never stand in a panel: where one panel names all of them, at the ends of each
+/// row's last curves if there are at most six, short ones, and else once below; where panels differ, at the right of
+/// each. A curve under others is drawn wider than these.
 struct Figure {
-  Label title = {};
   std::string caption = {};  ///< kept as a comment in the data and the script
   std::vector<Panel> panels = {};
   Palette palette = Palette::categorical;
-  int columns = 0;               ///< panels a row; 0: up to three
-  double width = 0, height = 0;  ///< inches; 0: a text width (5.5) or a column (3.4), and to match
+  int columns = 0;  ///< panels a row, where that leaves them wide enough; 0: up to three
 };
 
 struct FigureFiles {
@@ -86,8 +77,7 @@ struct FigureFiles {
 /// figure gives the same bytes. Without gnuplot, or where it fails, data and script stay and the
 /// notice says why; files of an earlier run stay as they were.
 /// @throws InputError for a name with other characters than letters, digits, '-', '_' and '.', for
-/// x, y, low and high of different lengths, or for an axis with minimum ≥ maximum; SaveError if
-/// data or script cannot be written.
+/// x, y, low and high of different lengths; SaveError if data or script cannot be written.
 FigureFiles write_figure(const std::filesystem::path& folder, const std::string& name, const Figure& figure);
 
 /// A dashed line y = exp(intercept) x^slope from x_low to x_high.

@@ -5,7 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "entk/base/error.h"
+#include "entk/report/plot_text.h"
+#include "entk/report/text.h"
 
 namespace entk::plot {
 
@@ -22,75 +23,76 @@ double nice_step(double least) {
   return 10.0 * power;
 }
 
-std::vector<double> multiples(double step, double low, double high) {
-  std::vector<double> values;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) {
-    values.push_back(i * step);
+void add_multiples(Scale& scale, double step) {
+  for (double i = std::ceil(scale.low / step - 1e-9); i * step <= scale.high + 1e-9 * step; ++i) {
+    scale.ticks.push_back({i * step + 0.0, tick_text(i * step + 0.0)});  // no −0
   }
-  return values;
-}
-
-std::vector<double> mantissas_times_powers(const std::vector<double>& mantissas, double low, double high) {
-  std::vector<double> values;
-  for (int e = static_cast<int>(std::floor(std::log10(low))); std::pow(10.0, e) <= high; ++e) {
-    for (const double mantissa : mantissas) {
-      const double value = mantissa * std::pow(10.0, e);
-      if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) values.push_back(value);
-    }
-  }
-  return values;
 }
 
 void set_ticks(Scale& scale, double most) {
-  if (!scale.logarithmic) {
-    scale.step = nice_step((scale.high - scale.low) / most);
-    return;
-  }
+  scale.ticks.clear();
+  const double step = nice_step((scale.high - scale.low) / most);
+  if (!scale.logarithmic) return add_multiples(scale, step);
+  const int first = static_cast<int>(std::floor(std::log10(scale.low)));
+  const int last = static_cast<int>(std::floor(std::log10(scale.high) + 1e-9));
   const double decades = std::log10(scale.high / scale.low);
-  if (decades > 1.5 && mantissas_times_powers({1}, scale.low, scale.high).size() >= 2) {
-    scale.step = std::pow(10.0, std::max(1.0, std::ceil(decades / most)));
-    return;
+  // Decades where there are two of them, every `apart`th with its power; else 1, 2 and 5 times a power of ten.
+  const bool powers = decades > 1.5 && last - static_cast<int>(std::ceil(std::log10(scale.low) - 1e-9)) >= 1;
+  const int apart = std::max(1, static_cast<int>(std::ceil(decades / most)));
+  int labels = 0;
+  for (int e = first; e <= last; ++e) {
+    for (int mantissa = 1; mantissa <= (apart > 1 ? 1 : 9); ++mantissa) {
+      const double at = mantissa * std::pow(10.0, e);
+      if (at < scale.low * (1 - 1e-9) || at > scale.high * (1 + 1e-9)) continue;
+      const bool labelled = powers ? mantissa == 1 && e % apart == 0 : mantissa == 1 || mantissa == 2 || mantissa == 5;
+      labels += labelled;
+      scale.ticks.push_back({at, !labelled ? ""
+                                 : powers  ? with_minus_signs(fmt::format("10^{{{}}}", e))
+                                           : tick_text(at)});
+    }
   }
-  scale.ticks = mantissas_times_powers({1, 2, 5}, scale.low, scale.high);
-  scale.minor_ticks = mantissas_times_powers({3, 4, 6, 7, 8, 9}, scale.low, scale.high);
-  if (scale.ticks.size() < 3) {
-    scale.ticks = multiples(nice_step((scale.high - scale.low) / most), scale.low, scale.high);
-    scale.minor_ticks.clear();
-  }
+  if (labels >= 3 || powers) return;
+  scale.ticks.clear();
+  add_multiples(scale, step);
 }
 
 // `touch`: whether data may lie on the frame.
-Scale make_scale(const Axis& axis, const char* name, const std::vector<double>& values, bool touch, bool zero_is_near,
-                 double most_ticks) {
-  Scale scale;
-  scale.logarithmic = axis.logarithmic;
+Scale make_scale(bool logarithmic, const std::vector<double>& values, bool touch, bool zero_is_near) {
+  Scale scale{.logarithmic = logarithmic};
   std::vector<double> drawn;
-  std::copy_if(values.begin(), values.end(), std::back_inserter(drawn), [&](double v) { return scale.shows(v); });
-  const auto position = [&](double v) { return axis.logarithmic ? std::log10(v) : v; };
-  const auto value_at = [&](double p) { return axis.logarithmic ? std::pow(10.0, p) : p; };
-
+  for (const double v : values) {
+    if (scale.shows(v)) drawn.push_back(logarithmic ? std::log10(v) : v);
+  }
   double low = 0, high = 1;
   if (!drawn.empty()) {
     const auto [least, greatest] = std::minmax_element(drawn.begin(), drawn.end());
-    low = position(*least), high = position(*greatest);
+    low = *least, high = *greatest;
   }
   if (high - low <= 1e-9 * std::max(std::fabs(low), std::fabs(high))) {
-    const double half = axis.logarithmic ? 0.5 : low == 0 ? 1.0 : 0.1 * std::fabs(low);
+    const double half = logarithmic ? 0.5 : low == 0 ? 1.0 : 0.1 * std::fabs(low);
     low -= half, high += half;
   } else if (!touch) {
     const double margin = 0.04 * (high - low);
-    const bool to_zero = zero_is_near && !axis.logarithmic && low >= 0 && low < 0.25 * high;
+    const bool to_zero = zero_is_near && !logarithmic && low >= 0 && low < 0.25 * high;
     low = to_zero ? 0 : low - margin;
     high += margin;
   }
-  scale.low = axis.minimum.value_or(value_at(low));
-  scale.high = axis.maximum.value_or(value_at(high));
-  if (!scale.shows(scale.low) || !scale.shows(scale.high) || scale.low >= scale.high) {
-    throw InputError(fmt::format("figure: {} axis from {} to {}: expected minimum < maximum{}", name, scale.low,
-                                 scale.high, axis.logarithmic ? ", both positive (the axis is logarithmic)" : ""));
-  }
-  set_ticks(scale, most_ticks);
+  scale.low = logarithmic ? std::pow(10.0, low) : low;
+  scale.high = logarithmic ? std::pow(10.0, high) : high;
   return scale;
+}
+
+// Have its labels room beside each other?
+bool labels_fit(const Scale& scale, double inches) {
+  const double room = em * (scale.label_em() + 0.7);
+  double before = -INFINITY;
+  for (const auto& tick : scale.ticks) {
+    if (tick.text.empty()) continue;
+    const double at = inches * scale.part(tick.at);
+    if (at - before < room) return false;
+    before = at;
+  }
+  return true;
 }
 
 }  // namespace
@@ -101,32 +103,21 @@ bool Scale::shows(double value) const {
   return std::fabs(value) < largest && (!logarithmic || value > 1 / largest);
 }
 
-std::string tick_text(double value) {
-  const double size = std::fabs(value);
-  if (size == 0 || (size >= 0.999e-3 && size < 1e5)) return fmt::format("{:.6g}", value);
-  const int exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
-  return fmt::format("{:.4g}×10^{{{}}}", value / std::pow(10.0, exponent), exponent);
-}
-
-double Scale::label_distance(double inches) const {
-  if (!logarithmic) return inches * step / (high - low);
-  if (step > 0) return inches * std::log(step) / std::log(high / low);
-  return inches / static_cast<double>(ticks.size());
+double Scale::part(double value) const {
+  return logarithmic ? std::log(value / low) / std::log(high / low) : (value - low) / (high - low);
 }
 
 double Scale::label_em() const {
-  constexpr double digit = 0.62, point = 0.32, minus = 0.75, small = 0.8;
-  if (logarithmic && step > 0) {
-    const double longest = std::max(std::fabs(std::log10(low)), std::fabs(std::log10(high)));
-    return 2 * digit + small * ((longest >= 10 ? 2 : 1) * digit + (low < 1 ? minus : 0));
-  }
-  double widest = digit;
-  for (const double tick : step > 0 ? multiples(step, low, high) : ticks) {
-    double width = 0;
-    for (const char c : tick_text(tick)) width += c == '.' ? point : c == '-' ? minus : digit;
-    widest = std::max(widest, width);
-  }
+  double widest = 0;
+  for (const auto& tick : ticks) widest = std::max(widest, plot::label_em(rich_text(tick.text)));
   return widest;
+}
+
+std::string tick_text(double value) {
+  const double size = std::fabs(value);
+  if (size == 0 || (size >= 0.999e-3 && size < 1e5)) return with_minus_signs(fmt::format("{:.6g}", value));
+  const int exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
+  return with_minus_signs(fmt::format("{:.4g}×10^{{{}}}", value / std::pow(10.0, exponent), exponent));
 }
 
 Scale scale_x(const Panel& panel, double inches) {
@@ -136,11 +127,13 @@ Scale scale_x(const Panel& panel, double inches) {
     values.insert(values.end(), series.x.begin(), series.x.end());
     touch = touch && (series.style == SeriesStyle::line || series.style == SeriesStyle::reference);
   }
-  // As many labels as fit beside each other.
-  Scale scale;
-  for (int most = 8; most >= 2; --most) {
-    scale = make_scale(panel.x, "x", values, touch, false, most);
-    if (scale.label_distance(inches) > em * (scale.label_em() + 0.7)) break;
+  Scale scale = make_scale(panel.x.logarithmic, values, touch, false);
+  int most = 8;
+  do set_ticks(scale, most);
+  while (--most >= 1 && !labels_fit(scale, inches));
+  // Where 1, 2 and 5 are too many, 1 alone.
+  for (auto& tick : scale.ticks) {
+    if (scale.logarithmic && !labels_fit(scale, inches) && tick.text[0] != '1') tick.text.clear();
   }
   return scale;
 }
@@ -161,7 +154,9 @@ Scale scale_y(const Panel& panel, double inches) {
       if (!panel.y.logarithmic || low >= 0.5 * least) values.push_back(low);
     }
   }
-  return make_scale(panel.y, "y", values, false, true, std::max(2.0, inches / inches_per_y_label));
+  Scale scale = make_scale(panel.y.logarithmic, values, false, true);
+  set_ticks(scale, std::max(2.0, inches / inches_per_y_label));
+  return scale;
 }
 
 }  // namespace entk::plot

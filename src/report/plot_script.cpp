@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "entk/io/text.h"
 #include "entk/report/plot_layout.h"
 #include "entk/report/plot_text.h"
 
@@ -13,20 +14,22 @@ namespace entk::plot {
 
 namespace {
 
+using entk::shortest;
+
+constexpr int grey = 100, plain = 101;  // linetypes beside those of the palette
+
 bool has_band(const Series& series) { return !series.low.empty(); }
 
 int color_count(const Figure& figure) {
   int count = 1;
-  for (const auto& panel : figure.panels) {
-    for (std::size_t s = 0; s < panel.series.size(); ++s) {
-      const bool plain = panel.series[s].style == SeriesStyle::reference && !panel.series[s].color;
-      if (!plain) count = std::max(count, color_index(panel, s) + 1);
-    }
+  for (std::size_t p = 0; p < figure.panels.size(); ++p) {
+    for (std::size_t s = 0; s < figure.panels[p].series.size(); ++s)
+      count = std::max(count, color_index(figure, p, s) + 1);
   }
   return count;
 }
 
-// Colours, widths and markers by place in the palette: linetypes 1, 2, …; the grey one is 100.
+// Colours, widths and markers by place in the palette: linetypes 1, 2, …
 std::string linetype_commands(const Figure& figure) {
   static constexpr int markers[] = {7, 5, 13, 6, 4, 12};  // disc, square, diamond; then open
   static constexpr double sizes[] = {0.42, 0.38, 0.47, 0.42, 0.38, 0.47};
@@ -39,29 +42,47 @@ std::string linetype_commands(const Figure& figure) {
     if (figure.palette == Palette::categorical && i >= 7) out += i < 14 ? " dt (5,3)" : " dt (1,2)";
     out += "\n";
   }
-  return out + "set linetype 100 lc rgb '#666666'\n";
+  return out + fmt::format("set linetype {} lc rgb '#666666'\nset linetype {} lc rgb '#333333' lw 1.4\n", grey, plain);
 }
 
-int linetype(const Panel& panel, std::size_t s) {
-  const Series& series = panel.series[s];
-  return series.style == SeriesStyle::reference && !series.color ? 100 : color_index(panel, s) + 1;
+int linetype(const Figure& figure, std::size_t p, std::size_t s) {
+  const int index = color_index(figure, p, s);
+  return index == -1 ? grey : index < 0 ? plain : index + 1;
 }
 
-// For the plot and for its legend alike.
-std::string style(const Panel& panel, std::size_t s) {
-  const int type = linetype(panel, s);
-  switch (panel.series[s].style) {
-    case SeriesStyle::points:
-      return fmt::format("with points lt {}", type);
-    case SeriesStyle::line_points:
-      return fmt::format("with linespoints lt {} lw 1.2", type);
-    case SeriesStyle::reference:
-      return fmt::format("with lines lt {} lw 1 dt (6,4)", type);
-    case SeriesStyle::line:
-      break;
+// How many curves that are drawn later hide this one: it is drawn that much wider, so that it shows on both sides of
+// them.
+int covered(const Panel& panel, std::size_t s, const Scale& y) {
+  const Series& own = panel.series[s];
+  int count = 0;
+  for (std::size_t t = s + 1; t < panel.series.size(); ++t) {
+    const Series& other = panel.series[t];
+    if (other.style == SeriesStyle::points || other.x != own.x) continue;
+    std::size_t shown = 0, near = 0;
+    for (std::size_t i = 0; i < own.x.size(); ++i) {
+      if (!y.shows(own.y[i]) || !y.shows(other.y[i])) continue;
+      ++shown;
+      near += std::fabs(y.part(own.y[i]) - y.part(other.y[i])) < 0.012;
+    }
+    count += shown > 1 && 20 * near >= 17 * shown;
   }
-  return fmt::format("with lines lt {}", type);
+  return count;
 }
+
+// Colour, width and dashes, for the plot and for its legend alike.
+std::string line_style(const Figure& figure, const Layout& layout, std::size_t p, std::size_t s) {
+  static constexpr const char* dashes[] = {"", " dt (6,3)", " dt (2,2)", " dt (8,2,2,2)"};
+  const Series& series = figure.panels[p].series[s];
+  const bool reference = series.style == SeriesStyle::reference;
+  const double width = reference ? 1
+                                 : (series.style == SeriesStyle::line_points ? 1.2 : 1.4) +
+                                       1.3 * covered(figure.panels[p], s, layout.y[p]);
+  return fmt::format("lt {} lw {:.2g}{}", linetype(figure, p, s), width,
+                     reference ? " dt (6,4)" : dashes[static_cast<std::size_t>(series.dash) % std::size(dashes)]);
+}
+
+bool has_line(const Series& s) { return s.style != SeriesStyle::points; }
+bool has_markers(const Series& s) { return s.style == SeriesStyle::points || s.style == SeriesStyle::line_points; }
 
 // gnuplot's filledcurves draws nonsense around a point that is not finite, so each unbroken piece
 // of the band is drawn for itself.
@@ -80,43 +101,13 @@ std::vector<std::pair<std::size_t, std::size_t>> band_pieces(const Series& serie
 }
 
 std::string axis_commands(char name, const Scale& scale) {
-  const std::string place = name == 'x' ? " offset 0,lift[k]" : "";
   std::string out = scale.logarithmic ? fmt::format("  set logscale {}\n", name) : "";
-  out += fmt::format("  set {}range [{}:{}]\n", name, number(scale.low), number(scale.high));
-  if (!scale.logarithmic) {
-    return out +
-           fmt::format("  set format {0} '%h'; set {0}tics {1}{2}; unset m{0}tics\n", name, number(scale.step), place);
-  }
-  if (scale.step > 0) {
-    // Unlabelled ticks: 2 … 9 times a power of ten, or the decades between two labels.
-    const int minor = scale.step > 10 ? static_cast<int>(std::lround(std::log10(scale.step))) : 10;
-    // With a start: without one gnuplot counts from the frame, writes the wrong power beside each tick, and
-    // takes minutes where the step is 1e8 and more.
-    const double start = std::pow(scale.step, std::ceil(std::log(scale.low) / std::log(scale.step)));
-    return out + fmt::format("  set format {0} '10^{{%T}}'; set {0}tics {4},{1}{2}; set m{0}tics {3}\n", name,
-                             number(scale.step), place, minor, number(start));
-  }
   std::vector<std::string> ticks;
-  for (const double tick : scale.ticks) {
-    ticks.push_back(fmt::format("'{}' {}", tick_text(tick), number(tick)));
+  for (const auto& tick : scale.ticks) {
+    ticks.push_back(fmt::format("'{}' {}{}", tick.text, shortest(tick.at), tick.text.empty() ? " 1" : ""));
   }
-  for (const double tick : scale.minor_ticks) ticks.push_back(fmt::format("'' {} 1", number(tick)));
-  return out + fmt::format("  set {0}tics ({1}){2}; unset m{0}tics\n", name, fmt::join(ticks, ", "), place);
-}
-
-std::string legend_command(Legend legend) {
-  switch (legend) {
-    case Legend::top_left:
-      return "  set key top left Left reverse\n";
-    case Legend::top_right:
-      return "  set key top right Right noreverse\n";
-    case Legend::bottom_left:
-      return "  set key bottom left Left reverse\n";
-    case Legend::bottom_right:
-      return "  set key bottom right Right noreverse\n";
-    default:
-      return "  unset key\n";
-  }
+  return out + fmt::format("  set {0}range [{1}:{2}]\n  set {0}tics ({3}){4}\n", name, shortest(scale.low),
+                           shortest(scale.high), fmt::join(ticks, ", "), name == 'x' ? " offset 0,lift[k]" : "");
 }
 
 std::string box_command(const Box& box) {
@@ -143,58 +134,76 @@ std::string panel_commands(const std::string& name, const Figure& figure, const 
                            std::size_t first_index) {
   const Panel& panel = figure.panels[p];
   std::string out = "  set autoscale; unset logscale; set tics out nomirror scale 0.4,0.2\n" +
-                    box_command(layout.boxes[p]) + legend_command(layout.legends[p]) +
-                    label_commands(panel, layout, p) + axis_commands('x', layout.x[p]) +
+                    box_command(layout.boxes[p]) + label_commands(panel, layout, p) + axis_commands('x', layout.x[p]) +
                     axis_commands('y', layout.y[p]);
   const bool clip = panel.y.logarithmic && std::any_of(panel.series.begin(), panel.series.end(), has_band);
-  if (clip) out += fmt::format("  least = {}\n", number(layout.y[p].low));
+  if (clip) out += fmt::format("  least = {}\n", shortest(layout.y[p].low));
   std::vector<std::string> clauses;
   for (std::size_t s = 0; s < panel.series.size(); ++s) {
     const Series& series = panel.series[s];
     if (!has_band(series)) continue;
     for (const auto& [first, last] : band_pieces(series, layout.x[p], layout.y[p])) {
       const bool whole = first == 0 && last + 1 == series.x.size();
-      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {} notitle", name,
-                                    first_index + s, whole ? "" : fmt::format(" every ::{}::{}", first, last),
-                                    clip ? "1:(max($3, least)):4" : "1:3:4", linetype(panel, s)));
+      clauses.push_back(fmt::format("'{}.dat' index {}{} using {} with filledcurves lt {}", name, first_index + s,
+                                    whole ? "" : fmt::format(" every ::{}::{}", first, last),
+                                    clip ? "1:(max($3, least)):4" : "1:3:4", linetype(figure, p, s)));
     }
   }
   for (std::size_t s = 0; s < panel.series.size(); ++s) {
-    const Label& label = panel.series[s].label;
-    clauses.push_back(fmt::format("'{}.dat' index {} using 1:2 {} {}", name, first_index + s, style(panel, s),
-                                  label.text.empty() ? "notitle" : "title " + quoted(label)));
+    const Series& series = panel.series[s];
+    const char* with = !has_line(series) ? "points" : has_markers(series) ? "linespoints" : "lines";
+    clauses.push_back(fmt::format(
+        "'{}.dat' index {} using 1:2 with {} {}", name, first_index + s, with,
+        has_line(series) ? line_style(figure, layout, p, s) : fmt::format("lt {}", linetype(figure, p, s))));
   }
-  if (clauses.empty()) clauses.push_back("NaN notitle");
+  if (clauses.empty()) clauses.push_back("NaN");
   return out + fmt::format("  plot {}\n", fmt::join(clauses, ", \\\n    "));
 }
 
-// What belongs to the whole page: its title, and the legend below. Drawn with the first panel.
-std::string page_commands(const Figure& figure, const Layout& layout) {
+// The names of the curves. Drawn with the first panel.
+std::string entry_commands(const Figure& figure, const Layout& layout) {
   std::string out;
-  if (!figure.title.text.empty()) {
-    out += fmt::format("  set label {} at screen 0.5,{:.4f} center\n", quoted(figure.title),
-                       1 - title_height / 2 / layout.height);
-  }
-  for (const LegendEntry& entry : layout.strip) {
-    const Panel& panel = figure.panels[entry.panel];
-    const Series& series = panel.series[entry.series];
-    const int type = linetype(panel, entry.series);
-    const bool marker = series.style == SeriesStyle::points || series.style == SeriesStyle::line_points;
-    if (series.style != SeriesStyle::points) {
-      const bool reference = series.style == SeriesStyle::reference;
-      out += fmt::format("  set arrow from screen {0:.4f},{2:.4f} to screen {1:.4f},{2:.4f} nohead lt {3}{4}\n",
-                         entry.sample_left, entry.sample_right, entry.y, type, reference ? " lw 1 dt (6,4)" : "");
+  for (const Entry& e : layout.entries) {
+    const Series& series = figure.panels[e.panel].series[e.series];
+    const int type = linetype(figure, e.panel, e.series);
+    if (e.leads || has_line(series)) {
+      out += fmt::format(
+          "  set arrow from screen {:.4f},{:.4f} to screen {:.4f},{:.4f} nohead {}\n", e.from_x, e.from_y, e.to_x, e.y,
+          e.leads ? fmt::format("lt {} lw 0.8 dt 1", type) : line_style(figure, layout, e.panel, e.series));
     }
-    if (marker) {
-      out += fmt::format("  set label '' at screen {:.4f},{:.4f} point lt {}\n",
-                         (entry.sample_left + entry.sample_right) / 2, entry.y, type);
+    if (!e.leads && has_markers(series)) {
+      out += fmt::format("  set label '' at screen {:.4f},{:.4f} point lt {}\n", (e.from_x + e.to_x) / 2, e.y, type);
     }
-    out += fmt::format("  set label {} at screen {:.4f},{:.4f} left\n", quoted(series.label), entry.text_left, entry.y);
+    out += fmt::format("  set label {} at screen {:.4f},{:.4f} left\n", quoted(series.label), e.text_x, e.y);
   }
   return out;
 }
 
 }  // namespace
+
+std::string data_text(const std::string& name, const Figure& figure) {
+  std::string out = comment(name);
+  if (!figure.caption.empty()) out += comment(figure.caption);
+  std::size_t index = 0;
+  for (std::size_t p = 0; p < figure.panels.size(); ++p) {
+    const Panel& panel = figure.panels[p];
+    for (const Series& series : panel.series) {
+      if (index > 0) out += "\n\n";
+      out += comment(fmt::format("index {}: panel {} ({}), {}", index, p + 1, panel.title.text, series.label.text));
+      ++index;
+      const bool band = has_band(series);
+      out +=
+          comment(fmt::format("x ({})  y ({}){}", panel.x.label.text, panel.y.label.text, band ? "  low  high" : ""));
+      for (std::size_t i = 0; i < series.x.size(); ++i) {
+        out += fmt::format("{} {}", shortest(series.x[i]), shortest(series.y[i]));
+        if (band) out += fmt::format(" {} {}", shortest(series.low[i]), shortest(series.high[i]));
+        out += "\n";
+      }
+      if (series.x.empty()) out += "nan nan\n";  // gnuplot would not count an empty index
+    }
+  }
+  return out;
+}
 
 std::string script_text(const std::string& name, const Figure& figure) {
   const Layout layout = make_layout(figure);
@@ -202,7 +211,7 @@ std::string script_text(const std::string& name, const Figure& figure) {
   std::string out = comment(fmt::format("gnuplot {0}.gp: makes {0}.svg, {0}.png, {0}.pdf from {0}.dat", name));
   if (!figure.caption.empty()) out += comment(figure.caption);
   out += fmt::format(
-      "reset\nset encoding utf8\nset minussign\nmax(a, b) = a < b ? b : a\n"
+      "reset\nset encoding utf8\nmax(a, b) = a < b ? b : a\n"
       "array terminal[3] = [ \\\n"
       "  \"set terminal svg size {},{} font 'sans-serif,{:.3f}' enhanced background '#ffffff' "
       "rounded\", \\\n"
@@ -213,8 +222,6 @@ std::string script_text(const std::string& name, const Figure& figure) {
       "'#ffffff' rounded fontscale 0.75 linewidth 1.33 dashlength 1.4 "
       "pointscale 0.75\" ]\n"
       "array extension[3] = ['svg', 'png', 'pdf']\n"
-      "# lines of text are half as high again in gnuplot's svg as in the others\n"
-      "array spacing[3] = [0.8, 1.2, 1.2]\n"
       "array lift[3] = [0.5, 0.2, 0.2]\n",
       std::lround(layout.width * svg_dots), std::lround(layout.height * svg_dots), font_points * svg_dots / 72,
       std::lround(layout.width * png_dots), std::lround(layout.height * png_dots), font_points, layout.width,
@@ -228,14 +235,14 @@ std::string script_text(const std::string& name, const Figure& figure) {
       "  set multiplot\n"
       "  set border 3 lw 0.6 lc rgb '#333333'\n"
       "  set grid xtics ytics back lt 1 lw 0.4 lc rgb '#dddddd'\n"
-      "  set key samplen 1.6 spacing spacing[k]\n"
+      "  unset key\n"
       "  set clip two\n",
       name);
-  const std::string page = page_commands(figure, layout);
+  const std::string entries = entry_commands(figure, layout);
   std::size_t index = 0;
   for (std::size_t p = 0; p < figure.panels.size(); ++p) {
-    out +=
-        fmt::format("\n  # panel {}\n", p + 1) + (p == 0 ? page : "") + panel_commands(name, figure, layout, p, index);
+    out += fmt::format("\n  # panel {}\n", p + 1) + (p == 0 ? entries : "") +
+           panel_commands(name, figure, layout, p, index);
     out += "  unset label; unset arrow\n";
     index += figure.panels[p].series.size();
   }

@@ -1,18 +1,11 @@
 #include "entk/report/plot_text.h"
 
-#include <cmath>
+#include <algorithm>
 #include <string_view>
 
-#include "entk/report/table.h"
 #include "entk/report/text.h"
 
 namespace entk::plot {
-
-std::string number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return format_number(value, 0, NumberFormat::shortest);
-}
 
 std::string quoted(const Label& label) {
   const std::string text = clean_text(label.text);
@@ -23,6 +16,8 @@ std::string quoted(const Label& label) {
     if (!label.rich && std::string_view("\\{}_^@&~").find(c) != std::string_view::npos) out += '\\';
     // gnuplot 5.4 misreads a doubled quote right after another quote.
     if (c == '\'' && out.back() == '\'') out += "{}";
+    // \U+03BB would become a letter, escaped or not.
+    if (!label.rich && c == 'U' && i > 0 && text[i - 1] == '\\') out += "{}";
     font = label.rich && (font || text.compare(i, 2, "{/") == 0);
     // Some SVG viewers drop a space beside markup; a no-break space stays.
     out += c == '\'' ? "''" : c == ' ' && !font ? "\u00A0" : std::string(1, c);
@@ -35,6 +30,27 @@ std::string comment(const std::string& text) {
   std::string line = "# " + clean_text(text);
   // A comment that ended with a backslash would swallow the next line.
   return line + (line.back() == '\\' ? " .\n" : "\n");
+}
+
+double label_em(const Label& label) {
+  double width = 0;
+  bool small = false, group = false;  // after _ or ^, in braces or for one character
+  for (std::size_t i = 0; i < label.text.size(); ++i) {
+    const char c = label.text[i];
+    if (label.rich && label.text.compare(i, 2, "{/") == 0) {
+      i = std::min(label.text.find(' ', i), label.text.size());  // {/:Italic …
+    } else if (label.rich && (c == '_' || c == '^')) {
+      small = true, group = i + 1 < label.text.size() && label.text[i + 1] == '{';
+    } else if (label.rich && (c == '{' || c == '}' || c == '\\')) {
+      if (c == '}') small = group = false;
+    } else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) {  // not the rest of a character
+      const bool narrow = std::string_view(" .,:;'|!ijlft()[]/-").find(c) != std::string_view::npos;
+      const bool wide = std::string_view("mwMW%@").find(c) != std::string_view::npos;
+      width += (narrow ? 0.36 : wide || c < 0 ? 0.85 : 0.65) * (small ? 0.8 : 1.0);
+      small = small && group;
+    }
+  }
+  return width;
 }
 
 }  // namespace entk::plot

@@ -1,4 +1,4 @@
-// Numbers, labels and comments in gnuplot's language. Internal to plots.
+// Labels and comments in gnuplot's language. Internal to plots.
 #pragma once
 
 #include <string>
@@ -7,13 +7,13 @@
 
 namespace entk::plot {
 
-/// The shortest form that reads back as the same double; nan, inf, -inf.
-std::string number(double value);
-
 /// A label in gnuplot's enhanced text, as a quoted string.
 std::string quoted(const Label& label);
 
 /// The text as one line that starts with #.
 std::string comment(const std::string& text);
+
+/// Its width in em, of a wide font, as the reader's may be.
+double label_em(const Label& label);
 
 }  // namespace entk::plot

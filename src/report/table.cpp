@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "entk/base/error.h"
+#include "entk/io/text.h"
 #include "entk/report/text.h"
 
 namespace entk {
@@ -100,12 +101,6 @@ std::string csv_field(const std::string& text) {
   return quoted + "\"";
 }
 
-std::string csv_number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  return format_number(value, 0, NumberFormat::shortest);
-}
-
 }  // namespace
 
 std::string to_text(const Table& table) {
@@ -172,13 +167,13 @@ std::string to_csv(const Table& table) {
       const auto* pair = as_uncertain(row[c]);
       const auto* estimate = as_estimate(row[c]);
       line.push_back(text       ? csv_field(*text)
-                     : pair     ? csv_number(pair->value)
-                     : estimate ? csv_number(estimate->value)
-                                : csv_number(std::get<double>(row[c].content)));
-      if (uncertain[c]) line.push_back(pair ? csv_number(pair->deviation) : "");
+                     : pair     ? shortest(pair->value)
+                     : estimate ? shortest(estimate->value)
+                                : shortest(std::get<double>(row[c].content)));
+      if (uncertain[c]) line.push_back(pair ? shortest(pair->deviation) : "");
       if (!estimated[c]) continue;
-      line.push_back(estimate ? csv_number(estimate->low) : "");
-      line.push_back(estimate ? csv_number(estimate->high) : "");
+      line.push_back(estimate ? shortest(estimate->low) : "");
+      line.push_back(estimate ? shortest(estimate->high) : "");
     }
     out += fmt::format("{}\n", fmt::join(line, ","));
   }

@@ -53,6 +53,12 @@ std::size_t text_width(std::string_view text) {
   return width;
 }
 
+std::string with_minus_signs(std::string_view number) {
+  std::string text;
+  for (const char c : number) text += c == '-' ? std::string("−") : std::string(1, c);
+  return text;
+}
+
 std::string escape_html(std::string_view text) {
   std::string escaped;
   for (const char c : clean_text(text, /*keep_lines=*/true)) {

@@ -15,6 +15,9 @@ std::string clean_text(std::string_view text, bool keep_lines = false);
 /// characters apart.
 std::size_t text_width(std::string_view text);
 
+/// A number as text with − (U+2212) for each hyphen: the one minus sign that readers see.
+std::string with_minus_signs(std::string_view number);
+
 /// Clean text with & < > " ' escaped, for HTML's contents and attributes.
 std::string escape_html(std::string_view text);
 

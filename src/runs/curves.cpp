@@ -56,6 +56,52 @@ std::vector<std::string> own_columns(const std::vector<SweepCurves>& curves) {
   return {names.begin(), names.end()};
 }
 
+namespace {
+
+struct Symbol {
+  const char *path, *plain, *markup;
+};
+
+const Symbol* symbol_of(const std::string& path) {
+  static constexpr Symbol symbols[] = {
+      {"model.width", "m", "{/:Italic m}"},        {"data.samples", "n", "{/:Italic n}"},
+      {"data.dimension", "d", "{/:Italic d}"},     {"lambda.1", "λ1", "{/:Italic λ}_1"},
+      {"lambda.2", "λ2", "{/:Italic λ}_2"},        {"lambda.3", "λ3", "{/:Italic λ}_3"},
+      {"lambda.4", "λ4", "{/:Italic λ}_4"},        {"train.noise_variance", "σ²", "{/:Italic σ}^2"},
+      {"train.learning_rate", "η", "{/:Italic η}"}};
+  for (const auto& symbol : symbols) {
+    if (path == symbol.path) return &symbol;
+  }
+  return nullptr;
+}
+
+/// The last word of a path that says what it is about: activation, of model.activation.name.
+std::string last_word(std::string path) {
+  for (const char* end : {".name", ".weight"}) {
+    if (path.ends_with(end)) path.erase(path.rfind('.'));
+  }
+  path.erase(0, path.rfind('.') + 1);
+  std::replace(path.begin(), path.end(), '_', ' ');
+  return path;
+}
+
+}  // namespace
+
+std::string key_symbol(const std::string& path) {
+  const auto* symbol = symbol_of(path);
+  return symbol ? symbol->plain : last_word(path);
+}
+
+std::string key_markup(const std::string& path) {
+  const auto* symbol = symbol_of(path);
+  return symbol ? symbol->markup : last_word(path);
+}
+
+std::string value_text(const nlohmann::json& value) {
+  if (value.is_number_float()) return format_number(value, 17, NumberFormat::shortest);
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 std::string spread_text(std::size_t seeds) {
   return seeds > 1 ? fmt::format("mean ± standard deviation over {} seeds", seeds) : "one seed";
 }

@@ -27,6 +27,13 @@ Estimate last_over_first(const SweepCurves& curves, const std::string& column);
 /// Columns that are not among those of every run, in alphabetical order.
 std::vector<std::string> own_columns(const std::vector<SweepCurves>& curves);
 
+/// A key as tables and figures call it: m for model.width, λ3 for lambda.3, σ² for train.noise_variance; else its last
+/// word. The second in gnuplot's markup.
+std::string key_symbol(const std::string& path);
+std::string key_markup(const std::string& path);
+/// A swept value: 0.01, relu.
+std::string value_text(const nlohmann::json& value);
+
 /// What tables and captions say of the spread that they show, for the most seeds that one of `curves` has:
 /// "mean ± standard deviation over 3 seeds" and "mean over 3 seeds, bands one standard deviation"; "one seed".
 std::string spread_text(std::size_t seeds);

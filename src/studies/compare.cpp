@@ -55,7 +55,8 @@ Estimate share(const SweepCurves& c, const std::map<std::uint64_t, double>& zero
   return ratio_over_seeds(test, of_zero);
 }
 
-Panel panel(const std::string& title, const std::string& column, const std::vector<ModelRuns>& models) {
+Panel panel(const std::string& title, const std::string& column, const CompareConfig& config,
+            const std::vector<ModelRuns>& models) {
   Panel p;
   p.title = title;
   p.x = {"step", true};
@@ -64,22 +65,23 @@ Panel panel(const std::string& title, const std::string& column, const std::vect
   for (const auto& [model, curves] : models) {
     const int own = color++;
     if (!has_runs(*curves)) continue;
-    p.series.push_back(band_series(curves->steps, curves->columns.at(column), model->title, 1));
+    p.series.push_back(band_series(curves->steps, curves->columns.at(column), shown_title(*model, config.base), 1));
     p.series.back().color = own;
   }
   return p;
 }
 
-Table table_of(const std::vector<ModelRuns>& models, const std::map<std::uint64_t, double>& zero, std::size_t seeds) {
+Table table_of(const CompareConfig& config, const std::vector<ModelRuns>& models,
+               const std::map<std::uint64_t, double>& zero, std::size_t seeds) {
   Table table;
   table.title = "Final losses, " + spread_text(seeds);
   table.columns = {Column("model"), Column("seeds"), Column("training loss"), Column("test loss"),
                    Column("share of the zero model's", 2)};
   for (const auto& [model, curves] : models) {
     if (!has_runs(*curves)) {
-      table.rows.push_back({model->title, 0, "not run", "not run", "–"});
+      table.rows.push_back({shown_title(*model, config.base), 0, "not run", "not run", "–"});
     } else {
-      table.rows.push_back({model->title, curves->seeds.size(), last_summary(*curves, "train_loss"),
+      table.rows.push_back({shown_title(*model, config.base), curves->seeds.size(), last_summary(*curves, "train_loss"),
                             last_summary(*curves, "test_loss"), share(*curves, zero).value});
     }
   }
@@ -154,6 +156,13 @@ std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Mode
 }
 
 }  // namespace
+
+std::string shown_title(const CompareModel& model, const nlohmann::json& base) {
+  static const nlohmann::json::json_pointer path("/train/learning_rate");
+  if (!model.set.contains(path) || (base.contains(path) && base[path] == model.set[path])) return model.title;
+  const auto& rate = model.set[path];
+  return fmt::format("{} (η = {})", model.title, rate.is_number() ? format_number(rate, 3) : rate.dump());
+}
 
 std::vector<CompareModel> read_models(const JsonReader& reader, const std::vector<std::string>& shared) {
   std::vector<CompareModel> models;
@@ -235,9 +244,10 @@ Findings compare_findings(const std::filesystem::path& folder, const CompareConf
   const auto seeds = most_seeds(curves);
   Figure figure;
   figure.caption = "Models trained on one data set: " + band_text(seeds);
-  figure.panels = {panel("Training loss", "train_loss", models), panel("Test loss", "test_loss", models)};
+  figure.panels = {panel("Training loss", "train_loss", config, models),
+                   panel("Test loss", "test_loss", config, models)};
   if (figure.panels[0].series.empty()) figure.panels.clear();
-  return {.table = table_of(models, zero, seeds),
+  return {.table = table_of(config, models, zero, seeds),
           .figures = {{"compare", figure, fmt::format("Training and test loss: {}.", band_text(seeds))}},
           .claims = claims_of(config, models, zero)};
 }

@@ -17,6 +17,9 @@ struct CompareModel {
 std::vector<CompareModel> read_models(const JsonReader& reader, const std::vector<std::string>& shared);
 nlohmann::json to_json(const std::vector<CompareModel>& models);
 
+/// Its title, and its learning rate where that is not the common one: "NTK alone (η = 8)".
+std::string shown_title(const CompareModel& model, const nlohmann::json& base);
+
 /// A run's keys, with "seeds", "models" and "low_loss" beside them.
 struct CompareConfig {
   nlohmann::json base;

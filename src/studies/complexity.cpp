@@ -62,7 +62,10 @@ Figure plot_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     Series points;
-    points.label = config.models[i].title;
+    const auto& fit = models[i].fit;
+    const bool fitted = std::isfinite(fit.line.slope);
+    points.label = shown_title(config.models[i], config.base) +
+                   (fitted ? fmt::format(": exponent {}", format_number(fit.exponent.value, 3)) : "");
     points.style = SeriesStyle::points;
     points.color = static_cast<int>(i);
     for (const auto& [d, at] : models[i].needed) {
@@ -71,18 +74,15 @@ Figure plot_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
         points.y.push_back(n);
       }
     }
-    panel.series.push_back(points);
-    if (const auto& fit = models[i].fit; std::isfinite(fit.line.slope)) {
-      auto line =
-          power_law_line(fit.line, static_cast<double>(*low), static_cast<double>(*high),
-                         rich_text(fmt::format("{{/:Italic d}}\u200a^{{{}}}", format_number(fit.exponent.value, 3))));
+    if (!points.x.empty()) panel.series.push_back(points);
+    if (fitted) {
+      auto line = power_law_line(fit.line, static_cast<double>(*low), static_cast<double>(*high));
       line.color = static_cast<int>(i);
       panel.series.push_back(line);
     }
   }
   Figure figure;
   figure.caption = fmt::format("Smallest number of samples for a test loss below {:g}", config.threshold);
-  figure.width = 5.5;
   figure.panels = {panel};
   return figure;
 }
@@ -96,7 +96,7 @@ Table table_of(const ComplexityConfig& config, const std::vector<ModelSamples>& 
   for (const auto d : config.dimensions) table.columns.push_back(Column(fmt::format("d = {}", d)));
   table.columns.push_back(Column("exponent of d", 3));
   for (std::size_t i = 0; i < config.models.size(); ++i) {
-    std::vector<Cell> row{config.models[i].title};
+    std::vector<Cell> row{shown_title(config.models[i], config.base)};
     for (const auto d : config.dimensions) {
       const auto found = models[i].needed.find(d);
       row.push_back(found == models[i].needed.end() ? Cell("not run")

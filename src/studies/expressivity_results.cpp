@@ -62,9 +62,13 @@ std::vector<Curve> read_parts(const std::filesystem::path& folder, const Express
   return curves;
 }
 
-Series series_of(const Curve& c, const std::string& name, const std::string& label, int color) {
-  return {
-      .label = rich_text(label), .x = c.widths, .y = c.means(name), .style = SeriesStyle::line_points, .color = color};
+Series series_of(const Curve& c, const std::string& name, const std::string& label, std::size_t color, int dash = 0) {
+  return {.label = rich_text(label),
+          .x = c.widths,
+          .y = c.means(name),
+          .style = SeriesStyle::line_points,
+          .color = static_cast<int>(color),
+          .dash = dash};
 }
 
 /// A dashed guide of this slope through the first point.
@@ -88,11 +92,10 @@ Figure solution_figure(const std::vector<Curve>& curves) {
   for (std::size_t i = 0; i < curves.size(); ++i) {
     const auto& c = curves[i];
     const auto k = fmt::format("{{/:Italic k}} = {}", c.k);
-    const int color = static_cast<int>(2 * i);
-    error.series.push_back(series_of(c, "fq_error", k, color));
-    norm.series.push_back(series_of(c, "wq_norm4", k, color));
-    linear.series.push_back(series_of(c, "fl_plain", k + ", no signs", color));
-    linear.series.push_back(series_of(c, "fl_signed", k + ", signs", color + 1));
+    error.series.push_back(series_of(c, "fq_error", k, i));
+    norm.series.push_back(series_of(c, "wq_norm4", k, i));
+    linear.series.push_back(series_of(c, "fl_plain", k, i));
+    linear.series.push_back(series_of(c, "fl_signed", k + ", signs", i, 1));
   }
   for (std::size_t i = 0; i < curves.size(); ++i) {
     add_guide(error, curves[i], "fq_error", -0.5, i == 0 ? "{/:Italic m}^{−1/2}" : "");
@@ -108,10 +111,7 @@ Figure solution_figure(const std::vector<Curve>& curves) {
       "Theorem 2's solution: relative error of f_Q(W_Q), its norm, and f_L(S W_Q) with and without random "
       "signs S; {}",
       curves.front().seeds() > 1 ? fmt::format("means over {} seeds", curves.front().seeds()) : "one seed");
-  // Five and seven labels leave no corner free.
-  for (auto* panel : {&error, &norm, &linear}) panel->legend = Legend::below;
   figure.panels = {error, norm, linear};
-  figure.width = 7.5;
   return figure;
 }
 
@@ -122,14 +122,12 @@ Figure regularizer_figure(const std::vector<Curve>& curves) {
   for (const auto& [name, slope] : bounds) {
     auto p = panel_of(fmt::format("{{/:Italic R}}_{}({{/:Bold W}}^*)", name + 1));
     for (std::size_t i = 0; i < curves.size(); ++i) {
-      p.series.push_back(
-          series_of(curves[i], name, fmt::format("{{/:Italic k}} = {}", curves[i].k), static_cast<int>(2 * i)));
+      p.series.push_back(series_of(curves[i], name, fmt::format("{{/:Italic k}} = {}", curves[i].k), i));
     }
     for (std::size_t i = 0; i < curves.size(); ++i) add_guide(p, curves[i], name, slope, i == 0 ? "slope of (30)" : "");
     figure.panels.push_back(std::move(p));
   }
-  figure.columns = 4;
-  figure.width = 8.5;
+  figure.columns = 2;
   return figure;
 }
 

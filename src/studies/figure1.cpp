@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -12,36 +13,63 @@ namespace entk {
 
 namespace {
 
-std::string swept_text(const StudyConfig& study, const SweepCurves& curves) {
+/// "λ3 = 10, m = 100" in markup, of these axes.
+Label swept_label(const StudyConfig& study, const SweepCurves& curves, const std::vector<std::size_t>& axes) {
   std::string text;
-  for (std::size_t i = 0; i < curves.swept.size(); ++i) {
-    const auto& value = curves.swept[i];
-    text += fmt::format("{}{} = {}", i ? ", " : "", study.sweep[i].path,
-                        value.is_string() ? value.get<std::string>() : value.dump());
+  for (const auto i : axes) {
+    auto value = value_text(curves.swept[i]);
+    for (char& c : value) c = std::string_view("\\{}_^@&~").find(c) == std::string_view::npos ? c : ' ';
+    text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", key_markup(study.sweep[i].path), value);
   }
-  return text;
+  return rich_text(text);
 }
 
-/// "λ_3 = 10" where R3's weight is swept, else the key as it is.
-Label swept_label(const StudyConfig& study, const SweepCurves& curves) {
-  if (study.sweep.size() == 1 && study.sweep[0].path == "lambda.3") {
-    return rich_text(fmt::format("{{/:Italic λ}}_3 = {}", curves.swept[0].dump()));
+/// Which axis the colour tells, and which ones the dashes: none where one has to tell all.
+struct Looks {
+  std::vector<std::size_t> color, dash;
+};
+
+Looks looks_of(const StudyConfig& study) {
+  Looks looks;
+  if (study.sweep.empty()) return looks;
+  std::size_t longest = 0, others = 1;
+  for (std::size_t i = 0; i < study.sweep.size(); ++i) {
+    if (study.sweep[i].values.size() > study.sweep[longest].values.size()) longest = i;
   }
-  return swept_text(study, curves);
+  for (std::size_t i = 0; i < study.sweep.size(); ++i) others *= i == longest ? 1 : study.sweep[i].values.size();
+  for (std::size_t i = 0; i < study.sweep.size(); ++i)
+    (i == longest || others == 1 || others > 4 ? looks.color : looks.dash).push_back(i);
+  return looks;
 }
 
-Panel panel(const std::string& title, const std::string& column, bool logarithmic, const StudyConfig& study,
-            const std::vector<SweepCurves>& curves, std::int64_t dimension) {
-  Panel p;
-  p.title = rich_text(title);
-  p.x.label = rich_text("log_{/:Italic d}(step)");
-  p.y.logarithmic = logarithmic;
+Panel panel(const Label& title, const std::string& column, bool logarithmic, const StudyConfig& study,
+            const std::vector<SweepCurves>& curves, const Axis& x, const std::function<double(double)>& x_of) {
+  Panel p{.title = title, .x = x, .y = {.logarithmic = logarithmic}};
+  const auto [color, dash] = looks_of(study);
+  std::vector<std::string> colors, dashes;
+  std::vector<Series> names;
+  const auto index = [&](std::vector<std::string>& seen, const Label& label, bool is_dash) {
+    const auto found = std::find(seen.begin(), seen.end(), label.text) - seen.begin();
+    if (found < static_cast<std::ptrdiff_t>(seen.size()) || label.text.empty()) return static_cast<int>(found);
+    seen.push_back(label.text);
+    names.push_back({.label = label});
+    (is_dash ? names.back().dash : names.back().color.emplace()) = static_cast<int>(found);
+    return static_cast<int>(found);
+  };
   for (const auto& c : curves) {
+    const auto by_color = swept_label(study, c, color);
+    const int own_color = index(colors, by_color, false), own_dash = index(dashes, swept_label(study, c, dash), true);
     if (!c.columns.count(column)) continue;
-    std::vector<double> x;
-    for (const double step : c.steps) x.push_back(std::log(step) / std::log(static_cast<double>(dimension)));
-    p.series.push_back(band_series(x, c.columns.at(column), swept_label(study, c), 0.0));
+    std::vector<double> xs;
+    for (const double step : c.steps) xs.push_back(x_of(step));
+    p.series.push_back(band_series(xs, c.columns.at(column), dash.empty() ? by_color : Label(), x.logarithmic ? 1 : 0));
+    p.series.back().color = own_color;
+    p.series.back().dash = own_dash;
   }
+  if (dash.empty()) return p;
+  std::stable_sort(names.begin(), names.end(),
+                   [](const Series& a, const Series& b) { return a.color.has_value() > b.color.has_value(); });
+  p.series.insert(p.series.end(), names.begin(), names.end());
   return p;
 }
 
@@ -83,42 +111,52 @@ const std::map<double, double>& figure1_paper_values() {
   return values;
 }
 
-Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves, std::int64_t dimension) {
+Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves,
+                    std::optional<std::int64_t> dimension) {
+  const Axis x = dimension ? Axis{rich_text("log_{/:Italic d}(step)")} : Axis{"step", true};
+  const auto x_of = [&](double step) {
+    return dimension ? std::log(step) / std::log(static_cast<double>(*dimension)) : step;
+  };
   Figure figure;
   figure.palette = Palette::sequential;
-  figure.caption = "Training f_L + f_Q with R3, its weight swept: " + band_text(most_seeds(curves));
-  figure.panels = {panel("{/:Italic R}_3({/:Bold W})", "R3", true, study, curves, dimension),
-                   panel("Training loss", "train_loss", true, study, curves, dimension),
-                   panel("Test loss", "test_loss", false, study, curves, dimension)};
-  for (const auto& name : own_columns(curves)) {
-    auto own = panel("", name, false, study, curves, dimension);  // some are shares, some have zeros
-    own.title = name;                                             // as it is: no markup
-    figure.panels.push_back(std::move(own));
-  }
+  figure.caption = (dimension ? "Training f_L + f_Q with R3, its weight swept: " : "R3, training and test loss: ") +
+                   band_text(most_seeds(curves));
+  const auto add = [&](const Label& title, const std::string& column, bool logarithmic) {
+    figure.panels.push_back(panel(title, column, logarithmic, study, curves, x, x_of));
+  };
+  add(rich_text("{/:Italic R}_3({/:Bold W})"), "R3", true);
+  add("Training loss", "train_loss", true);
+  add("Test loss", "test_loss", false);
+  for (const auto& name : own_columns(curves)) add(name, name, false);  // some are shares, some have zeros
   return figure;
 }
 
 Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& curves, bool published) {
   Table table;
   table.title = "Final values, " + spread_text(most_seeds(curves));
-  const bool lambda3 = study.sweep.size() == 1 && study.sweep[0].path == "lambda.3";
-  table.columns = {Column(lambda3 ? "λ3" : "run"), Column("seeds"), Column("training loss"), Column("R3"),
-                   Column("test loss")};
+  for (const auto& axis : study.sweep) table.columns.push_back(Column(key_symbol(axis.path)));
+  if (study.sweep.empty()) table.columns.push_back(Column("run"));
+  table.keys = table.columns.size();
+  for (const char* name : {"seeds", "training loss", "test loss", "R3"}) table.columns.push_back(Column(name));
+  if (published) table.columns.push_back(Column("paper's test loss", 2, NumberFormat::fixed));
   const auto own = own_columns(curves);
   for (const auto& name : own) table.columns.push_back(Column(name));
-  if (published) table.columns.push_back(Column("paper's test loss", 2, NumberFormat::fixed));
   for (const auto& c : curves) {
     std::vector<Cell> row;
-    row.push_back(lambda3 ? Cell(c.swept[0].get<double>()) : Cell(c.swept.empty() ? "all" : swept_text(study, c)));
+    for (const auto& value : c.swept) row.push_back(value.is_number() ? Cell(value.get<double>()) : value_text(value));
+    if (c.swept.empty()) row.push_back("all");
     row.push_back(c.seeds.size());
-    std::vector<std::string> columns = {"train_loss", "R3", "test_loss"};
-    columns.insert(columns.end(), own.begin(), own.end());
-    for (const auto& column : columns) row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
+    const auto last = [&](const std::string& column) {
+      return has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run");
+    };
+    for (const char* column : {"train_loss", "test_loss", "R3"}) row.push_back(last(column));
     if (published) {
       const auto& paper = figure1_paper_values();
-      const auto found = lambda3 ? paper.find(c.swept[0].get<double>()) : paper.end();
-      row.push_back(found == paper.end() ? Cell("–") : Cell(found->second));
+      const auto found =
+          c.swept.size() == 1 && c.swept[0].is_number() ? paper.find(c.swept[0].get<double>()) : paper.end();
+      row.push_back(found == paper.end() || study.sweep[0].path != "lambda.3" ? Cell("–") : Cell(found->second));
     }
+    for (const auto& column : own) row.push_back(last(column));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -137,7 +175,8 @@ bool asks_figure1(const StudyConfig& study) {
          config.data.source != "file" && (target == "figure1" || target == "figure1_text");
 }
 
-std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published) {
+std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published,
+                                  const std::string& figure) {
   const auto& paper = figure1_paper_values();
   const auto train = final_means(curves, "train_loss"), test = final_means(curves, "test_loss"),
              r3 = final_means(curves, "R3");
@@ -156,7 +195,7 @@ std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<Swe
                              .paper = paper_value,
                              .ours = ours,
                              .reason = criterion,
-                             .figure = "figure1",
+                             .figure = figure,
                              .evidence = std::move(evidence)},
                             finished, small.empty() ? not_enough : small));
   };

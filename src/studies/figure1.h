@@ -8,9 +8,11 @@
 
 namespace entk {
 
-/// R3, training loss and test loss over log_d(step), mean ± one standard deviation over seeds: the
-/// paper's three panels. One axis must be swept.
-Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves, std::int64_t dimension);
+/// R3, training loss and test loss over the step, mean ± one standard deviation over seeds: the paper's three panels,
+/// with the paper's axis log_d(step) where a dimension is given. What is swept is told by colours; of several keys the
+/// one with the most values by colours, the others by dashes while four are enough.
+Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves,
+                    std::optional<std::int64_t> dimension);
 
 /// Final losses and R3 for each swept value, beside what the paper's figure shows where the
 /// configuration is the published one.
@@ -31,6 +33,7 @@ bool asks_figure1(const StudyConfig& study);
 ///   - the least test loss at λ3 = 10, for the paper's sizes and weights alone;
 ///   - every final test loss, its mean over seeds, within 0.05 of the figure's, for the published configuration alone.
 /// Studies below the quick preset's sizes are too small to tell.
-std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published);
+std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published,
+                                  const std::string& figure = "figure1");
 
 }  // namespace entk

@@ -160,7 +160,7 @@ Table figure2_table(const Figure2Config& config, const Figure2Result& result) {
 
 Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
   Panel panel;
-  panel.x = {"dimension d", true};
+  panel.x = {rich_text("dimension {/:Italic d}"), true};
   panel.y = {rich_text(fmt::format("samples {{/:Italic n}} to a test loss below {}", config.search.threshold)), true};
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   const double from = static_cast<double>(*low), to = static_cast<double>(*high);
@@ -185,7 +185,6 @@ Figure figure2_plot(const Figure2Config& config, const Figure2Result& result) {
     panel.series.push_back(power_law_line(result.fit.line, from, to,
                                           fmt::format("fit: exponent {}", format_number(result.fit.exponent, 3))));
   }
-  panel.legend = Legend::below;
   Figure figure;
   figure.caption = "Samples that the two-layer ReLU network needs for a dense quadratic plus a sparse cubic";
   figure.panels = {std::move(panel)};

@@ -261,14 +261,22 @@ Figure spectrum_figure(const SpectrumResult& r) {
   Figure figure;
   figure.columns = 2;
   figure.caption = fmt::format("Spectrum of Sigma, d = {}", r.config.dimension);
+  if (r.empirical) figure.caption += fmt::format("; K/N of N = {} points", r.empirical->samples);
+  if (r.training) figure.caption += fmt::format("; V1, V2 of n = {}", r.training->samples);
   const Label lambda = rich_text("{/:Italic λ}_l");
-  constexpr int sample_color = 3;  // after Q1, Q2, Q3
+  // One colour for the theory, whose parts have dashes, one for each sample and for each other quantity.
+  constexpr int theory_color = 0, sample_color = 1, training_color = 2, count_color = 4;
 
-  Panel by_degree{
-      .title = "Eigenvalues by degree", .x = {.label = "degree l"}, .y = {.label = "eigenvalue", .logarithmic = true}};
-  Series theory{.label = lambda, .style = SeriesStyle::line_points},
-      counts{.label = "B(d, l)", .style = SeriesStyle::line_points},
-      shares{.label = rich_text("B {/:Italic λ}_l / tr Σ"), .style = SeriesStyle::line_points};
+  Panel by_degree{.title = "Eigenvalues by degree",
+                  .x = {.label = rich_text("degree {/:Italic l}")},
+                  .y = {.label = "eigenvalue", .logarithmic = true}};
+  Series theory{.label = lambda, .style = SeriesStyle::line_points, .color = theory_color},
+      counts{.label = rich_text("{/:Italic B}({/:Italic d}, {/:Italic l})"),
+             .style = SeriesStyle::line_points,
+             .color = count_color},
+      shares{.label = rich_text("{/:Italic B} {/:Italic λ}_l / tr Σ"),
+             .style = SeriesStyle::line_points,
+             .color = count_color + 1};
   for (int l = 0; l <= t.max_degree(); ++l) {
     for (auto* s : {&theory, &counts, &shares}) s->x.push_back(l);
     theory.y.push_back(shown(l)), counts.y.push_back(t.multiplicity[l]);
@@ -289,11 +297,12 @@ Figure spectrum_figure(const SpectrumResult& r) {
 
   Panel by_index{.title = "Eigenvalues by index",
                  .x = {.label = "index", .logarithmic = true},
-                 .y = {.label = "eigenvalue", .logarithmic = true},
-                 .legend = Legend::below};
+                 .y = {.label = "eigenvalue", .logarithmic = true}};
   // Q1, Q2, Q3 as steps: both ends of each degree.
   const double end = 0.5 * static_cast<double>(width_of(r.config)) * static_cast<double>(r.config.dimension);
-  std::vector<Series> parts{{.label = "Q1"}, {.label = "Q2"}, {.label = "Q3 and beyond"}};
+  std::vector<Series> parts{{.label = "Q1", .color = theory_color},
+                            {.label = "Q2", .color = theory_color, .dash = 1},
+                            {.label = "Q3 and on", .color = theory_color, .dash = 2}};
   double first = 1;
   for (const int l : t.order) {
     if (!(shown(l) > 0) || first > end) break;
@@ -314,22 +323,25 @@ Figure spectrum_figure(const SpectrumResult& r) {
     if (!s.x.empty()) by_index.series.push_back(std::move(s));
   };
   if (r.empirical) {
-    add_values(*r.empirical, 0, r.empirical->values.size(), fmt::format("K/N, N = {}", r.empirical->samples),
-               sample_color);
+    add_values(*r.empirical, 0, r.empirical->values.size(), "K/N", sample_color);
   }
   if (r.training) {
     const auto& e = *r.training;
     const auto n_k = static_cast<std::size_t>(leading(r.config, static_cast<std::int64_t>(e.values.size())));
-    add_values(e, 0, n_k, fmt::format("V1, n = {}", e.samples), 4);
-    add_values(e, n_k, e.values.size(), "V2", 5);
+    add_values(e, 0, n_k, "V1", training_color);
+    add_values(e, n_k, e.values.size(), "V2", training_color + 1);
   }
 
   Panel multiplicities{.title = "Multiplicity and share of the trace",
-                       .x = {.label = "degree l"},
+                       .x = {.label = rich_text("degree {/:Italic l}")},
                        .y = {.logarithmic = true},
                        .series = {counts, shares}};
-  Panel gaps{.title = "Ratio to the next degree", .x = {.label = "degree l"}, .y = {.logarithmic = true}};
-  Series ratios{.label = rich_text("{/:Italic λ}_l / {/:Italic λ}_{l+1}"), .style = SeriesStyle::line_points};
+  Panel gaps{.title = "Ratio to the next degree",
+             .x = {.label = rich_text("degree {/:Italic l}")},
+             .y = {.logarithmic = true}};
+  Series ratios{.label = rich_text("{/:Italic λ}_l / {/:Italic λ}_{l+1}"),
+                .style = SeriesStyle::line_points,
+                .color = count_color + 2};
   for (int l = 0; l < t.max_degree(); ++l) {
     ratios.x.push_back(l), ratios.y.push_back(shown(l) / shown(l + 1));
   }

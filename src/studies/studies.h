@@ -1,7 +1,7 @@
 // The list of studies: a new one is a file of its own and a line here.
 #pragma once
 
-#include "entk/runs/study.h"
+#include "entk/runs/study_page.h"
 
 namespace entk {
 
@@ -18,5 +18,8 @@ struct FolderStudy {
   std::unique_ptr<Task> task;
 };
 FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue);
+
+/// Plots and page of a run's or a study's folder again, from what is there. @throws InputError for another folder.
+Results write_page_of(const std::filesystem::path& folder, const Catalogue& catalogue);
 
 }  // namespace entk

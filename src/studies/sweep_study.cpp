@@ -26,8 +26,8 @@ bool is_published(const StudyConfig& study) {
 
 class SweepTask : public RunsTask {
  public:
-  SweepTask(StudyConfig study, const std::string& source)
-      : RunsTask(plan_runs(study, source)), study_(std::move(study)) {}
+  SweepTask(std::string name, StudyConfig study, const std::string& source)
+      : RunsTask(plan_runs(study, source)), name_(std::move(name)), study_(std::move(study)) {}
 
   nlohmann::json config() const override {
     auto json = to_json(plan()[0].config);
@@ -52,12 +52,14 @@ class SweepTask : public RunsTask {
     const bool published = is_published(study_);
     Findings found{.table = figure1_table(study_, curves, published)};
     if (std::any_of(curves.begin(), curves.end(), [](const SweepCurves& c) { return c.steps.size() > 1; })) {
-      found.figures = {{"figure1", figure1_plot(study_, curves, plan()[0].config.data.dimension),
-                        fmt::format("R3, training loss, test loss{} over log_d(step): {}.",
+      const bool paper_axis = name_ == "figure1";
+      const auto dimension = paper_axis ? std::optional(plan()[0].config.data.dimension) : std::nullopt;
+      found.figures = {{name_, figure1_plot(study_, curves, dimension),
+                        fmt::format("R3, training loss, test loss{} over {}: {}.",
                                     own_columns(curves).empty() ? "" : " and what the runs record beside",
-                                    band_text(most_seeds(curves)))}};
+                                    paper_axis ? "log_d(step)" : "the step", band_text(most_seeds(curves)))}};
     }
-    if (asks_figure1(study_)) found.claims = figure1_claims(plan()[0].config, curves, published);
+    if (asks_figure1(study_)) found.claims = figure1_claims(plan()[0].config, curves, published, name_);
     Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};
     for (const auto& run : plan()) {
       const auto path = run_path(folder, run);
@@ -73,6 +75,7 @@ class SweepTask : public RunsTask {
   }
 
  private:
+  std::string name_;  ///< the study's, and of its figure's files
   StudyConfig study_;
 };
 
@@ -80,14 +83,14 @@ Study sweep(std::string name, std::string summary, std::string title) {
   auto keys = run_config_keys();
   keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
-  return {.name = std::move(name),
+  return {.name = name,
           .summary = std::move(summary),
           .title = std::move(title),
           .standard = to_json(RunConfig{}),
           .keys = std::move(keys),
-          .read = [](const nlohmann::json& json, const std::string& source,
-                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
-            return std::make_unique<SweepTask>(read_study_config(json, source, catalogue), source);
+          .read = [study = name](const nlohmann::json& json, const std::string& source,
+                                 const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<SweepTask>(study, read_study_config(json, source, catalogue), source);
           },
           .sweeps = true};
 }

@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "entk/base/error.h"
 #include "tests/support/testing.h"
 
 namespace entk::plot {
@@ -50,36 +49,58 @@ TEST(Axis, EqualAndMissingValuesHaveARange) {
   }
 }
 
-TEST(Axis, TicksAreDecadesOrOneTwoFive) {
-  EXPECT_EQ(scale_y(panel_with({1e-4, 1}, true), 2).step, 10);
-  EXPECT_GE(scale_y(panel_with({1e-40, 1}, true), 1).step, 1e5);
-  const Scale narrow = scale_y(panel_with({10, 100}, true), 2);
-  EXPECT_EQ(narrow.step, 0);
-  EXPECT_EQ(narrow.ticks, (std::vector<double>{10, 20, 50, 100}));
-  EXPECT_GE(scale_y(panel_with({3.1, 3.3}, true), 2).ticks.size(), 2u);
-  EXPECT_EQ(scale_y(panel_with({0, 1}, false), 1.5).step, 0.2);
+std::vector<std::string> labels(const Scale& scale) {
+  std::vector<std::string> texts;
+  for (const auto& tick : scale.ticks) {
+    if (!tick.text.empty()) texts.push_back(tick.text);
+  }
+  return texts;
 }
 
-TEST(Axis, GivenLimitsAreKeptAndImpossibleOnesRefused) {
-  Panel panel = panel_with({1, 2}, false);
-  panel.y.minimum = -7;
-  panel.y.maximum = 9;
-  EXPECT_EQ(scale_y(panel, 2).low, -7);
-  EXPECT_EQ(scale_y(panel, 2).high, 9);
-  panel.y.logarithmic = true;
-  EXPECT_THROW(scale_y(panel, 2), InputError);
-  panel.y.logarithmic = false;
-  panel.y.maximum = -7;
-  EXPECT_THROW(scale_y(panel, 2), InputError);
-  panel.y.maximum = NAN;
-  EXPECT_THROW(scale_y(panel, 2), InputError);
+TEST(Axis, TicksAreDecadesOrOneTwoFive) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(labels(scale_y(panel_with({1e-2, 1}, true), 2)), (Texts{"10^{−2}", "10^{−1}", "10^{0}"}));
+  EXPECT_EQ(labels(scale_y(panel_with({10, 100}, true), 2)), (Texts{"10", "20", "50", "100"}));
+  EXPECT_GE(labels(scale_y(panel_with({3.1, 3.3}, true), 2)).size(), 2u);
+  EXPECT_EQ(labels(scale_y(panel_with({0, 1}, false), 1.5)), (Texts{"0", "0.2", "0.4", "0.6", "0.8", "1"}));
+  EXPECT_EQ(labels(scale_y(panel_with({-0.2, 0.2}, false), 1.1)), (Texts{"−0.2", "−0.1", "0", "0.1", "0.2"}));
+}
+
+TEST(Axis, APowerStandsAtThatPower) {
+  for (const auto& [low, high] :
+       {std::pair{552.0, 64000.0}, std::pair{0.03, 7.0}, std::pair{3e-9, 0.7}, std::pair{1e-34, 1e35}}) {
+    for (const auto& tick : scale_y(panel_with({low, high}, true), 2).ticks) {
+      int power = 0;
+      if (std::sscanf(tick.text.c_str(), "10^{−%d}", &power) == 1) power = -power;
+      if (power == 0) std::sscanf(tick.text.c_str(), "10^{%d}", &power);
+      if (!tick.text.empty()) EXPECT_NEAR(std::log10(tick.at), power, 1e-9) << tick.text;
+    }
+  }
+}
+
+TEST(Axis, NeighbouringLabelsOfXHaveRoom) {
+  for (const double inches : {0.6, 1.0, 2.0, 5.0}) {
+    for (const bool logarithmic : {false, true}) {
+      for (const double least : {1e-7, 0.9, 900.0}) {
+        Panel panel{.x = {.logarithmic = logarithmic}};
+        panel.series.push_back({.x = {least, 1000}, .y = {1, 2}});
+        const Scale scale = scale_x(panel, inches);
+        double before = -INFINITY;
+        for (const auto& tick : scale.ticks) {
+          if (tick.text.empty()) continue;
+          EXPECT_GT(inches * (scale.part(tick.at) - before), em * (scale.label_em() + 0.5)) << tick.text;
+          before = scale.part(tick.at);
+        }
+      }
+    }
+  }
 }
 
 TEST(Axis, TickText) {
   EXPECT_EQ(tick_text(0.2), "0.2");
   EXPECT_EQ(tick_text(50000), "50000");
   EXPECT_EQ(tick_text(2e5), "2×10^{5}");
-  EXPECT_EQ(tick_text(5e-4), "5×10^{-4}");
+  EXPECT_EQ(tick_text(5e-4), "5×10^{−4}");
   EXPECT_EQ(tick_text(0.001), "0.001");
 }
 

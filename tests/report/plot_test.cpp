@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
+#include "entk/report/plot_layout.h"
 #include "entk/report/plot_script.h"
 #include "entk/report/process.h"
 #include "tests/support/testing.h"
@@ -147,9 +149,8 @@ TEST(Figure, HostileTextIsShownAsItIs) {
     panel.series.push_back({.label = text, .x = {1, 2}, .y = {1, 2}});
   }
   panel.series.push_back({.label = "line\nbreak \xff", .x = {1, 2}, .y = {1, 2}});
-  for (const Legend legend : {Legend::top_left, Legend::below}) {
-    panel.legend = legend;
-    Figure figure{.title = hostile[5], .caption = "ends with \\", .panels = {panel}, .height = 6};
+  {
+    Figure figure{.caption = "ends with \\", .panels = {panel}};
     const TemporaryFolder folder;
     const FigureFiles files = write_figure(folder.path(), "fig", figure);
     ASSERT_EQ(files.notice, "");
@@ -164,7 +165,7 @@ TEST(Figure, RandomTextOfSpecialCharactersIsShownAsItIs) {
   ENTK_NEEDS_GNUPLOT();
   const std::string alphabet = "\\{}_^@&~'\"`%#$;:!*[]()<>/ab1 ,.=-+|?";
   const RandomStream random(Purpose::probe, 7);
-  Panel panel{.legend = Legend::below};
+  Panel panel;
   std::vector<std::string> labels;
   for (int i = 0; i < 200; ++i) {
     std::string text = fmt::format("<{}|", i);
@@ -173,7 +174,7 @@ TEST(Figure, RandomTextOfSpecialCharactersIsShownAsItIs) {
     panel.series.push_back({.label = labels.back(), .x = {1, 2}, .y = {1, 2}});
   }
   const TemporaryFolder folder;
-  const FigureFiles files = write_figure(folder.path(), "fig", {.panels = {panel}, .height = 40});
+  const FigureFiles files = write_figure(folder.path(), "fig", {.panels = {panel}});
   ASSERT_EQ(files.notice, "");
   const std::string words = svg_words(read_text(files.svg));
   for (const auto& text : labels) EXPECT_NE(words.find(text), std::string::npos) << text;
@@ -217,21 +218,6 @@ TEST(Figure, DataHoldsEveryValueAsGiven) {
             "0.1 0.3333333333333333 -inf 1\n2 nan 1 2\n");
 }
 
-TEST(Figure, DecadesAreMarkedAtPowersOfTen) {
-  // gnuplot counts its ticks from the frame where they have no start, and writes the wrong power beside them.
-  for (const auto& [low, high] :
-       {std::pair{552.0, 64000.0}, std::pair{0.03, 7.0}, std::pair{3e-9, 0.7}, std::pair{1e-34, 1e35}}) {
-    const std::string script =
-        plot::script_text("fig", one_series({.label = "s", .x = {0, 1}, .y = {low, high}}, true));
-    double frame = 0, start = 0, step = 0;
-    ASSERT_EQ(std::sscanf(script.c_str() + script.find("set yrange"), "set yrange [%lf:", &frame), 1);
-    ASSERT_EQ(std::sscanf(script.c_str() + script.find("set ytics "), "set ytics %lf,%lf", &start, &step), 2) << script;
-    EXPECT_NEAR(std::log10(start), std::round(std::log10(start)), 1e-9);
-    EXPECT_GE(start, frame);
-    EXPECT_LT(start, frame * step * (1 + 1e-9));
-  }
-}
-
 TEST(Figure, ABandIsDrawnInPiecesAroundAGap) {
   const Figure figure = one_series({.label = "s",
                                     .x = {0, 1, 2, 3, 4, 5},
@@ -256,23 +242,109 @@ TEST(Figure, ABandBelowZeroEndsAtTheFrameOfALogarithmicAxis) {
 
 TEST(Figure, OneLegendServesAllPanelsThatAgree) {
   Figure figure = three_panels();
-  const std::string shared = plot::script_text("fig", figure);
-  EXPECT_EQ(count(shared, "set label 'series\u00A02'"), 1);
-  EXPECT_EQ(count(shared, "unset key"), 3);
+  EXPECT_EQ(count(plot::script_text("fig", figure), "set label 'series\u00A02'"), 1);  // at the last panel's curves
+  figure.panels[1].series.pop_back();  // no panel names more than others
+  EXPECT_EQ(count(plot::script_text("fig", figure), "set label 'series\u00A02'"), 1);
   figure.panels[2].series[0].label = "another";
-  const std::string apart = plot::script_text("fig", figure);
-  EXPECT_EQ(count(apart, "set label 'series\u00A02'"), 0);
-  EXPECT_EQ(count(apart, "unset key"), 0);
+  EXPECT_EQ(count(plot::script_text("fig", figure), "set label 'series\u00A02'"), 3);
 }
 
-TEST(Figure, ALegendKeepsClearOfTheData) {
-  // Up at the left, then level along the top: the lower right alone is free.
-  Series series{.label = "s"};
-  for (int i = 0; i <= 40; ++i) {
-    series.x.push_back(i);
-    series.y.push_back(i == 0 ? 0 : 40);
+TEST(Figure, OneNameHasOneColourInAllPanels) {
+  Panel one{.series = {{.label = "a", .x = {1, 2}, .y = {1, 2}}, {.label = "b", .x = {1, 2}, .y = {2, 3}}}};
+  Panel other{.series = {{.label = "c", .x = {1, 2}, .y = {1, 2}}, {.label = "b", .x = {1, 2}, .y = {2, 3}}}};
+  const Figure figure{.panels = {one, other}};
+  const auto color = [&](int p, int s) { return plot::color_index(figure, p, s); };
+  EXPECT_EQ(color(0, 1), color(1, 1));
+  EXPECT_EQ((std::set{color(0, 0), color(0, 1), color(1, 0)}).size(), 3u);
+}
+
+/// What cannot be read in the figures as they are drawn, in the words of svg_geometry.py.
+std::string complaints(const std::vector<Figure>& figures) {
+  const TemporaryFolder folder;
+  std::vector<std::string> check = {ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/svg_geometry.py"};
+  for (const Figure& figure : figures) {
+    const std::string name = "fig" + std::to_string(check.size());
+    std::string script = plot::script_text(name, figure);
+    const std::string all = "[k = 1:3]";
+    script.replace(script.find(all), all.size(), "[k = 1:1]");  // the SVG alone
+    write_text(folder / (name + ".dat"), plot::data_text(name, figure));
+    write_text(folder / (name + ".gp"), script);
+    EXPECT_EQ(run_program({"gnuplot", "-d", name + ".gp"}, folder.path(), 60s).output, "");
+    check.push_back(name + ".svg");
   }
-  EXPECT_NE(plot::script_text("fig", one_series(series)).find("set key bottom right"), std::string::npos);
+  return run_program(check, folder.path(), 60s).output;
+}
+
+TEST(Figure, NamesStandClearOfAllThatIsDrawnHoweverManyAndLongTheyAre) {
+  ENTK_NEEDS_GNUPLOT();
+  std::vector<Figure> figures;
+  for (const auto& [many, panels] : {std::pair{1, 1}, {6, 1}, {7, 1}, {20, 1}, {6, 2}, {7, 3}, {2, 5}}) {
+    for (const char* name : {"a", "a rather long name of a curve "}) {
+      for (const bool shared : {true, false}) {
+        Figure figure;
+        for (int p = 0; p < panels; ++p) {
+          Panel panel{.title = "A title", .x = {"step", true}, .y = {"loss", true}};
+          for (int s = 0; s < many; ++s) {
+            Series series{.label = name + std::to_string(shared ? s : 100 * p + s)};
+            for (int i = 1; i < 20; ++i) {
+              series.x.push_back(i);
+              series.y.push_back(std::exp(-0.1 * i) * (1 + 0.05 * s));
+            }
+            panel.series.push_back(series);
+          }
+          figure.panels.push_back(panel);
+        }
+        figures.push_back(figure);
+      }
+    }
+  }
+  EXPECT_EQ(complaints(figures), "");
+}
+
+TEST(Figure, ACurveUnderOthersIsSeen) {
+  ENTK_NEEDS_GNUPLOT();
+  Panel panel;
+  for (const char* name : {"R1", "R2", "R3"}) panel.series.push_back({.label = name, .x = {1, 2, 3}, .y = {1, 3, 2}});
+  EXPECT_EQ(complaints({{.panels = {panel}}}), "");
+}
+
+TEST(Figure, WhatCannotBeReadIsFound) {
+  ENTK_NEEDS_GNUPLOT();
+  const TemporaryFolder folder;
+  const std::string script = plot::script_text("fig", three_panels());
+  write_text(folder / "fig.dat", plot::data_text("fig", three_panels()));
+  const auto complaints_of = [&](const std::string& from, const std::string& to) {
+    std::string broken = script;
+    broken.replace(broken.find(from), from.size(), to);
+    write_text(folder / "fig.gp", broken);
+    EXPECT_EQ(run_program({"gnuplot", "-d", "fig.gp"}, folder.path(), 60s).output, "");
+    return run_program({ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/svg_geometry.py", (folder / "fig.svg").string()},
+                       folder.path(), 60s)
+        .output;
+  };
+  EXPECT_EQ(complaints_of("reset", "reset"), "");
+  const std::string label = "'series\u00A02' at screen ";
+  const auto at = script.find(label) + label.size();
+  const std::string place = label + script.substr(at, script.find(" left", at) - at);
+  EXPECT_NE(complaints_of(place, label + "0.98,0.5").find("leaves the page"), std::string::npos);
+  EXPECT_NE(complaints_of(place, label + "0.4,0.5").find("overlaps a curve"), std::string::npos);
+  EXPECT_NE(complaints_of(place, label + "0.4,0.5").find("stands in a frame"), std::string::npos);
+  const std::string other = "'series\u00A01' at screen ";
+  const auto there = script.find(other) + other.size();
+  EXPECT_NE(
+      complaints_of(place, label + script.substr(there, script.find(" left", there) - there)).find("' overlaps '"),
+      std::string::npos);
+  const Figure hidden = one_series({.label = "a", .x = {1, 2}, .y = {1, 2}});
+  std::string twice = plot::script_text("fig", hidden);
+  const auto plot = twice.find("  plot ") + 7, end = twice.find('\n', plot);
+  twice.insert(end, ", " + twice.substr(plot, end - plot) + " lc rgb 'red'");
+  write_text(folder / "fig.gp", twice);
+  write_text(folder / "fig.dat", plot::data_text("fig", hidden));
+  run_program({"gnuplot", "-d", "fig.gp"}, folder.path(), 60s);
+  EXPECT_NE(run_program({ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/svg_geometry.py", (folder / "fig.svg").string()},
+                        folder.path(), 60s)
+                .output.find("lies under others"),
+            std::string::npos);
 }
 
 TEST(Figure, WithoutGnuplotDataAndScriptStay) {
@@ -334,11 +406,6 @@ TEST(Figure, BadInputIsNamed) {
   EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1, 2}, .y = {1}})), InputError);
   EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .low = {1}})), InputError);
   EXPECT_THROW(write_figure(folder.path(), "fig", one_series({.x = {1}, .y = {1}, .color = -1})), InputError);
-  Figure figure = three_panels();
-  figure.width = NAN;
-  EXPECT_THROW(write_figure(folder.path(), "fig", figure), InputError);
-  figure.width = 1.0;
-  EXPECT_THROW(write_figure(folder.path(), "fig", figure), InputError);
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
@@ -373,9 +440,53 @@ TEST(Palette, SequentialColoursGrowLighterInEvenSteps) {
   EXPECT_LT(most, 2 * least);
 }
 
-TEST(Palette, CategoricalColoursDifferUpToSeven) {
+/// Linear red, green and blue.
+std::array<double, 3> linear(const std::string& color) {
+  std::array<double, 3> rgb{};
+  for (int i = 0; i < 3; ++i) {
+    const double v = std::stoi(color.substr(1 + 2 * i, 2), nullptr, 16) / 255.0;
+    rgb[i] = v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4);
+  }
+  return rgb;
+}
+
+TEST(Palette, CategoricalColoursDifferInGreyAndWithoutOneKindOfCones) {
   const auto colors = palette_colors(Palette::categorical, 8);
-  EXPECT_EQ(std::set<std::string>(colors.begin(), colors.end()).size(), 7u);
+  EXPECT_EQ(colors[7], colors[0]);
+  // Machado, Oliveira and Fernandes (2009), severity 1: protanopia, deuteranopia, tritanopia; and all of it.
+  const double seen[4][3][3] = {
+      {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
+      {{0.152286, 1.052583, -0.204868}, {0.114503, 0.786281, 0.099216}, {-0.003882, -0.048116, 1.051998}},
+      {{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881}},
+      {{1.255528, -0.076749, -0.178779}, {-0.078411, 0.930809, 0.147602}, {0.004733, 0.691367, 0.303900}}};
+  const auto oklab = [](const std::array<double, 3>& c) {
+    const double l = std::cbrt(0.4122214708 * c[0] + 0.5363325363 * c[1] + 0.0514459929 * c[2]);
+    const double m = std::cbrt(0.2119034982 * c[0] + 0.6806995451 * c[1] + 0.1073969566 * c[2]);
+    const double s = std::cbrt(0.0883024619 * c[0] + 0.2817188376 * c[1] + 0.6299787005 * c[2]);
+    return std::array{0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s,
+                      1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s,
+                      0.0259040371 * l + 0.7827717662 * m - 0.8086757660 * s};
+  };
+  const auto grey = [&](const std::array<double, 3>& c) {
+    return 1.16 * std::cbrt(0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2]) - 0.16;
+  };
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_LT(grey(linear(colors[i])), 0.75) << "too light for paper";
+    for (int j = 0; j < i; ++j) {
+      EXPECT_GT(std::fabs(grey(linear(colors[i])) - grey(linear(colors[j]))), 0.08) << i << " " << j;
+      for (const auto& matrix : seen) {
+        std::array<double, 3> a{}, b{};
+        for (int r = 0; r < 3; ++r) {
+          for (int c = 0; c < 3; ++c) {
+            a[r] += matrix[r][c] * linear(colors[i])[c], b[r] += matrix[r][c] * linear(colors[j])[c];
+          }
+          a[r] = std::max(a[r], 0.0), b[r] = std::max(b[r], 0.0);
+        }
+        const auto p = oklab(a), q = oklab(b);
+        EXPECT_GT(std::hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]), 0.14) << i << " " << j;
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -22,12 +22,14 @@ Table small_table() {
 }
 
 TEST(Number, SignificantDigitsWithoutNeedlessOnes) {
-  EXPECT_EQ(format_number(0.5), "0.5000");
+  EXPECT_EQ(format_number(0.5), "0.5");
   EXPECT_EQ(format_number(1234.5678), "1235");
   EXPECT_EQ(format_number(123456.7), "123457");
   EXPECT_EQ(format_number(0.00123456), "0.001235");
-  EXPECT_EQ(format_number(1.23456e-7), "1.235e-7");
-  EXPECT_EQ(format_number(-6.02214e23, 3), "-6.02e23");
+  EXPECT_EQ(format_number(1.23456e-7), "1.235e−7");
+  EXPECT_EQ(format_number(-6.02214e23, 3), "−6.02e23");
+  EXPECT_EQ(format_number(0.01, 3), "0.01");
+  EXPECT_EQ(format_number(1623421800.0, 12), "1.6234218e9");
   EXPECT_EQ(format_number(20000), "20000");
   EXPECT_EQ(format_number(0.0), "0");
   EXPECT_EQ(format_number(9.9996, 4), "10.00");  // the exponent is that of the rounded number
@@ -37,7 +39,7 @@ TEST(Number, SignificantDigitsWithoutNeedlessOnes) {
 TEST(Number, NotFinite) {
   EXPECT_EQ(format_number(NAN), "–");
   EXPECT_EQ(format_number(INFINITY), "∞");
-  EXPECT_EQ(format_number(-INFINITY, 2, NumberFormat::fixed), "-∞");
+  EXPECT_EQ(format_number(-INFINITY, 2, NumberFormat::fixed), "−∞");
 }
 
 TEST(Number, FixedAndShortest) {
@@ -45,18 +47,18 @@ TEST(Number, FixedAndShortest) {
   EXPECT_EQ(format_number(0.1, 4, NumberFormat::shortest), "0.1");
   EXPECT_EQ(format_number(2.0 / 3.0, 4, NumberFormat::shortest), "0.6666666666666666");
   EXPECT_EQ(format_number(100000, 4, NumberFormat::shortest), "100000");
-  EXPECT_EQ(format_number(1e-5, 4, NumberFormat::shortest), "1e-5");
+  EXPECT_EQ(format_number(1e-5, 4, NumberFormat::shortest), "1e−5");
 }
 
 TEST(Number, TwoDigitsOfTheDeviationAndTheValueToMatch) {
   EXPECT_EQ(format_number(Uncertain{0.14123, 0.0032}), "0.1412 ± 0.0032");
   EXPECT_EQ(format_number(Uncertain{0.14123, 0.00996}), "0.141 ± 0.010");
   EXPECT_EQ(format_number(Uncertain{1234.5, 67.8}), "1234 ± 68");
-  EXPECT_EQ(format_number(Uncertain{1.2345e-5, 3.1e-7}), "(1.234 ± 0.031)e-5");
-  EXPECT_EQ(format_number(Uncertain{1e-9, 2.5e-7}), "(0.0 ± 2.5)e-7");
-  EXPECT_EQ(format_number(Uncertain{0.5, 1.2e-12}), "0.5000 ± 1.2e-12");
-  EXPECT_EQ(format_number(Uncertain{0.5, 0.0}), "0.5000 ± 0");
-  EXPECT_EQ(format_number(Uncertain{0.5, NAN}), "0.5000");
+  EXPECT_EQ(format_number(Uncertain{1.2345e-5, 3.1e-7}), "(1.234 ± 0.031)e−5");
+  EXPECT_EQ(format_number(Uncertain{1e-9, 2.5e-7}), "(0.0 ± 2.5)e−7");
+  EXPECT_EQ(format_number(Uncertain{0.5, 1.2e-12}), "0.5 ± 1.2e−12");
+  EXPECT_EQ(format_number(Uncertain{0.5, 0.0}), "0.5 ± 0");
+  EXPECT_EQ(format_number(Uncertain{0.5, NAN}), "0.5");
   EXPECT_EQ(format_number(Uncertain{NAN, 0.1}), "–");
 }
 
@@ -66,7 +68,7 @@ TEST(Table, PlainText) {
             "  λ3        test loss  steps  note\n"
             "────  ───────────────  ─────  ──────────\n"
             "0.01  0.1412 ± 0.0032  20000  a|b\n"
-            "  10           0.5000  20000\n"
+            "  10              0.5  20000\n"
             " 100                –      5  <diverged>\n");
 }
 
@@ -76,7 +78,7 @@ TEST(Table, Markdown) {
             "|   λ3 |       test loss | steps | note         |\n"
             "| ---: | --------------: | ----: | ------------ |\n"
             "| 0.01 | 0.1412 ± 0.0032 | 20000 | a\\|b         |\n"
-            "|   10 |          0.5000 | 20000 |              |\n"
+            "|   10 |             0.5 | 20000 |              |\n"
             "|  100 |               – |     5 | \\<diverged\\> |\n");
 }
 
@@ -148,10 +150,10 @@ TEST(Number, AnEstimateShowsItsIntervalAndInASentenceWhatItRestsOn) {
   const Estimate e{1.7312, 1.2134, 2.249, "fits to 4 points of each of 2 seeds"};
   EXPECT_EQ(format_number(e, 3), "1.73 [1.21, 2.25]");
   EXPECT_EQ(to_sentence(e), "1.73 (95% interval 1.21 to 2.25, fits to 4 points of each of 2 seeds)");
-  EXPECT_EQ(format_number(Estimate{0.500001, 0.499999, 0.500003, ""}, 3), "0.5000010 [0.4999990, 0.5000030]");
-  EXPECT_EQ(to_sentence({.value = 0.5, .from = "one seed"}), "0.500 (no interval: one seed)");
-  EXPECT_EQ(format_number(Estimate{.value = 0.5}, 3), "0.500");
-  EXPECT_EQ(to_sentence(exact(2.5)), "2.50");
+  EXPECT_EQ(format_number(Estimate{0.500001, 0.499999, 0.500003, ""}, 3), "0.500001 [0.499999, 0.500003]");
+  EXPECT_EQ(to_sentence({.value = 0.5, .from = "one seed"}), "0.5 (no interval: one seed)");
+  EXPECT_EQ(format_number(Estimate{.value = 0.5}, 3), "0.5");
+  EXPECT_EQ(to_sentence(exact(2.5)), "2.5");
   const Table table{"", {"model", "exponent"}, {{"a", e}, {"b", Estimate{.value = 2}}, {"c", "–"}}};
   EXPECT_EQ(to_csv(table), "model,exponent,exponent low,exponent high\na,1.7312,1.2134,2.249\nb,2,nan,nan\nc,–,,\n");
 }

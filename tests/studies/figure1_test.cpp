@@ -145,11 +145,38 @@ TEST(Figure1, PlotAndTableShowEachQuantityInItsPlace) {
   EXPECT_EQ(number(1), 1);
   EXPECT_EQ(table.columns[2].name, "training loss");
   EXPECT_EQ(measured(2), 4e-3);
-  EXPECT_EQ(table.columns[3].name, "R3");
-  EXPECT_EQ(measured(3), 0.2);
-  EXPECT_EQ(table.columns[4].name, "test loss");
-  EXPECT_EQ(measured(4), 0.14);
+  EXPECT_EQ(table.columns[3].name, "test loss");
+  EXPECT_EQ(measured(3), 0.14);
+  EXPECT_EQ(table.columns[4].name, "R3");
+  EXPECT_EQ(measured(4), 0.2);
   EXPECT_EQ(number(5), 0.14) << "the paper's";
+}
+
+TEST(Figure1, OfTwoSweptKeysOneIsToldByColoursAndOneByDashes) {
+  auto json = preset("figure1-quick");
+  json["sweep"] = {{"lambda.3", {0, 10}}, {"model.width", {100, 200, 400}}};
+  const auto study = read_study_config(json, "test");
+  std::vector<SweepCurves> curves;
+  for (const int lambda : {0, 10}) {
+    for (const int width : {100, 200, 400}) {
+      curves.push_back(curve(lambda, 4e-3, 0.14, 0.2, 1));
+      curves.back().swept = {lambda, width};
+    }
+  }
+  const auto figure = figure1_plot(study, curves, std::nullopt);
+  std::vector<std::pair<int, int>> looks;
+  std::vector<std::string> names;
+  for (const auto& s : figure.panels[2].series) {
+    if (!s.x.empty()) looks.emplace_back(s.color.value(), s.dash);
+    if (!s.label.text.empty()) names.push_back(s.label.text);
+  }
+  EXPECT_EQ(looks, (std::vector<std::pair<int, int>>{{0, 0}, {1, 0}, {2, 0}, {0, 1}, {1, 1}, {2, 1}}));
+  EXPECT_EQ(names, (std::vector<std::string>{"{/:Italic m} = 100", "{/:Italic m} = 200", "{/:Italic m} = 400",
+                                             "{/:Italic λ}_3 = 0", "{/:Italic λ}_3 = 10"}));
+  const auto table = figure1_table(study, curves, false);
+  EXPECT_EQ(table.columns[0].name, "λ3");
+  EXPECT_EQ(table.columns[1].name, "m");
+  EXPECT_EQ(table.keys, 2u);
 }
 
 TEST(Figure1Claims, AreForStudiesThatAskFigure1sQuestion) {
