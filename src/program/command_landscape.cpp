@@ -6,6 +6,7 @@
 #include "entk/program/commands.h"
 #include "entk/program/common_options.h"
 #include "entk/program/console.h"
+#include "entk/base/failure.h"
 #include "entk/base/threads.h"
 #include "entk/studies/landscape_study.h"
 #include "entk/runs/run.h"
@@ -46,8 +47,8 @@ ExitCode landscape_command(LandscapeOptions o, const std::string& command_line) 
   LandscapeStudy study;
   try {
     study = study_landscape(point, o.study);
-  } catch (const std::exception& e) {
-    folder.set_status(RunState::failed, 0, e.what());
+  } catch (...) {
+    folder.set_status(RunState::failed, 0, current_failure().message);
     throw;
   }
   folder.write_json("config.json", study.config);

@@ -1,7 +1,6 @@
 // The program: parses, runs one subcommand, maps what went wrong to an exit code (base/error.h).
 #include "entk/program/program.h"
 
-#include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 
@@ -9,12 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <new>
 
 #include "entk/program/commands.h"
 #include "entk/program/completion.h"
 #include "entk/program/console.h"
 #include "entk/base/device.h"
+#include "entk/base/failure.h"
 #include "entk/base/threads.h"
 #include "entk/io/json_reader.h"
 #include "entk/kernels/cpu/tile_kernels.h"
@@ -125,18 +124,12 @@ int run(int argc, char** argv, const Catalogue& own) {
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
     kernels::selected_isa();  // refused before work starts
     return after_output(static_cast<int>(program.action()));
-  } catch (const Error& e) {
-    say(e.what());
-    return static_cast<int>(e.code());
-  } catch (const c10::Error& e) {
-    say(verbose ? e.what() : e.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    say("out of memory");
-  } catch (const std::exception& e) {
-    if (std::ferror(stdout) != 0) return after_output(0);
-    say(e.what());
+  } catch (...) {
+    const auto failure = current_failure(verbose);
+    if (failure.code == ExitCode::failed && std::ferror(stdout) != 0) return after_output(0);
+    say(failure.message);
+    return static_cast<int>(failure.code);
   }
-  return static_cast<int>(ExitCode::failed);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,8 +9,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
-#include <new>
 
+#include "entk/base/failure.h"
 #include "entk/base/threads.h"
 #include "entk/base/unsaved_work.h"
 #include "entk/config/config_layers.h"
@@ -413,14 +412,9 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
   RunOutcome outcome;
   try {
     return FolderRun(config, folder, name, cache, hooks).take(command);
-  } catch (const Error& e) {
-    outcome = {e.code(), RunState::failed, e.what(), std::nullopt};
-  } catch (const c10::Error& e) {
-    outcome = {ExitCode::failed, RunState::failed, e.what_without_backtrace(), std::nullopt};
-  } catch (const std::bad_alloc&) {
-    outcome = {ExitCode::failed, RunState::failed, "out of memory", std::nullopt};
-  } catch (const std::exception& e) {
-    outcome = {ExitCode::failed, RunState::failed, e.what(), std::nullopt};
+  } catch (...) {
+    const auto [code, what] = current_failure();
+    outcome = {code, RunState::failed, what, std::nullopt};
   }
   try {
     folder.set_status(RunState::failed, 0, outcome.message);

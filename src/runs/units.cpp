@@ -1,13 +1,11 @@
 #include "entk/runs/units.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <atomic>
 #include <map>
-#include <new>
 #include <thread>
 
+#include "entk/base/failure.h"
 #include "entk/base/threads.h"
 #include "entk/runs/memory.h"
 
@@ -26,21 +24,12 @@ int jobs_that_fit(const std::vector<const Unit*>& pending) {
 }
 
 RunOutcome take(const Unit& unit) {
-  RunOutcome failed{ExitCode::failed, RunState::failed, {}, std::nullopt};
   try {
     return unit.take();
-  } catch (const Error& e) {
-    failed.code = e.code();
-    if (e.code() == ExitCode::diverged) failed.state = RunState::diverged;
-    failed.message = e.what();
-  } catch (const c10::Error& e) {
-    failed.message = e.what_without_backtrace();
-  } catch (const std::bad_alloc&) {
-    failed.message = "out of memory";
-  } catch (const std::exception& e) {
-    failed.message = e.what();
+  } catch (...) {
+    const auto [code, message] = current_failure();
+    return {code, code == ExitCode::diverged ? RunState::diverged : RunState::failed, message, std::nullopt};
   }
-  return failed;
 }
 
 }  // namespace
