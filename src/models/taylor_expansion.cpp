@@ -160,6 +160,7 @@ struct Expand : torch::autograd::Function<Expand> {
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto e = c10::static_intrusive_pointer_cast<Evaluation>(ctx->saved_data["evaluation"].toCapsule());
     const auto& u = cotangents[0];
+    const WithoutAutocast in_full;
     const std::size_t count = e->start.size();
     auto inputs = e->inputs;
     auto lower = e->lower, whole = e->whole;

@@ -1,5 +1,7 @@
 #include "entk/models/taylor_expansion.h"
 
+#include <ATen/autocast_mode.h>
+
 #include "entk/base/error.h"
 #include "entk/models/convolutional_network.h"
 #include "entk/models/taylor_model.h"
@@ -221,6 +223,28 @@ TEST(ConvolutionalNetwork, RefusesImagesThatDoNotFitAndTypesThatAreNone) {
         ConvolutionalNetwork(ConvolutionalOptions{.input_channels = 1, .height = 8, .width = 8, .dtype = torch::kInt});
       }),
       "dtype: expected float32 or float64, got Int");
+}
+
+/// Autocast would take products in bfloat16.
+TEST(TaylorExpansion, HasItsParametersTypeWithinAutocast) {
+  torch::manual_seed(4);
+  ConvolutionalNetwork network(ConvolutionalOptions{.input_channels = 1, .height = 8, .width = 8, .channels = 4});
+  const auto images = torch::randn({5, 1, 8, 8});
+  auto expansion = taylor_expand(network, network->parameters(), 2);
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& p : expansion->parameters()) p.add_(0.1 * torch::randn_like(p));
+  }
+  const auto value_and_gradient = [&] {
+    const auto f = expansion(images);
+    return std::pair{f.detach(), torch::autograd::grad({f.square().sum()}, expansion->parameters())};
+  };
+  const auto [f, gradient] = value_and_gradient();
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const auto within = value_and_gradient();
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  EXPECT_TRUE(identical(within.first, f));
+  for (std::size_t i = 0; i < gradient.size(); ++i) EXPECT_TRUE(identical(within.second[i], gradient[i])) << i;
 }
 
 TEST(TaylorExpansion, AStepOfGradientDescentLeavesTheModuleAsItIs) {
