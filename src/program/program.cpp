@@ -50,6 +50,32 @@ std::string hint(const CLI::App& app, const std::string& message) {
   return near ? fmt::format(" (did you mean {}?)", *near) : "";
 }
 
+/// What CLI11 says, with a hint; of a value that could not be read ("Could not convert: --seeds = a") what was
+/// expected.
+std::string said(const CLI::App& app, const CLI::ParseError& e) {
+  const std::string message = e.what(), conversion = "Could not convert: ";
+  const auto equals = message.find(" = ");
+  if (!message.starts_with(conversion) || equals == std::string::npos) return message + hint(app, message);
+  const auto name = message.substr(conversion.size(), equals - conversion.size());
+  std::string wanted = "another value";
+  for (const auto* command : app.get_subcommands()) {
+    if (const auto* option = command->get_option_no_throw(name)) wanted = option->get_type_name();
+  }
+  return fmt::format("{}: expected {}, got '{}'", name, wanted, message.substr(equals + 3));
+}
+
+/// @throws InputError for an option that was given nothing, as by an empty shell variable: CLI11 takes that for 0.
+void check_not_empty(const CLI::App& app) {
+  for (const auto* command : app.get_subcommands()) {
+    for (const auto* option : command->get_options()) {
+      for (const auto& value : option->results()) {
+        if (value.empty())
+          throw InputError(fmt::format("{}: expected {}, got nothing", option->get_name(), option->get_type_name()));
+      }
+    }
+  }
+}
+
 /// A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and talk would go there.
 /// Writing to what stands in for it fails, as it would have.
 void occupy_standard_descriptors() {
@@ -116,11 +142,12 @@ int run(int argc, char** argv, const Catalogue& own) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return after_output(app.exit(e));  // --help, --version
-    say(e.what() + hint(app, e.what()));
+    say(said(app, e));
     return static_cast<int>(ExitCode::bad_input);
   }
   catch_signals();
   try {
+    check_not_empty(app);
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
     kernels::selected_isa();  // refused before work starts
     return after_output(static_cast<int>(program.action()));

@@ -156,6 +156,21 @@ TEST(Commands, AFigureLeavesPlotsInThreeFormatsWithTheirScriptATableAndAPage) {
   EXPECT_NE(testing::read_text(folder / "f/report.html").find("<img alt="), std::string::npos);
 }
 
+TEST(Commands, AnOptionWithoutAValueOrWithAWrongOneIsNamed) {
+  const TemporaryFolder folder;
+  for (const auto& [option, value, message] : {std::tuple{"--seeds", "", "--seeds: expected N,N, got nothing"},
+                                               {"--seeds", "a", "--seeds: expected N,N, got 'a'"},
+                                               {"--threads", "", "--threads: expected N, got nothing"},
+                                               {"--threads", "two", "--threads: expected N, got 'two'"},
+                                               {"--out", "", "--out: expected DIR, got nothing"}}) {
+    const auto result = run_program({ENTK_BINARY_DIR "/entk", "figure1", "--preset", "quick", option, value},
+                                    folder.path(), std::chrono::minutes(1));
+    EXPECT_EQ(result.status, 2) << option << " '" << value << "'";
+    EXPECT_NE(result.output.find(message), std::string::npos) << result.output;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
 TEST(Commands, HelpListsNoOptionThatTheCommandRefuses) {
   for (const std::string command : {"spectrum", "expressivity", "figure2", "r1-noise", "reproduce"}) {
     const auto help = entk({command, "--help"}, "/").output;
