@@ -15,14 +15,15 @@ c10::Device pick_device(const std::string& name = "auto");
 struct BuildInfo {
   std::string version;       ///< of entk
   std::string git_revision;  ///< "unknown" outside a checkout
-  bool git_dirty;
-  std::string torch;  ///< version of LibTorch
-  bool cuda_kernels;  ///< entk's own CUDA kernels were compiled
-  bool cuda_torch;    ///< LibTorch has CUDA
-  int cuda_devices;   ///< usable now
-  std::string cpu_model;
-  int processors;
+  bool git_dirty;            ///< whether the checkout had changes
+  std::string torch;         ///< version of LibTorch
+  bool cuda_kernels;         ///< entk's own CUDA kernels were compiled
+  bool cuda_torch;           ///< LibTorch has CUDA
+  int cuda_devices;          ///< usable now
+  std::string cpu_model;     ///< as the operating system names it
+  int processors;            ///< that this process may use
 };
+/// What this program and this machine are.
 BuildInfo build_info();
 
 }  // namespace entk

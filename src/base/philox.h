@@ -36,6 +36,7 @@ enum class Purpose : std::uint32_t {
   theory_signs = 20,  ///< random signs S of W_L + S W_Q, keyed by draw
 };
 
+/// One block of the generator.
 using Words = std::array<std::uint32_t, 4>;
 
 /// The ten rounds of Philox4x32.
@@ -57,11 +58,12 @@ constexpr Words philox4x32(Words counter, std::array<std::uint32_t, 2> key) {
 /// they have the same bits on every processor.
 class RandomStream {
  public:
+  /// What is drawn for this purpose by this seed, in this step.
   explicit RandomStream(Purpose purpose, std::uint64_t seed, std::uint32_t step = 0)
       : purpose_(static_cast<std::uint32_t>(purpose)), seed_(seed), step_(step) {}
 
-  std::uint64_t seed() const { return seed_; }
-  std::uint32_t step() const { return step_; }
+  std::uint64_t seed() const { return seed_; }  ///< of all that is drawn
+  std::uint32_t step() const { return step_; }  ///< 0 for what has none
 
   /// The four words of a block.
   Words block(std::uint64_t index) const {
@@ -86,6 +88,7 @@ class RandomStream {
 /// log(x) for finite x > 0, and sin and cos of 2πu for u in [0, 1), to about one unit in the last
 /// place, with the same bits on every IEEE processor.
 double portable_log(double x);
+/// See portable_log.
 void portable_sincos2pi(double u, double& sine, double& cosine);
 
 }  // namespace entk

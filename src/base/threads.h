@@ -29,7 +29,7 @@ void parallel_for_workers(std::int64_t count, const std::function<void(std::int6
 /// all: for runs side by side. 1 makes parallel_for a plain loop.
 class ThreadBudget {
  public:
-  explicit ThreadBudget(int count);
+  explicit ThreadBudget(int count);  ///< at least 1
   ~ThreadBudget();
   ThreadBudget(const ThreadBudget&) = delete;
   ThreadBudget& operator=(const ThreadBudget&) = delete;

@@ -22,15 +22,18 @@ template <class E>
 class Shelf {
  public:
   Shelf() : entries_(std::make_shared<const std::vector<E>>()) {}
-  explicit Shelf(const std::vector<E>& entries) : entries_(std::make_shared<const std::vector<E>>(entries)) {}
+  explicit Shelf(const std::vector<E>& entries)
+      : entries_(std::make_shared<const std::vector<E>>(entries)) {}  ///< of these
 
-  const std::vector<E>& entries() const { return *entries_; }
+  const std::vector<E>& entries() const { return *entries_; }  ///< in the order in which they were added
+  /// The entry of this name, or null.
   const E* find(const std::string& name) const {
     for (const auto& e : *entries_) {
       if (e.name == name) return &e;
     }
     return nullptr;
   }
+  /// In their order.
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const auto& e : *entries_) all.push_back(e.name);
@@ -53,48 +56,58 @@ class Shelf {
 
 /// An entry without its maker, for lists.
 struct EntryInfo {
-  std::string name, meaning;
-  std::vector<Parameter> parameters;
+  std::string name;                   ///< as a configuration has it
+  std::string meaning;                ///< one line
+  std::vector<Parameter> parameters;  ///< with their defaults and ranges
 };
+/// The entries of one kind.
 struct KindInfo {
-  std::string kind;  ///< in the plural, as `entk list` takes it
-  std::vector<EntryInfo> entries;
+  std::string kind;                ///< in the plural, as `entk list` takes it
+  std::vector<EntryInfo> entries;  ///< in their order
 };
 
+/// Named things of every kind. Each adder takes a name, one line, the parameters with defaults and ranges, and what
+/// makes the thing; @throws InputError as Shelf::add.
 class Catalogue {
  public:
   /// Empty: for a user's own.
   Catalogue() = default;
 
+  /// σ; it is checked by differences when it is made.
   Catalogue& activation(std::string name, std::string meaning, std::vector<Parameter> parameters,
                         std::function<Activation(const Parameters&)> make);
   /// See ModelEntry: `make` gives a torch::nn::AnyModule.
   Catalogue& model(std::string name, std::string meaning, std::vector<Parameter> parameters,
                    std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make);
+  /// The mean of ℓ over a sample.
   Catalogue& loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
                   std::function<Loss(const Parameters&)> make);
+  /// η_t/η.
   Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
                       std::function<Schedule(const Parameters&)> make);
+  /// f*, for a dimension, a law and a seed.
   Catalogue& target(std::string name, std::string meaning, std::vector<Parameter> parameters,
                     std::function<Target(const Parameters&, const TargetSetting&)> make);
+  /// A term of the objective, for a run.
   Catalogue& regularizer(std::string name, std::string meaning, std::vector<Parameter> parameters,
                          std::function<Term(const Parameters&, const Setting&)> make);
+  /// What a run measures at its records.
   Catalogue& observable(std::string name, std::string meaning, std::vector<Parameter> parameters,
                         std::function<Observable(const Parameters&, const Setting&)> make);
 
-  const Shelf<ActivationEntry>& activations() const { return activations_; }
-  const Shelf<ModelEntry>& models() const { return models_; }
-  const Shelf<LossEntry>& losses() const { return losses_; }
-  const Shelf<ScheduleEntry>& schedules() const { return schedules_; }
-  const Shelf<TargetEntry>& targets() const { return targets_; }
-  const Shelf<RegularizerEntry>& regularizers() const { return regularizers_; }
-  const Shelf<ObservableEntry>& observables() const { return observables_; }
-  std::vector<KindInfo> list() const;
+  const Shelf<ActivationEntry>& activations() const { return activations_; }     ///< by name
+  const Shelf<ModelEntry>& models() const { return models_; }                    ///< by name
+  const Shelf<LossEntry>& losses() const { return losses_; }                     ///< by name
+  const Shelf<ScheduleEntry>& schedules() const { return schedules_; }           ///< by name
+  const Shelf<TargetEntry>& targets() const { return targets_; }                 ///< by name
+  const Shelf<RegularizerEntry>& regularizers() const { return regularizers_; }  ///< by name
+  const Shelf<ObservableEntry>& observables() const { return observables_; }     ///< by name
+  std::vector<KindInfo> list() const;                                            ///< everything, kind by kind
 
   /// A catalogue for showing folders that other programs made: reading a configuration refuses no name.
   /// Nothing can be made of a name that is not there.
   Catalogue tolerant() const;
-  bool is_tolerant() const { return tolerant_; }
+  bool is_tolerant() const { return tolerant_; }  ///< whether it is such a one
 
  private:
   friend Catalogue built_in_catalogue();

@@ -5,6 +5,7 @@
 
 namespace entk {
 
+/// Inputs and their labels.
 struct Samples {
   at::Tensor x;  ///< n×d
   at::Tensor y;  ///< n
@@ -12,23 +13,24 @@ struct Samples {
 
 /// What a run reads. Two different sets never share random numbers.
 struct DataSet {
-  Samples train;
-  Samples test;          ///< undefined tensors where there is none
-  at::Tensor unlabeled;  ///< N×d, undefined where there is none
-  InputLaw law = InputLaw::sphere;
-  std::string target;          ///< in words
-  double zero_model_loss = 0;  ///< E f*², NaN where no closed form is known
+  Samples train;                    ///< what is fitted
+  Samples test;                     ///< undefined tensors where there is none
+  at::Tensor unlabeled;             ///< N×d, undefined where there is none
+  InputLaw law = InputLaw::sphere;  ///< of the inputs
+  std::string target;               ///< in words
+  double zero_model_loss = 0;       ///< E f*², NaN where no closed form is known
 
   /// The same on another device and in another floating type.
   DataSet to(at::Device device, at::ScalarType dtype) const;
 };
 
+/// How much is drawn.
 struct DataOptions {
-  std::int64_t dimension;
-  std::int64_t samples;
-  std::int64_t test_samples = 10000;
-  std::int64_t unlabeled_samples = 0;
-  std::uint64_t seed = 1;
+  std::int64_t dimension;              ///< d
+  std::int64_t samples;                ///< n
+  std::int64_t test_samples = 10000;   ///< 0: no test set
+  std::int64_t unlabeled_samples = 0;  ///< N, for a projector of unlabeled points
+  std::uint64_t seed = 1;              ///< of the inputs
 };
 
 /// Inputs of a law with f*(x) as labels; float64 on CPU. @throws InputError for impossible sizes.

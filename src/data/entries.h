@@ -8,15 +8,17 @@ namespace entk {
 
 /// What a target is made for.
 struct TargetSetting {
-  std::int64_t dimension = 0;  ///< d
-  InputLaw law = InputLaw::sphere;
-  std::uint64_t seed = 1;  ///< of what is random, as its directions
+  std::int64_t dimension = 0;       ///< d
+  InputLaw law = InputLaw::sphere;  ///< of the inputs
+  std::uint64_t seed = 1;           ///< of what is random, as its directions
 };
 
 /// A list of lists of numbers under a key. @throws InputError for anything else.
 std::vector<std::vector<double>> read_rows(const JsonReader& reader, const std::string& key);
 
+/// A target's name and maker.
 using TargetEntry = Entry<Target, TargetSetting>;
+/// Those that entk has.
 const std::vector<TargetEntry>& built_in_targets();
 
 }  // namespace entk

@@ -9,6 +9,7 @@
 
 namespace entk {
 
+/// Where inputs come from.
 enum class InputLaw { sphere, gaussian };
 
 /// rows×d inputs in float64 on CPU, the same bits on every machine; row i depends on (purpose, seed,

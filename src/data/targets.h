@@ -10,8 +10,8 @@ namespace entk {
 
 /// f_sp(x) = Σ_i α_i (β_i·x)^degree, degree = k + 1 (Assumption 1).
 struct SparsePart {
-  int degree = 2;
-  std::vector<double> alphas;
+  int degree = 2;                          ///< k + 1
+  std::vector<double> alphas;              ///< α_i
   std::vector<std::vector<double>> betas;  ///< one a coefficient, of length 1
 
   /// At rows of x (n×d, float64, CPU): length n.
@@ -20,8 +20,8 @@ struct SparsePart {
 
 /// f* as a function of float64 inputs (n×d, CPU), with what defines it in words.
 struct Target {
-  std::string description;
-  std::function<at::Tensor(const at::Tensor& x)> value;
+  std::string description;                               ///< for tables and pages
+  std::function<at::Tensor(const at::Tensor& x)> value;  ///< n×d to n
   /// E f*(x)² where a closed form is known, else NaN: the loss of the zero model.
   double second_moment;
   /// f_sp where f* − f_sp has degree at most k.
@@ -32,8 +32,8 @@ struct Target {
 
 /// Assumption 1: f* = f_k + Σ_{i ≤ R} α_i (β_i·x)^(k+1), E f_k² = 1, |α_i| ≤ 1, ‖β_i‖ = 1.
 struct LowDegreePlusSparse {
-  std::int64_t dimension = 0;
-  InputLaw law = InputLaw::sphere;
+  std::int64_t dimension = 0;                ///< d
+  InputLaw law = InputLaw::sphere;           ///< decides E f_k²
   int degree = 1;                            ///< k
   Polynomial low_degree{};                   ///< f_k, scaled here; empty: dense random of degree ≤ min(k, 2)
   std::vector<double> alphas = {1.0};        ///< one a sparse direction: R of them

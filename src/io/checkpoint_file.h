@@ -13,8 +13,9 @@ namespace entk {
 /// SaveError
 void write_checkpoint(const std::filesystem::path& folder, const TensorDict& dict);
 
+/// What was read, and from where.
 struct LoadedCheckpoint {
-  TensorDict tensors;
+  TensorDict tensors;  ///< by their names
   std::string notice;  ///< why checkpoint.previous.pt was used; empty if it was not
 };
 

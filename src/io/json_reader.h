@@ -23,7 +23,10 @@ namespace entk {
 /// What a value may be; for a list, what each of its entries may be. What is not given does not
 /// bound.
 struct Range {
-  std::optional<double> at_least = {}, above = {}, at_most = {}, below = {};
+  std::optional<double> at_least = {};   ///< value ≥ this
+  std::optional<double> above = {};      ///< value > this
+  std::optional<double> at_most = {};    ///< value ≤ this
+  std::optional<double> below = {};      ///< value < this
   std::vector<std::string> one_of = {};  ///< of strings
 };
 

@@ -11,10 +11,10 @@ namespace entk {
 
 /// A parameter of a named thing. Its default's type is its own: true, 3, 0.5, "word" or a list of numbers.
 struct Parameter {
-  std::string name;
+  std::string name;                   ///< as a configuration has it
   nlohmann::json standard = nullptr;  ///< default; null: none, and of any type: the maker asks for what it needs
   Range range = {};                   ///< of the value, or of each entry of a list
-  std::string meaning = {};
+  std::string meaning = {};           ///< one line
 };
 
 /// The values of declared parameters. Those with a default are checked when they are read, before any work.
@@ -31,6 +31,7 @@ class Parameters {
     const Parameter& p = declared(name);
     return p.standard.is_null() ? reader_.get<T>(name, p.range) : reader_.get_or<T>(name, p.standard.get<T>(), p.range);
   }
+  /// The same for a number.
   double operator[](const std::string& name) const { return get<double>(name); }
   /// Whether the configuration gives it.
   bool has(const std::string& name) const { return reader_.has(declared(name).name); }
@@ -47,10 +48,10 @@ class Parameters {
 /// A named thing: what makes it from its parameters and, for some kinds, from where it will be used.
 template <class Made, class... Settings>
 struct Entry {
-  std::string name;
-  std::string meaning;  ///< one line
-  std::vector<Parameter> parameters;
-  std::function<Made(const Parameters&, const Settings&...)> make;
+  std::string name;                                                 ///< as a configuration has it
+  std::string meaning;                                              ///< one line
+  std::vector<Parameter> parameters;                                ///< declared; others are refused
+  std::function<Made(const Parameters&, const Settings&...)> make;  ///< from their values
 };
 
 }  // namespace entk

@@ -20,8 +20,10 @@
 
 namespace entk {
 
+/// What a file holds.
 using TensorDict = std::map<std::string, torch::Tensor>;
 
+/// How strictly a file is read.
 struct PtOptions {
   /// Refuse a file without checksum, as Python's are.
   bool require_checksum = false;
@@ -48,7 +50,7 @@ TensorDict read_pt(const std::filesystem::path& path, const PtOptions& options =
 /// XXH3 (128 bits, as two int64: low, high) over the entries in the order of their names, each as:
 /// length of the name, name, length of the type's name (torch's, as in "Float"), that name, number
 /// of dimensions, sizes, entries; numbers are 64-bit, all little endian. Tensors are contiguous, on
-/// the CPU.
+/// the CPU. @throws InputError naming the entry that is not.
 torch::Tensor checksum(const TensorDict& dict);
 
 }  // namespace entk

@@ -21,16 +21,17 @@ namespace entk {
 /// σ as the kernels see it: σ^(p) on a tensor of any shape, p ≥ 0, and its code where the kernels
 /// have their own.
 struct ActivationFunctions {
-  std::function<at::Tensor(const at::Tensor& z, int order)> derivative;
-  std::optional<kernels::KernelActivation> kind;
-  double shift = 0.0;
-  std::vector<double> coefficients;
+  std::function<at::Tensor(const at::Tensor& z, int order)> derivative;  ///< σ^(order)
+  std::optional<kernels::KernelActivation> kind;                         ///< none: tables are made through `derivative`
+  double shift = 0.0;                                                    ///< of sigmoid and tanh
+  std::vector<double> coefficients;                                      ///< of a polynomial
 };
 
 /// Whether tables σ^(p)(W0 x) and Z are kept between calls (fast) or recomputed tile by tile with
 /// nothing n×m kept at all (small); `reference` is the plain ATen form on any device.
 enum class KernelMode { automatic, keep, recompute, reference };
 
+/// How a primitive works.
 struct PrimitiveOptions {
   int orders = 2;                                     ///< 1 … 4
   KernelMode mode = KernelMode::automatic;            ///< automatic: keep where it fits memory_limit
@@ -43,7 +44,7 @@ struct PrimitiveOptions {
 
 /// One step of perturbed gradient descent (21): W ← S (W − η (∂D/∂W + E + Ξ)).
 struct Update {
-  double learning_rate = 1.0;
+  double learning_rate = 1.0;                 ///< η
   at::Tensor extra{};                         ///< E: m×d, or undefined
   std::optional<kernels::NoiseCode> noise{};  ///< Ξ
   std::optional<RandomStream> signs{};  ///< diagonal of S: its signs, one a neuron, of Purpose::signs; S = I without
@@ -65,14 +66,14 @@ class TaylorPrimitive {
  public:
   virtual ~TaylorPrimitive() = default;
 
-  std::int64_t samples() const { return x_.size(0); }
-  std::int64_t dimension() const { return x_.size(1); }
-  std::int64_t width() const { return w0_.size(0); }
-  int orders() const { return orders_; }
-  const at::Tensor& points() const { return x_; }
+  std::int64_t samples() const { return x_.size(0); }    ///< n
+  std::int64_t dimension() const { return x_.size(1); }  ///< d
+  std::int64_t width() const { return w0_.size(0); }     ///< m
+  int orders() const { return orders_; }                 ///< P
+  const at::Tensor& points() const { return x_; }        ///< X: n×d
   /// keep, recompute or reference: what was chosen; and on what it runs (avx512, cuda, aten …).
   virtual KernelMode mode() const = 0;
-  virtual const char* backend() const = 0;
+  virtual const char* backend() const = 0;  ///< avx512, avx2, portable, cuda or aten
 
   /// (t_1 … t_P): P×n. w: m×d.
   virtual at::Tensor terms(const at::Tensor& w) const = 0;
@@ -105,14 +106,18 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
 
 /// The sizes that decide how a primitive works.
 struct PrimitiveSizes {
-  std::int64_t samples, dimension, width;
-  bool twins;
-  int orders = 2, element_size = 4;
+  std::int64_t samples;    ///< n
+  std::int64_t dimension;  ///< d
+  std::int64_t width;      ///< m
+  bool twins;              ///< the second half repeats the first (has_twins)
+  int orders = 2;          ///< P
+  int element_size = 4;    ///< bytes of a number
 };
 /// Bytes that make_primitive and a stepper take beyond x, w0, a and w, for a mode (not automatic).
 std::int64_t primitive_bytes(const PrimitiveSizes& sizes, KernelMode mode);
 /// keep or recompute for automatic, by the limit; any other mode as it is.
 KernelMode resolved_mode(const PrimitiveSizes& sizes, KernelMode mode, std::int64_t memory_limit);
+/// As configurations have it.
 const char* mode_name(KernelMode mode);
 
 /// Whether the second half of the neurons repeats the first with opposite signs (8)(9).

@@ -16,17 +16,17 @@ namespace entk {
 /// An elementwise σ: R → R. Values; copies are cheap.
 class Activation {
  public:
-  using Function = std::function<at::Tensor(const at::Tensor&)>;
+  using Function = std::function<at::Tensor(const at::Tensor&)>;  ///< of every entry alone
 
   /// `name` with what defines it in parentheses, as in "sigmoid(z - 1)".
   Activation(std::string name, ActivationFunctions functions)
       : name_(std::move(name)), functions_(std::move(functions)) {}
 
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return name_; }  ///< with its parameters
   /// σ^(order) at every entry of z; order ≥ 0.
   at::Tensor derivative(const at::Tensor& z, int order) const { return functions_.derivative(z, order); }
-  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }
-  const ActivationFunctions& functions() const { return functions_; }
+  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }  ///< σ(z)
+  const ActivationFunctions& functions() const { return functions_; }            ///< as the kernels take them
 
  private:
   std::string name_;
@@ -56,12 +56,16 @@ Activation activation(std::string name, Activation::Function sigma, std::vector<
 
 /// Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; here over an interval of arguments, on a fine grid.
 struct AssumptionTwo {
-  double lowest, highest;  ///< arguments seen
-  double sup_value, sup_first, sup_second;
-  bool holds;
+  double lowest;      ///< argument seen
+  double highest;     ///< argument seen
+  double sup_value;   ///< sup |σ|
+  double sup_first;   ///< sup |σ'|
+  double sup_second;  ///< sup |σ''|
+  bool holds;         ///< whether all three are below 1
   /// Empty where it holds, otherwise what fails, for a warning.
   std::string warning;
 };
+/// @throws InputError unless lowest ≤ highest, both finite.
 AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest);
 
 /// Says which of t_1 … t_order are 0 whatever W is, as σ^(p) is 0 at every argument w0_r·x: for a notice. Empty where

@@ -8,7 +8,9 @@
 
 namespace entk {
 
+/// An activation's name and maker.
 using ActivationEntry = Entry<Activation>;
+/// Those that entk has.
 const std::vector<ActivationEntry>& built_in_activations();
 
 /// What a model is made for: `width`, `activation` and `initialisation` are the keys of these names, for a model
@@ -17,6 +19,7 @@ using ModelSetting = NetworkOptions;
 /// A module at its start θ0, as torch::nn::AnyModule(Module(…)); forward takes n×d and gives n. What is trained is the
 /// displacement θ − θ0 in its expansion.
 using ModelEntry = Entry<torch::nn::AnyModule, ModelSetting>;
+/// Those that entk has.
 const std::vector<ModelEntry>& built_in_models();
 
 }  // namespace entk

@@ -7,8 +7,8 @@ namespace entk {
 
 /// The primitive on x beside f(x;0), which W does not change.
 struct ExpansionAt {
-  std::shared_ptr<const TaylorPrimitive> primitive;
-  at::Tensor initial;  ///< f(x;0): length n
+  std::shared_ptr<const TaylorPrimitive> primitive;  ///< on the points
+  at::Tensor initial;                                ///< f(x;0): length n
 };
 /// x is held fixed: what is made of it is differentiable in W alone. @throws InputError where x requires a gradient.
 ExpansionAt expansion_at(const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options = {});

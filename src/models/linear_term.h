@@ -8,12 +8,13 @@ namespace entk {
 /// f_L(x;W) = m^(-1/2) Σ_r a_r σ'(w0_r·x) w_r·x as a module whose one parameter is the network's W.
 class LinearTermImpl : public torch::nn::Cloneable<LinearTermImpl> {
  public:
+  /// Of this network, whose W it shares.
   explicit LinearTermImpl(Network of);
   /// x: n×d; length n. Differentiable in W and x as TaylorModel::forward is.
   at::Tensor forward(const at::Tensor& x);
-  void reset() override;
+  void reset() override;  ///< torch's: registers W again
 
-  Network network;
+  Network network;  ///< with W, W0, a and σ
 
  private:
   ExpansionCache cache_;

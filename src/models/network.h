@@ -12,18 +12,20 @@
 
 namespace entk {
 
+/// How W0 and a are drawn.
 enum class Initialisation {
   symmetric,  ///< a = (+1…, −1…), W0's second half repeats its first: f(·;0) = 0 (8)(9)
   plain,      ///< independent rows of W0 and independent signs a_r
 };
 
+/// Size and start of a network.
 struct NetworkOptions {
-  std::int64_t dimension;
-  std::int64_t width;
-  Activation activation = sigmoid(1.0);
-  Initialisation initialisation = Initialisation::symmetric;
-  std::uint64_t seed = 1;
-  at::ScalarType dtype = at::kFloat;
+  std::int64_t dimension;                                     ///< d
+  std::int64_t width;                                         ///< m; even for the symmetric start
+  Activation activation = sigmoid(1.0);                       ///< σ
+  Initialisation initialisation = Initialisation::symmetric;  ///< of W0 and a
+  std::uint64_t seed = 1;                                     ///< of W0 and a
+  at::ScalarType dtype = at::kFloat;                          ///< float32 or float64
 };
 
 /// f(x;W) as a module: parameter `W` (zero at first), buffers `W0` (rows uniform on the unit sphere)
@@ -41,11 +43,11 @@ class NetworkImpl : public torch::nn::Cloneable<NetworkImpl> {
   /// f(x;0): length n; zeros, without work, for a symmetric start.
   at::Tensor initial_output(const at::Tensor& x) const;
 
-  void reset() override;
+  void reset() override;  ///< torch's: registers W, W0 and a again
 
-  std::int64_t dimension() const { return w0.size(1); }
-  std::int64_t width() const { return w0.size(0); }
-  const Activation& activation() const { return activation_; }
+  std::int64_t dimension() const { return w0.size(1); }         ///< d
+  std::int64_t width() const { return w0.size(0); }             ///< m
+  const Activation& activation() const { return activation_; }  ///< σ
   /// Whether the second half repeats the first with opposite signs.
   bool symmetric() const;
 

@@ -9,12 +9,13 @@ namespace entk {
 /// network's W. Its gradient at W = 0 is zero.
 class QuadraticTermImpl : public torch::nn::Cloneable<QuadraticTermImpl> {
  public:
+  /// Of this network, whose W it shares.
   explicit QuadraticTermImpl(Network of);
   /// x: n×d; length n. Differentiable in W and x as TaylorModel::forward is.
   at::Tensor forward(const at::Tensor& x);
-  void reset() override;
+  void reset() override;  ///< torch's: registers W again
 
-  Network network;
+  Network network;  ///< with W, W0, a and σ
 
  private:
   ExpansionCache cache_;

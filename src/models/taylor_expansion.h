@@ -24,7 +24,7 @@ namespace entk {
 
 /// One order of a module's expansion, checked: the remainder ‖f(θ0 + δv) − f_P(θ0 + δv)‖ falls as δ^(P+1).
 struct OrderCheck {
-  int order = 1;
+  int order = 1;  ///< P
   double power =
       NAN;  ///< with which it falls; infinite where there is none (beyond rounding); NaN where it was refused
   bool right = false;    ///< power > order + 1/2
@@ -47,17 +47,17 @@ struct ExpansionCheck {
 /// the module; each begins at θ0.
 class TaylorExpansionBase : public torch::nn::Module {
  public:
-  int order() const { return order_; }
+  int order() const { return order_; }  ///< P
   /// Δ = θ − θ0, one tensor a parameter.
   std::vector<at::Tensor> displacement() const;
   /// θ ← the values of another module's parameters, matched by name: of the network itself, or of
   /// another expansion of it. @throws InputError where a name is missing or a shape differs.
   void set_parameters(const torch::nn::Module& other);
 
-  void train(bool on = true) override;
-  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
-  void to(torch::Dtype dtype, bool non_blocking = false) override;
-  void to(torch::Device device, bool non_blocking = false) override;
+  void train(bool on = true) override;                                                    ///< the module's too
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;  ///< θ0's too
+  void to(torch::Dtype dtype, bool non_blocking = false) override;                        ///< θ0's too
+  void to(torch::Device device, bool non_blocking = false) override;                      ///< θ0's too
 
  protected:
   using Inputs = std::vector<at::Tensor>;
@@ -86,9 +86,11 @@ class TaylorExpansionBase : public torch::nn::Module {
 template <class M>
 class TaylorExpansionImpl : public TaylorExpansionBase {
  public:
+  /// See taylor_expand.
   TaylorExpansionImpl(std::shared_ptr<M> module, const std::vector<at::Tensor>& parameters, int order)
       : TaylorExpansionBase(std::move(module), parameters, order) {}
 
+  /// f_P(x;θ): the shape that the module gives.
   template <class... Arguments>
   at::Tensor forward(const Arguments&... arguments) {
     const auto inputs = tensors(arguments...);
@@ -100,6 +102,7 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
     return TaylorExpansionBase::check(module_at(arguments...), tensors(arguments...));
   }
 
+  /// An expansion of its own around the same θ0, at the same θ.
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
     auto copy =
         std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_), start_->parameters(), order());
@@ -149,6 +152,7 @@ template <class M>
 class TaylorExpansion : public torch::nn::ModuleHolder<TaylorExpansionImpl<M>> {
  public:
   using torch::nn::ModuleHolder<TaylorExpansionImpl<M>>::ModuleHolder;
+  /// f_P, as forward gives it.
   template <class... Arguments>
   at::Tensor operator()(const Arguments&... arguments) {
     return this->get()->forward(arguments...);
@@ -159,7 +163,8 @@ class TaylorExpansion : public torch::nn::ModuleHolder<TaylorExpansionImpl<M>> {
 /// order ≥ 1. The module is copied and stays as it is; one that cannot be copied (not a
 /// torch::nn::Cloneable) is set to `parameters` and held, and refused later if it was changed meanwhile.
 /// Parameters that do not require a gradient stay fixed and are not among the expansion's.
-/// Evaluated within NoGradGuard or c10::InferenceMode it is the same polynomial, without a graph.
+/// Evaluated within NoGradGuard or c10::InferenceMode it is the same polynomial, without a graph; within autocast it
+/// has the parameters' type.
 /// @throws InputError for an order below 1, or parameters whose number or shapes are not the module's. Its evaluation
 /// throws InputError where the module goes through an operation whose derivatives of that order LibTorch has not, or
 /// gets wrong (layer_norm, batch_norm in training mode, instance_norm and weight_norm, from order 2 on), and where
@@ -168,6 +173,7 @@ template <class M>
 TaylorExpansion<M> taylor_expand(std::shared_ptr<M> module, const std::vector<at::Tensor>& parameters, int order) {
   return TaylorExpansion<M>(std::make_shared<TaylorExpansionImpl<M>>(std::move(module), parameters, order));
 }
+/// The same of a holder, as torch::nn::Linear is.
 template <class M>
 TaylorExpansion<M> taylor_expand(const torch::nn::ModuleHolder<M>& module, const std::vector<at::Tensor>& parameters,
                                  int order) {
@@ -187,6 +193,7 @@ ExpansionCheck check_expansion(std::shared_ptr<M> module, const Arguments&... ar
   }
   return result;
 }
+/// The same of a holder.
 template <class M, class... Arguments>
 ExpansionCheck check_expansion(const torch::nn::ModuleHolder<M>& module, const Arguments&... arguments) {
   return check_expansion(module.ptr(), arguments...);

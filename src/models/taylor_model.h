@@ -6,6 +6,7 @@
 
 namespace entk {
 
+/// Which terms a model has.
 struct TaylorModelOptions {
   int order = 2;               ///< terms 1 … order, up to 4
   bool linear_term = true;     ///< without f_L: the QuadNTK alone
@@ -29,15 +30,15 @@ class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
   /// The model's output from its terms and f(x;0).
   at::Tensor output(const at::Tensor& terms, const at::Tensor& initial) const;
 
-  void reset() override;
+  void reset() override;  ///< torch's: registers W again
 
-  const TaylorModelOptions& options() const { return options_; }
+  const TaylorModelOptions& options() const { return options_; }  ///< as it was made with
   /// The primitive of the model's terms on x; options.orders is the model's own.
   std::shared_ptr<const TaylorPrimitive> primitive(const at::Tensor& x, PrimitiveOptions options) const;
 
-  Network network;
-  LinearTerm linear{nullptr};
-  QuadraticTerm quadratic{nullptr};
+  Network network;                   ///< with W, W0, a and σ
+  LinearTerm linear{nullptr};        ///< f_L
+  QuadraticTerm quadratic{nullptr};  ///< f_Q
 
  private:
   TaylorModelOptions options_;

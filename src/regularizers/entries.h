@@ -20,6 +20,7 @@ struct Setting : TargetSetting {
 
 /// A term's name in metrics.csv is the entry's, whatever the maker called it.
 using RegularizerEntry = Entry<Term, Setting>;
+/// Those that entk has.
 const std::vector<RegularizerEntry>& built_in_regularizers();
 
 }  // namespace entk

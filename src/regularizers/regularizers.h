@@ -35,6 +35,7 @@ Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t
 /// quadratic forms vec(V)ᵀΣvec(V) of V = Π_{>r}W and Π_{≤r}W, exact up to the truncation of
 /// sigma.form(); each evaluation goes through the pairs of neurons, O(m²d).
 Term R1(const HarmonicProjector& sigma);
+/// As R1 here.
 Term R2(const HarmonicProjector& sigma);
 /// R3 at the training inputs x, with that projector: ‖f_L(x;W) − (Φ𝓕G^(-1)) 𝓕ᵀvec(W)‖²/n. The n×r table
 /// is made here, once.
@@ -44,6 +45,7 @@ Term R3(const HarmonicProjector& sigma, const at::Tensor& x);
 /// record can show them, whatever the weights.
 std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,
                                      const std::array<double, 4>& lambda);
+/// The same, R1 and R2 in population.
 std::vector<Term> paper_regularizers(const HarmonicProjector& sigma, const at::Tensor& x,
                                      const std::array<double, 4>& lambda);
 

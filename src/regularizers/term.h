@@ -27,22 +27,24 @@ struct TermInputs {
   TaylorModelImpl* model = nullptr;  ///< for terms that go through the whole model
   std::int64_t step = 0;             ///< of the run: for terms that draw points of their own
 
-  const at::Tensor f_linear() const { return terms[0]; }
-  const at::Tensor f_quadratic() const { return terms[1]; }
+  const at::Tensor f_linear() const { return terms[0]; }     ///< f_L there: n
+  const at::Tensor f_quadratic() const { return terms[1]; }  ///< f_Q there: n
 };
 
+/// What a term's value is made from.
 enum class TermReads {
   vectors,       ///< of TermInputs, the vectors alone
   displacement,  ///< W, and the vectors too if it likes
   model,         ///< the model itself
 };
 
+/// λR: a name, what it reads, a differentiable scalar, a weight.
 struct Term {
-  std::string name;
-  TermReads reads = TermReads::vectors;
+  std::string name;                      ///< a column of the records
+  TermReads reads = TermReads::vectors;  ///< decides what it costs
   /// A scalar.
   std::function<at::Tensor(const TermInputs&)> value;
-  double weight = 1.0;
+  double weight = 1.0;            ///< λ; 0: recorded alone
   at::Tensor own_points{};        ///< N×d, or undefined; shared with the training points if equal
   bool own_are_training = false;  ///< own_points must be the training points: an error otherwise
   std::string note{};             ///< what a user should know of its scale
@@ -52,6 +54,7 @@ struct Term {
   bool flat_at_zero = false;  ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
 };
 
+/// A term of that many times the weight.
 inline Term operator*(double weight, Term term) {
   term.weight *= weight;
   return term;

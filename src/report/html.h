@@ -20,31 +20,34 @@ std::string to_string(Verdict verdict);
 
 /// A claim in one line of a list of claims.
 struct ClaimLine {
-  std::string source, statement, paper, ours;
-  Verdict verdict;
+  std::string source;     ///< where in the paper
+  std::string statement;  ///< what it says
+  std::string paper;      ///< its value
+  std::string ours;       ///< the one measured
+  Verdict verdict;        ///< on it
 };
 
 /// Everything given is text and is escaped; line breaks stay only in code().
 class HtmlPage {
  public:
-  explicit HtmlPage(const std::string& title);
+  explicit HtmlPage(const std::string& title);  ///< an empty page
 
   /// Level 2, 3 or 4 (1 is the title). Levels 2 and 3 make the table of contents.
   /// @throws InputError for another level.
   void heading(int level, const std::string& text);
-  void paragraph(const std::string& text);
+  void paragraph(const std::string& text);  ///< of running text
   /// Scrolls by itself where it is wider than the page.
   void table(const Table& table);
-  void code(const std::string& text);
-  void verdict(Verdict verdict, const std::string& text);
+  void code(const std::string& text);                      ///< as it is, in a fixed-width face
+  void verdict(Verdict verdict, const std::string& text);  ///< a coloured word and a line
   /// A table of claims whose statements are broken into lines, each with its verdict.
   void claims(const std::vector<ClaimLine>& lines);
-  void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);
+  void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);  ///< a table of two columns
 
   /// The figure's SVG with its caption, and the names of its data and script; where it was not
   /// drawn, the notice. @throws InputError if the file cannot be read or holds no SVG.
   void figure(const FigureFiles& files, const std::string& caption);
-  /// SVG text, which becomes an <img> of its own bytes; `source`: where its data is.
+  /// SVG text, which becomes an image of its own bytes; `source`: where its data is.
   void figure(const std::string& svg, const std::string& caption, const std::string& source);
 
   /// The page, title and table of contents first.

@@ -6,6 +6,7 @@
 
 namespace entk {
 
+/// Colours of series.
 enum class Palette {
   categorical,  ///< seven colours of seven lightnesses: unordered series
   sequential,   ///< dark violet to light yellow-green, even steps of lightness: a swept parameter

@@ -20,8 +20,10 @@ double quantile(std::vector<double> values, double p);
 
 /// Mean over runs at each point, and mean ± one sample standard deviation.
 struct MeanBand {
-  std::vector<double> mean, deviation;
-  std::vector<double> low, high;  ///< empty for a single run, which shows no spread
+  std::vector<double> mean;       ///< at each point
+  std::vector<double> deviation;  ///< of the sample
+  std::vector<double> low;        ///< mean − deviation; empty for a single run, which shows no spread
+  std::vector<double> high;       ///< mean + deviation
 };
 
 /// `runs`: one curve a run (say, a seed), all at the same x. A value that is not finite in one run
@@ -30,11 +32,12 @@ MeanBand mean_and_band(const std::vector<std::vector<double>>& runs);
 
 /// A number with its two-sided 95% confidence interval, and what both rest on.
 struct Estimate {
-  double value = std::numeric_limits<double>::quiet_NaN();
+  double value = std::numeric_limits<double>::quiet_NaN();  ///< the number itself
   /// NaN where the data are too few to give an interval: one seed, or seeds that agree in every digit.
-  double low = std::numeric_limits<double>::quiet_NaN(), high = low;
-  std::string from{};  ///< "mean over 3 seeds"; "computed" where nothing is random
-  bool has_interval() const;
+  double low = std::numeric_limits<double>::quiet_NaN();
+  double high = low;          ///< NaN where `low` is
+  std::string from{};         ///< "mean over 3 seeds"; "computed" where nothing is random
+  bool has_interval() const;  ///< whether low and high are numbers
 };
 
 /// t with P(|T| < t) = 0.95 for Student's T of `degrees` degrees of freedom: 12.71, 4.30, 3.18, …
@@ -54,8 +57,9 @@ Estimate ratio_over_seeds(const std::vector<double>& a, const std::vector<double
 
 /// y = exp(intercept) x^slope.
 struct PowerLaw {
-  double slope, intercept;
-  double operator()(double x) const;
+  double slope;                       ///< the exponent
+  double intercept;                   ///< log y at x = 1
+  double operator()(double x) const;  ///< y
 };
 
 /// Ordinary least squares of log y on log x (natural logarithms).
@@ -65,12 +69,13 @@ PowerLaw power_law_fit(const std::vector<double>& x, const std::vector<double>& 
 
 /// The points of one seed.
 struct SeedPoints {
-  std::vector<double> x, y;
+  std::vector<double> x;  ///< positive
+  std::vector<double> y;  ///< positive
 };
 /// A power law through several seeds' points, its exponent with an interval.
 struct ExponentFit {
-  Estimate exponent;
-  PowerLaw line;  ///< that exponent, through the centre of all points
+  Estimate exponent;  ///< the mean of the seeds' slopes
+  PowerLaw line;      ///< that exponent, through the centre of all points
 };
 /// log y = a_s + b_s log x + noise, a_s and b_s a seed's own: what seeds share, their data, makes the points of
 /// one seed no independent ones. The exponent is the mean of the k seeds' least-squares slopes. Its interval is the

@@ -18,38 +18,43 @@ enum class NumberFormat {
   shortest,     ///< the shortest decimal that reads back as the same double: for parameters
 };
 
+/// A column's name, and how its numbers are shown.
 struct Column {
-  std::string name;
-  int digits = 4;
-  NumberFormat format = NumberFormat::significant;
+  std::string name;                                 ///< at its head
+  int digits = 4;                                   ///< as its format says
+  NumberFormat format = NumberFormat::significant;  ///< of its numbers
 
+  /// The same with the name as a literal.
   Column(const char* name, int digits = 4, NumberFormat format = NumberFormat::significant)
       : name(name), digits(digits), format(format) {}
+  /// A name, and digits as the format counts them.
   Column(std::string name, int digits = 4, NumberFormat format = NumberFormat::significant)
       : name(std::move(name)), digits(digits), format(format) {}
 };
 
 /// A value and its standard deviation (or error). A NaN deviation is not shown.
 struct Uncertain {
-  double value;
-  double deviation;
+  double value;      ///< the number
+  double deviation;  ///< of one standard deviation, or an error
 };
 
+/// Text, a number, or one with its uncertainty.
 struct Cell {
-  std::variant<std::string, double, Uncertain, Estimate> content;
+  std::variant<std::string, double, Uncertain, Estimate> content;  ///< one of these
 
-  Cell(const char* text) : content(std::string(text)) {}
-  Cell(std::string text) : content(std::move(text)) {}
-  Cell(Uncertain number) : content(number) {}
-  Cell(Estimate number) : content(std::move(number)) {}
+  Cell(const char* text) : content(std::string(text)) {}  ///< text
+  Cell(std::string text) : content(std::move(text)) {}    ///< text
+  Cell(Uncertain number) : content(number) {}             ///< value ± deviation
+  Cell(Estimate number) : content(std::move(number)) {}   ///< value and interval
   template <typename T>
     requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-  Cell(T number) : content(static_cast<double>(number)) {}
+  Cell(T number) : content(static_cast<double>(number)) {}  ///< a number
 };
 
+/// Rows under named columns.
 struct Table {
-  std::string title;
-  std::vector<Column> columns;
+  std::string title;                    ///< empty: none
+  std::vector<Column> columns;          ///< in their order
   std::vector<std::vector<Cell>> rows;  ///< each with one cell a column
   /// The first columns that tell the rows apart: no two rows show the same in all of them. Their numbers are
   /// parameters, shown in full (NumberFormat::shortest).
@@ -71,12 +76,13 @@ std::string to_sentence(const Estimate& number, int digits = 3);
 /// Columns with a number are aligned to the right. All four throw InputError if a row's length is
 /// not the number of columns, or if two rows have equal keys.
 std::string to_text(const Table& table);
+/// GitHub's.
 std::string to_markdown(const Table& table);
 /// RFC 4180 with a header line and "\n"; numbers in the shortest form that reads back as the same
 /// double. A column with an uncertain cell becomes two, the second named "… deviation"; one with an estimate three,
 /// "… low" and "… high" after it.
 std::string to_csv(const Table& table);
-/// A <table> with everything escaped.
+/// An HTML table with everything escaped.
 std::string to_html(const Table& table);
 
 }  // namespace entk

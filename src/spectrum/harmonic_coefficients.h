@@ -14,6 +14,7 @@ namespace entk {
 /// Degrees beyond this are refused.
 constexpr int highest_degree = 1000;
 
+/// How integrals are taken.
 struct QuadratureOptions {
   int nodes = 256;                  ///< of Gauss's rule, used where there are no breaks
   std::vector<double> breaks = {};  ///< where g or a derivative jumps, as arguments z = s t of g
@@ -23,13 +24,13 @@ struct QuadratureOptions {
 /// Coefficients of degrees 0 … L. Norms are what to compare between degrees: values fall off as
 /// B(D,j)^(−1/2) for any g.
 struct HarmonicCoefficients {
-  int dimension = 0;
+  int dimension = 0;           ///< D
   std::vector<double> values;  ///< c_j
   std::vector<double> norms;   ///< √B(D,j) c_j: the L² norm of g's part of degree j, with c_j's sign
   std::vector<double> errors;  ///< of norms: the change when the nodes are taken half as many again
   double mean_square = 0.0;    ///< E[g²] = Σ_j norms_j² over all degrees
 
-  int max_degree() const { return static_cast<int>(values.size()) - 1; }
+  int max_degree() const { return static_cast<int>(values.size()) - 1; }  ///< L
 };
 
 /// c_0 … c_L of g(scale·t) in the given dimension, from the finer of two rules.
@@ -46,13 +47,14 @@ HarmonicCoefficients harmonic_coefficients(const std::vector<double>& values, co
 /// Degrees whose coefficient is zero, by symmetry or below what can be told from zero, and degrees
 /// where it is nearly so. Relative to the L² norm of g.
 struct Vanishing {
-  static constexpr double zero_below = 1e-12;  ///< some thousand roundings of the quadrature
-  static constexpr double nearly_below = 1e-6;
-  std::vector<int> zero;    ///< |norms_j| ≤ max(zero_below·‖g‖, errors_j)
-  std::vector<int> nearly;  ///< not zero, |norms_j| ≤ nearly_below·‖g‖
+  static constexpr double zero_below = 1e-12;   ///< some thousand roundings of the quadrature
+  static constexpr double nearly_below = 1e-6;  ///< of g's norm
+  std::vector<int> zero;                        ///< |norms_j| ≤ max(zero_below·‖g‖, errors_j)
+  std::vector<int> nearly;                      ///< not zero, |norms_j| ≤ nearly_below·‖g‖
 
-  bool is_zero(int degree) const;
+  bool is_zero(int degree) const;  ///< whether it is among them
 };
+/// Which they are.
 Vanishing vanishing(const HarmonicCoefficients& coefficients);
 
 }  // namespace entk

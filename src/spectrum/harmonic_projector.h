@@ -28,10 +28,11 @@ class HarmonicProjector {
   /// @throws InputError unless rank is 1, d+1 or n_2, the rows of W0 have unit norm, no degree ≤ k has
   /// λ_l = 0, and the rank is not above that of the blocks at this width.
   static HarmonicProjector make(const NetworkImpl& network, std::int64_t rank);
+  /// The same.
   static HarmonicProjector make(const Network& network, std::int64_t rank) { return make(*network, rank); }
 
-  std::int64_t rank() const;
-  int degree() const;
+  std::int64_t rank() const;  ///< r = n_k
+  int degree() const;         ///< k
   /// Of infinite width, up to degree 8.
   const SigmaSpectrum& spectrum() const;
   /// For R1 and R2; its `truncation` says what they leave out.
@@ -48,6 +49,7 @@ class HarmonicProjector {
   at::Tensor solve(const at::Tensor& g) const;
   /// Π_{≤r}W and Π_{>r}W: m×d, float64.
   at::Tensor low(const at::Tensor& w) const;
+  /// W − low(W).
   at::Tensor high(const at::Tensor& w) const;
   /// Φ𝓕 at x (n×d): n×r, float64; column i is f_L(x; 𝓕Y_i).
   at::Tensor features(const at::Tensor& x) const;
@@ -56,9 +58,11 @@ class HarmonicProjector {
 
   /// vec(V)ᵀΣvec(V) = E_x[f_L(x;V)²] in population, and ΣV: m×d, float64. v: m×d.
   double population_energy(const at::Tensor& v) const;
+  /// ΣV.
   at::Tensor population_product(const at::Tensor& v) const;
   /// R1 (16)(24) and R2 (17)(25) of W in population, exact up to form().truncation.
   double population_r1(const at::Tensor& w) const { return population_energy(high(w)); }
+  /// R2.
   double population_r2(const at::Tensor& w) const { return population_energy(low(w)); }
 
  private:

@@ -20,26 +20,31 @@ namespace entk {
 /// ε = q/(1 + 2q), q = (θ_min + gamma)/(θ_max − θ_min). At most 1; 1 where θ_min < −gamma.
 double lanczos_failure_probability(std::int64_t size, int iterations, double theta_min, double theta_max, double gamma);
 
+/// Where it stands after a step.
 struct LanczosProgress {
-  int iterations;
-  double smallest, largest;  ///< Ritz values
-  double residual;           ///< of the smallest one, by the recurrence
+  int iterations;   ///< steps taken
+  double smallest;  ///< Ritz value
+  double largest;   ///< Ritz value
+  double residual;  ///< of the smallest one, by the recurrence
 };
 
+/// When it ends.
 struct LanczosOptions {
-  int max_iterations = 300;
-  std::uint64_t seed = 1;  ///< of the start (Purpose::lanczos_start)
+  int max_iterations = 300;  ///< steps at most
+  std::uint64_t seed = 1;    ///< of the start (Purpose::lanczos_start)
   /// Asked after every step; true stops.
   std::function<bool(const LanczosProgress&)> done{};
 };
 
+/// The least eigenvalue as far as it was found.
 struct LanczosResult {
-  int iterations = 0;
-  double smallest = 0, largest = 0;  ///< Ritz values
-  at::Tensor vector;                 ///< unit Ritz vector of the smallest
-  double rayleigh = 0;               ///< vᵀAv, from one more product: proves λ_min ≤ it
-  double residual = 0;               ///< ‖Av − (vᵀAv)v‖: an eigenvalue is this near
-  bool invariant = false;            ///< the Krylov space was exhausted: Ritz values are eigenvalues
+  int iterations = 0;      ///< steps taken
+  double smallest = 0;     ///< Ritz value
+  double largest = 0;      ///< Ritz value
+  at::Tensor vector;       ///< unit Ritz vector of the smallest
+  double rayleigh = 0;     ///< vᵀAv, from one more product: proves λ_min ≤ it
+  double residual = 0;     ///< ‖Av − (vᵀAv)v‖: an eigenvalue is this near
+  bool invariant = false;  ///< the Krylov space was exhausted: Ritz values are eigenvalues
 };
 
 /// `product` maps tensors of the given shape to tensors of it. Krylov vectors are kept and made

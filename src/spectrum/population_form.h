@@ -24,18 +24,19 @@ namespace entk {
 
 /// What stopping at degree J leaves out.
 struct FormTruncation {
-  double alpha;        ///< bounds |α − α_J| at every ρ; it is the difference at ρ = 1
-  double beta, gamma;  ///< sizes of the next 16 terms: bounds at every ρ for a smooth σ'
-  double trace;        ///< (tr Σ − tr Σ_J)/tr Σ: about the form's relative error on random W
+  double alpha;  ///< bounds |α − α_J| at every ρ; it is the difference at ρ = 1
+  double beta;   ///< size of the next 16 terms: a bound at every ρ for a smooth σ'
+  double gamma;  ///< as beta
+  double trace;  ///< (tr Σ − tr Σ_J)/tr Σ: about the form's relative error on random W
 };
 
 /// α, β, γ as coefficients of Legendre polynomials, degrees 0 … J.
 struct PopulationForm {
-  int dimension = 0;
-  std::vector<double> alpha;  ///< against P_j^(d+2)
-  std::vector<double> beta;   ///< against P_j^(d+4)
-  std::vector<double> gamma;  ///< against P_j^(d+4)
-  FormTruncation truncation{};
+  int dimension = 0;              ///< d
+  std::vector<double> alpha;      ///< against P_j^(d+2)
+  std::vector<double> beta;       ///< against P_j^(d+4)
+  std::vector<double> gamma;      ///< against P_j^(d+4)
+  FormTruncation truncation{};    ///< at degree J
   double quadrature_error = 0.0;  ///< largest change of a norm under refinement, over ‖σ'‖
 };
 
@@ -47,7 +48,9 @@ PopulationForm population_form(const std::function<double(double)>& dsigma, int 
 
 /// α(ρ), β(ρ), γ(ρ), each of rho's shape.
 struct FormValues {
-  at::Tensor alpha, beta, gamma;
+  at::Tensor alpha;  ///< α
+  at::Tensor beta;   ///< β
+  at::Tensor gamma;  ///< γ
 };
 /// rho: float64 on the CPU, any shape, within [−1, 1]. Runs on the calling thread. @throws
 /// InputError otherwise.

@@ -10,8 +10,8 @@ namespace entk {
 
 /// E[g(t)] ≈ Σ_i weights[i] g(nodes[i]). Nodes ascend; weights are ≥ 0 and sum to 1.
 struct Quadrature {
-  std::vector<double> nodes;
-  std::vector<double> weights;
+  std::vector<double> nodes;    ///< in [−1, 1], or where the rule lives
+  std::vector<double> weights;  ///< one a node
 };
 
 /// Gauss's rule, exact for polynomials of degree < 2·count: the nodes by Golub and Welsch from the

@@ -14,11 +14,13 @@
 
 namespace entk {
 
+/// Whose points made a projector.
 enum class SigmaSource {
   features,   ///< Σ = ΦᵀΦ/n of the training inputs: the paper's estimate in Figure 1
   unlabeled,  ///< the same of N unlabeled inputs
 };
 
+/// What making one may take.
 struct ProjectorOptions {
   /// A sample's kernel is kept whole up to this many bytes (8 N²); beyond, it is made again in row
   /// blocks for each product.
@@ -31,12 +33,15 @@ class SigmaProjector {
   /// @throws InputError if rank is outside 1 … n, or above the numerical rank of K.
   static SigmaProjector from_features(const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {});
+  /// The same from unlabeled points.
   static SigmaProjector from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled, std::int64_t rank,
                                        const ProjectorOptions& options = {});
+  /// The same.
   static SigmaProjector from_features(const Network& network, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {}) {
     return from_features(*network, x, rank, options);
   }
+  /// The same.
   static SigmaProjector from_unlabeled(const Network& network, const at::Tensor& x_unlabeled, std::int64_t rank,
                                        const ProjectorOptions& options = {}) {
     return from_unlabeled(*network, x_unlabeled, rank, options);
@@ -44,8 +49,8 @@ class SigmaProjector {
   /// From what a checkpoint kept: the same bits without the eigendecomposition.
   static SigmaProjector restored(SigmaSource source, at::Tensor points, at::Tensor basis, at::Tensor eigenvalues);
 
-  SigmaSource source() const { return state_->source; }
-  std::int64_t rank() const { return state_->basis.size(1); }
+  SigmaSource source() const { return state_->source; }        ///< whose points
+  std::int64_t rank() const { return state_->basis.size(1); }  ///< r
   /// X, the points that made it: n×d.
   const at::Tensor& points() const { return state_->points; }
   /// U_k: n×r, in the network's floating type.

@@ -31,22 +31,23 @@ struct BlockConstants {
   double D;  ///< d^(3/2) η_3
 };
 
+/// Eigenvalues of Σ at infinite width, degree by degree.
 struct SigmaSpectrum {
-  int dimension = 0;
-  HarmonicCoefficients eta;          ///< of σ', degrees 0 … L+1
-  HarmonicCoefficients mu;           ///< of σ'': μ_l = E_t[σ''(√d t) P_l(t)], degrees 0 … L
-  std::vector<double> lambda;        ///< λ_l, l = 0 … L
-  std::vector<double> kappa;         ///< κ_l, l = 0 … L; κ_0 = 0, ∇Y being 0
-  std::vector<double> multiplicity;  ///< B(d,l)
-  std::vector<double> trace_part;    ///< B(d,l) λ_l
-  std::vector<int> order;            ///< degrees by falling λ; equal ones by rising degree
-  std::vector<double> gaps;          ///< 1 − λ_order[i+1]/λ_order[i], i = 0 … L−1; 0 where both vanish
-  double trace_captured = 0.0;       ///< Σ_{l≤L} B(d,l) λ_l
-  double trace = 0.0;                ///< tr Σ = d E_t[σ'(√d t)²]
-  BlockConstants blocks{};
+  int dimension = 0;                  ///< d
+  HarmonicCoefficients eta;           ///< of σ', degrees 0 … L+1
+  HarmonicCoefficients mu;            ///< of σ'': μ_l = E_t[σ''(√d t) P_l(t)], degrees 0 … L
+  std::vector<double> lambda;         ///< λ_l, l = 0 … L
+  std::vector<double> kappa;          ///< κ_l, l = 0 … L; κ_0 = 0, ∇Y being 0
+  std::vector<double> multiplicity;   ///< B(d,l)
+  std::vector<double> trace_part;     ///< B(d,l) λ_l
+  std::vector<int> order;             ///< degrees by falling λ; equal ones by rising degree
+  std::vector<double> gaps;           ///< 1 − λ_order[i+1]/λ_order[i], i = 0 … L−1; 0 where both vanish
+  double trace_captured = 0.0;        ///< Σ_{l≤L} B(d,l) λ_l
+  double trace = 0.0;                 ///< tr Σ = d E_t[σ'(√d t)²]
+  BlockConstants blocks{};            ///< of degrees 0 to 2
   std::vector<std::string> warnings;  ///< what is wrong with the input or the quadrature
 
-  int max_degree() const { return static_cast<int>(lambda.size()) - 1; }
+  int max_degree() const { return static_cast<int>(lambda.size()) - 1; }  ///< L
 };
 
 /// The spectrum up to degree `max_degree` ≥ 2 of an activation with the given σ' and σ''.
@@ -66,13 +67,16 @@ DegreeCheck check_degrees(const SigmaSpectrum& spectrum, int k);
 
 /// Q1, Q2, Q3 of section 1.1: degrees ≤ k; degrees k+1 … 2k; the rest of the md eigenvalues.
 struct Partition {
-  int k;
-  double large, medium, small;    ///< numbers of eigenvalues; small is negative where none are left
-  bool exists;                    ///< large + medium ≤ md/2, the most that a symmetric start (8)(9) can have nonzero
-  double large_min;               ///< smallest λ_l, l ≤ k
-  double medium_max, medium_min;  ///< of λ_l, k < l ≤ 2k
-  double small_mean;              ///< (tr Σ − Σ_{l≤2k} B λ_l) / small; 0 where it does not exist
-  std::string statement;          ///< one sentence: whether it exists at this width, and why
+  int k;                  ///< of the target
+  double large;           ///< number of eigenvalues in Q1
+  double medium;          ///< in Q2
+  double small;           ///< in Q3; negative where none are left
+  bool exists;            ///< large + medium ≤ md/2, the most that a symmetric start (8)(9) can have nonzero
+  double large_min;       ///< smallest λ_l, l ≤ k
+  double medium_max;      ///< largest λ_l, k < l ≤ 2k
+  double medium_min;      ///< smallest of them
+  double small_mean;      ///< (tr Σ − Σ_{l≤2k} B λ_l) / small; 0 where it does not exist
+  std::string statement;  ///< one sentence: whether it exists at this width, and why
 };
 /// @throws InputError unless k ≥ 1, 2k ≤ max_degree and width ≥ 1.
 Partition partition(const SigmaSpectrum& spectrum, int k, std::int64_t width);

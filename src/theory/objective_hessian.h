@@ -10,6 +10,7 @@
 
 namespace entk {
 
+/// ∇²L_λ at one W. Immutable.
 class ObjectiveHessian {
  public:
   /// w: m×d. @throws InputError for a model whose order is not 2, or a term that goes through the

@@ -27,13 +27,14 @@ using PrimitiveFactory = std::function<std::shared_ptr<const TaylorPrimitive>(
 /// @throws InputError where shapes, types, devices or labels do not fit.
 class BoundObjective {
  public:
+  /// `factory` makes the primitives; empty: make_primitive.
   BoundObjective(TaylorModel model, Objective objective, const Samples& train, const PrimitiveOptions& options,
                  const PrimitiveFactory& factory = {});
 
   /// The primitive on the training points and all own points of terms with a nonzero weight.
   const std::shared_ptr<const TaylorPrimitive>& primitive() const { return primitive_; }
-  const Objective& objective() const { return objective_; }
-  TaylorModel model() const { return model_; }
+  const Objective& objective() const { return objective_; }  ///< as it was given
+  TaylorModel model() const { return model_; }               ///< a handle to the model
 
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
   /// left out. `step`: the run's, for terms that draw points of their own. @throws InputError naming a loss or term

@@ -8,14 +8,19 @@
 
 namespace entk {
 
+/// A loss's name and maker.
 using LossEntry = Entry<Loss>;
+/// Those that entk has.
 const std::vector<LossEntry>& built_in_losses();
 
+/// A schedule's name and maker.
 using ScheduleEntry = Entry<Schedule>;
+/// Those that entk has.
 const std::vector<ScheduleEntry>& built_in_schedules();
 
 /// An observable of one column has the entry's name there, whatever the maker called it.
 using ObservableEntry = Entry<Observable, Setting>;
+/// Those that entk has.
 const std::vector<ObservableEntry>& built_in_observables();
 
 }  // namespace entk

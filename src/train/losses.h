@@ -10,8 +10,8 @@ namespace entk {
 
 /// A loss by its mean over a sample: (output, targets), both of length n, to a scalar.
 struct Loss {
-  std::string name;
-  std::function<at::Tensor(const at::Tensor& output, const at::Tensor& targets)> mean;
+  std::string name;                                                                     ///< for records and messages
+  std::function<at::Tensor(const at::Tensor& output, const at::Tensor& targets)> mean;  ///< a scalar
   /// Whether targets must be ±1.
   bool classification = false;
   bool recordable = false;  ///< as Term::recordable

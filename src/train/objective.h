@@ -10,17 +10,21 @@ namespace entk {
 
 /// L_λ(W) = E_n ℓ(y, f) + Σ_i λ_i R_i(W). Written as square_loss() + 10.0 * R3(sigma) + ….
 struct Objective {
-  Loss loss;
-  std::vector<Term> terms{};
+  Loss loss;                  ///< E_n ℓ
+  std::vector<Term> terms{};  ///< λ_i R_i
 
-  Objective(Loss of) : loss(std::move(of)) {}  // NOLINT: a loss alone is an objective
+  /// A loss alone is an objective.
+  Objective(Loss of) : loss(std::move(of)) {}  // NOLINT: of one argument, on purpose
 };
 
+/// With one more term.
 inline Objective operator+(Objective objective, Term term) {
   objective.terms.push_back(std::move(term));
   return objective;
 }
+/// A loss with a term.
 inline Objective operator+(Loss loss, Term term) { return Objective(std::move(loss)) + std::move(term); }
+/// With more terms.
 inline Objective operator+(Objective objective, const std::vector<Term>& terms) {
   objective.terms.insert(objective.terms.end(), terms.begin(), terms.end());
   return objective;

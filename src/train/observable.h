@@ -11,20 +11,20 @@ namespace entk {
 
 /// Where a run stands at a record. Nothing here carries gradients.
 struct Observation {
-  std::int64_t step = 0;
-  at::Tensor w;           ///< W: m×d
-  at::Tensor terms;       ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
-  at::Tensor output;      ///< the model's output there: n
-  at::Tensor targets;     ///< y: n
-  at::Tensor test_terms;  ///< the same at the test points, undefined where there are none
-  at::Tensor test_output;
-  at::Tensor test_targets;
-  TaylorModelImpl* model = nullptr;
+  std::int64_t step = 0;             ///< steps taken
+  at::Tensor w;                      ///< W: m×d
+  at::Tensor terms;                  ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
+  at::Tensor output;                 ///< the model's output there: n
+  at::Tensor targets;                ///< y: n
+  at::Tensor test_terms;             ///< the same at the test points, undefined where there are none
+  at::Tensor test_output;            ///< f there
+  at::Tensor test_targets;           ///< y there
+  TaylorModelImpl* model = nullptr;  ///< that is trained
 };
 
 /// One or more numbers. They cost what they cost at each record and nothing between.
 struct Observable {
-  std::vector<std::string> columns;
+  std::vector<std::string> columns;  ///< their names
   /// One number a column; NaN where there is none.
   std::function<std::vector<double>(const Observation&)> values;
 };

@@ -10,15 +10,17 @@
 
 namespace entk {
 
+/// The built-in forms.
 enum class ScheduleKind {
   constant,  ///< η
   cosine,    ///< η (1 + cos(π min(t, horizon)/horizon))/2
   decay,     ///< η/(1 + t/horizon)
 };
 
+/// How the learning rate goes.
 struct Schedule {
-  ScheduleKind kind = ScheduleKind::constant;
-  std::int64_t horizon = 20000;
+  ScheduleKind kind = ScheduleKind::constant;  ///< its form
+  std::int64_t horizon = 20000;                ///< steps
   /// A user's own η_t/η, in place of the kind's.
   std::function<double(std::int64_t step)> factor{};
 };
@@ -34,8 +36,8 @@ double learning_rate_at(const Schedule& schedule, double learning_rate, std::int
 /// When a run has settled: at a record at step t, t > 0, where E_n ℓ ≤ training_loss times its first value, and over
 /// the records from step t/2 on the test loss is within test_change of its value at t (relative).
 struct SettledCriterion {
-  double training_loss = 0;  ///< 0: never
-  double test_change = 0.01;
+  double training_loss = 0;   ///< 0: never
+  double test_change = 0.01;  ///< of the test loss, relative
 };
 /// records: all of the run's until now. Costs nothing.
 bool is_settled(const SettledCriterion& criterion, const std::vector<Record>& records);

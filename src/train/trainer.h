@@ -31,27 +31,28 @@ struct TrainState {
 /// other (so two perturbations are at least that far apart, and nothing needs remembering); where
 /// ‖∇L_λ(W)‖ ≤ threshold, W becomes W + ξ, ξ uniform in the ball of this radius in R^{md}.
 struct SmallGradientPerturbation {
-  double radius = 0.0;  ///< 0: none
-  double threshold = 1e-3;
-  std::int64_t interval = 100;
+  double radius = 0.0;          ///< 0: none
+  double threshold = 1e-3;      ///< a gradient of at most this norm is small
+  std::int64_t interval = 100;  ///< steps between looks
 };
 
+/// How a run goes. Values that cannot be are refused when the trainer is made.
 struct TrainerOptions {
   std::optional<double> learning_rate = 1.0;  ///< none: automatic_rate's
-  std::int64_t steps = 20000;
-  double noise_variance = 0.0;  ///< σ² of (21)
-  SmallGradientPerturbation perturbation{};
+  std::int64_t steps = 20000;                 ///< in all, those of start_step among them
+  double noise_variance = 0.0;                ///< σ² of (21)
+  SmallGradientPerturbation perturbation{};   ///< none by default
   /// Bai and Lee's sign randomisation: each step's loss is at SW, S fresh random signs of the neurons.
   /// f_Q(SW) = f_Q(W), and f_L(SW) is zero on average. W holds S W.
   bool random_signs = false;
-  Schedule schedule{};
-  std::uint64_t seed = 1;  ///< of the noise
-  KernelMode kernel = KernelMode::automatic;
+  Schedule schedule{};                                ///< of η
+  std::uint64_t seed = 1;                             ///< of the noise
+  KernelMode kernel = KernelMode::automatic;          ///< of the primitive
   std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for kept tables
   bool tf32 = false;                                  ///< PrimitiveOptions::tf32; the result says what it costs
   std::int64_t start_step = 0;                        ///< steps that W has already taken
   std::vector<Record> earlier{};                      ///< a resumed run's records up to start_step
-  SettledCriterion stop_when_settled{};
+  SettledCriterion stop_when_settled{};               ///< never by default
   /// Where primitives come from: a study shares those of runs on the same points.
   PrimitiveFactory primitives{};
   /// On CUDA a step whose loss and terms are all `recordable`, as the paper's own are, is recorded once
@@ -67,9 +68,10 @@ struct TrainerOptions {
   /// Called every `checkpoint_seconds` between steps, at the end and where a run is interrupted, never
   /// with a state that is not finite.
   std::function<void(const TrainState&)> on_checkpoint{};
-  double checkpoint_seconds = 60;
+  double checkpoint_seconds = 60;  ///< between calls of on_checkpoint
 };
 
+/// How a run ended.
 enum class Outcome {
   finished,
   settled,      ///< by TrainerOptions::stop_when_settled
@@ -78,18 +80,19 @@ enum class Outcome {
   diverged,     ///< a loss was not finite
 };
 
+/// What a run leaves; W is in the model.
 struct TrainResult {
-  Outcome outcome = Outcome::finished;
-  std::int64_t step = 0;  ///< steps taken
-  Record last;            ///< at that step, whether or not it is a record step
-  std::vector<Record> records;
-  std::vector<Timing> timings;
-  std::string message;  ///< for a diverged run: at which step, and what to try
-  int signal = 0;
-  double learning_rate = 0;          ///< η, an automatic one too
-  std::int64_t perturbations = 0;    ///< made at small gradients, since the run started or resumed
-  std::vector<std::string> notices;  ///< what a user should know, as terms that take the slow way
-  std::string kernel;                ///< mode and instruction set that ran
+  Outcome outcome = Outcome::finished;  ///< how it ended
+  std::int64_t step = 0;                ///< steps taken
+  Record last;                          ///< at that step, whether or not it is a record step
+  std::vector<Record> records;          ///< in the order of their steps
+  std::vector<Timing> timings;          ///< one a record
+  std::string message;                  ///< for a diverged run: at which step, and what to try
+  int signal = 0;                       ///< that interrupted it; 0: none
+  double learning_rate = 0;             ///< η, an automatic one too
+  std::int64_t perturbations = 0;       ///< made at small gradients, since the run started or resumed
+  std::vector<std::string> notices;     ///< what a user should know, as terms that take the slow way
+  std::string kernel;                   ///< mode and instruction set that ran
 };
 
 /// Trains a model's W in place.

@@ -8,6 +8,7 @@
 
 namespace entk {
 
+/// A recording.
 class DeviceGraph {
  public:
   virtual ~DeviceGraph() = default;
