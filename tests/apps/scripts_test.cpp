@@ -1,5 +1,6 @@
-// The snippets of docs/scripts.md, compiled and tried. Documentation.SnippetsAreThoseThatAreCompiled holds the two
-// together.
+// The snippets of docs/scripts.md, compiled and tried, and the README's program, compiled.
+// Documentation.SnippetsAreThoseThatAreCompiled holds them together.
+#include <cstdio>
 #include <iostream>
 #include <sstream>
 
@@ -8,6 +9,23 @@
 #include <torch/optim/adam.h>
 
 #include "tests/support/testing.h"
+
+namespace readme {
+
+int main() {
+  const auto target = entk::figure1_target(100, entk::InputLaw::sphere, /*seed=*/1);
+  const auto data = entk::sphere_data({.dimension = 100, .samples = 1000}, target);
+  const entk::Network network(entk::NetworkOptions{.dimension = 100, .width = 10000, .activation = entk::sigmoid(1.0)});
+  const entk::TaylorModel model(network);  // f_L + f_Q, a torch::nn module
+  const auto sigma = entk::SigmaProjector::from_features(network, data.train.x, /*rank=*/101);
+  const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) +
+                         0.1 * entk::regularizer("l1", [](const at::Tensor& w) { return w.abs().mean(); });
+  const auto result = entk::Trainer(model, objective, {.steps = 2000}).fit(data, entk::pick_device("auto"));
+  std::printf("test loss %.3f\n", result.last.test_loss);
+  return 0;
+}
+
+}  // namespace readme
 
 namespace entk::scripts_test {
 namespace {
