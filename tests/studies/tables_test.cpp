@@ -7,6 +7,7 @@
 #include "entk/base/philox.h"
 #include "entk/studies/compare.h"
 #include "entk/studies/complexity.h"
+#include "entk/studies/escape.h"
 #include "entk/studies/expressivity.h"
 #include "entk/studies/figure2.h"
 #include "entk/studies/noise_study.h"
@@ -76,6 +77,15 @@ TEST(Tables, OfTheStudiesOfRunsHaveNoTwoRowsOfOneKey) {
     const auto findings = compare_findings(folder.path(), config, plan);
     expect_distinct(findings.table, config.models.size());
     for (const auto& claim : findings.claims) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
+  }
+  {
+    const TemporaryFolder folder;
+    const auto config = read_escape_config(preset("escape-quick"), "test");
+    const auto plan = plan_escape(config, "test");
+    make_up(plan, folder.path());
+    const auto findings = escape_findings(config, read_curves(plan, folder.path()));
+    expect_distinct(findings.table, config.models.size());
+    expect_distinct(findings.tables.at(0).second, plan.size() / config.seeds.size());
   }
   {
     const TemporaryFolder folder;
@@ -196,6 +206,8 @@ TEST(Tables, NothingIsAskedForTwice) {
   for (const char* key : {"seeds", "degrees", "widths"}) refused(expressivity, "expressivity-quick", key);
   const auto complexity = [](const nlohmann::json& j) { return read_complexity_config(j, "test"); };
   for (const char* key : {"seeds", "dimensions"}) refused(complexity, "complexity-quick", key);
+  const auto escape = [](const nlohmann::json& j) { return read_escape_config(j, "test"); };
+  for (const char* key : {"seeds", "widths", "models"}) refused(escape, "escape-quick", key);
   refused([](const nlohmann::json& j) { return read_taylor_study_config(j, "test"); }, "appendix-g-taylor-quick",
           "seeds");
 }
