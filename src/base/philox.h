@@ -9,32 +9,9 @@
 #include <array>
 #include <cstdint>
 
-namespace entk {
+#include "entk/base/philox_round.h"
 
-/// What a random number is for. Two purposes never share a counter, whatever the seed.
-/// The numbers are part of the files' meaning: append, never renumber.
-enum class Purpose : std::uint32_t {
-  first_layer = 1,   ///< rows of W0
-  second_layer = 2,  ///< a, for the plain initialisation
-  train_inputs = 3,
-  test_inputs = 4,
-  unlabeled_inputs = 5,
-  target_low_degree = 6,  ///< coefficients of f_k
-  target_directions = 7,  ///< β_i
-  noise = 8,              ///< Ξ_t of (21), keyed by step and entry
-  fresh_inputs = 9,       ///< fresh unlabeled points, keyed by step
-  signs = 10,             ///< random signs S of a training step, keyed by step
-  minibatch = 11,
-  displacement = 12,  ///< a small random start W(0)
-  lanczos_start = 13,
-  sketch = 14,  ///< random starts of subspace iterations
-  ball = 15,    ///< a uniform point of a ball, for perturbation at small gradients
-  label_noise = 16,
-  probe = 17,         ///< points for checks and examples
-  relu_weights = 18,  ///< Figure 2's network
-  convolution = 19,   ///< Appendix G's network
-  theory_signs = 20,  ///< random signs S of W_L + S W_Q, keyed by draw
-};
+namespace entk {
 
 /// One block of the generator.
 using Words = std::array<std::uint32_t, 4>;
@@ -42,12 +19,8 @@ using Words = std::array<std::uint32_t, 4>;
 /// The ten rounds of Philox4x32.
 constexpr Words philox4x32(Words counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * counter[0];
-    const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
-    key[0] += 0x9E3779B9u;
-    key[1] += 0xBB67AE85u;
+    philox_round(counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
+    philox_next_key(key[0], key[1]);
   }
   return counter;
 }

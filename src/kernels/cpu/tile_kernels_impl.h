@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "entk/base/philox_round.h"
 #include "entk/kernels/cpu/tile_kernels.h"
 
 #define ENTK_INLINE inline __attribute__((always_inline))
@@ -741,21 +742,12 @@ ENTK_INLINE void noise_chunk(const NoiseCode& code, uint64_t first_block, T* out
     c0[l] = static_cast<uint32_t>(first_block + l);
     c1[l] = static_cast<uint32_t>((first_block + l) >> 32);
     c2[l] = code.step;
-    c3[l] = 8;  // Purpose::noise
+    c3[l] = static_cast<uint32_t>(Purpose::noise);
   }
   uint32_t k0 = static_cast<uint32_t>(code.seed), k1 = static_cast<uint32_t>(code.seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    for (int l = 0; l < noise_blocks; ++l) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c0[l], p1 = uint64_t{0xCD9E8D57u} * c2[l];
-      const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1[l] ^ k0;
-      const uint32_t n2 = static_cast<uint32_t>(p0 >> 32) ^ c3[l] ^ k1;
-      c1[l] = static_cast<uint32_t>(p1);
-      c3[l] = static_cast<uint32_t>(p0);
-      c0[l] = n0;
-      c2[l] = n2;
-    }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+    for (int l = 0; l < noise_blocks; ++l) philox_round(c0[l], c1[l], c2[l], c3[l], k0, k1);
+    philox_next_key(k0, k1);
   }
   T u[4][noise_blocks];
   constexpr T unit = T(1) / T(1 << 24);

@@ -18,6 +18,7 @@
 
 #include <cmath>
 
+#include "entk/base/philox_round.h"
 #include "entk/kernels/gpu/fused_layout.h"
 
 #if defined(__CUDACC__)
@@ -38,17 +39,12 @@ struct StepState {
   /// Of a RandomStream: what its counters and key have beside the block's number.
   struct Stream {
     std::uint32_t step = 0, seed_low = 0, seed_high = 0;
-    bool operator==(const Stream& o) const {
-      return step == o.step && seed_low == o.seed_low && seed_high == o.seed_high;
-    }
+    bool operator==(const Stream&) const = default;
   };
   float learning_rate = 0, deviation = 0;  ///< deviation 0: no noise
   std::uint32_t has_signs = 0;
   Stream noise, signs;
-  bool operator==(const StepState& o) const {
-    return learning_rate == o.learning_rate && deviation == o.deviation && has_signs == o.has_signs &&
-           noise == o.noise && signs == o.signs;
-  }
+  bool operator==(const StepState&) const = default;
 };
 
 /// Tiles first … first + count − 1. Arrays of tables and z begin at the first tile; weights and sums
@@ -562,19 +558,14 @@ ENTK_KERNEL_BODY void pull_body(M& m, const PullArgs& a) {
 struct Words {
   std::uint32_t word[4];
 };
-ENTK_KERNEL_BODY Words words_at(const StepState::Stream& s, std::uint32_t purpose, std::uint64_t block) {
+ENTK_KERNEL_BODY Words words_at(const StepState::Stream& s, Purpose purpose, std::uint64_t block) {
   std::uint32_t c0 = static_cast<std::uint32_t>(block), c1 = static_cast<std::uint32_t>(block >> 32);
-  std::uint32_t c2 = s.step, c3 = purpose;
+  std::uint32_t c2 = s.step, c3 = static_cast<std::uint32_t>(purpose);
   std::uint32_t k0 = s.seed_low, k1 = s.seed_high;
   ENTK_UNROLL
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0, p1 = std::uint64_t{0xCD9E8D57u} * c2;
-    c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c1 = static_cast<std::uint32_t>(p1);
-    c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c3 = static_cast<std::uint32_t>(p0);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+    philox_round(c0, c1, c2, c3, k0, k1);
+    philox_next_key(k0, k1);
   }
   return {{c0, c1, c2, c3}};
 }
@@ -582,7 +573,7 @@ ENTK_KERNEL_BODY Words words_at(const StepState::Stream& s, std::uint32_t purpos
 /// The normal number of entry `index`: the counters of the CPU's noise, 24 bits of each word (see
 /// tile_kernels_impl.h).
 ENTK_KERNEL_BODY float normal_at(const StepState::Stream& s, std::uint64_t index) {
-  const Words w = words_at(s, 8, index / 4);  // Purpose::noise
+  const Words w = words_at(s, Purpose::noise, index / 4);
   const bool second_pair = index % 4 >= 2;
   constexpr float unit = 1.0f / 16777216.0f;
   const float u = static_cast<float>(((second_pair ? w.word[2] : w.word[0]) >> 8) + 1) * unit;  // (0, 1]
@@ -598,7 +589,7 @@ ENTK_KERNEL_BODY float normal_at(const StepState::Stream& s, std::uint64_t index
 
 /// Whether the sign of neuron r is −1: RandomStream::sign.
 ENTK_KERNEL_BODY bool is_negative_at(const StepState::Stream& s, std::uint64_t r) {
-  const Words w = words_at(s, 10, r / 128);  // Purpose::signs
+  const Words w = words_at(s, Purpose::signs, r / 128);
   // No index but a constant: the words stay in registers.
   const std::uint32_t low = r / 32 % 2 ? w.word[1] : w.word[0], high = r / 32 % 2 ? w.word[3] : w.word[2];
   return ((r / 64 % 2 ? high : low) >> (r % 32) & 1u) == 0;
