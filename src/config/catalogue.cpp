@@ -78,6 +78,12 @@ Catalogue& Catalogue::schedule(std::string name, std::string meaning, std::vecto
   return *this;
 }
 
+Catalogue& Catalogue::update(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                             std::function<UpdateRule(const Parameters&)> make) {
+  updates_.add("update", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  return *this;
+}
+
 Catalogue& Catalogue::target(std::string name, std::string meaning, std::vector<Parameter> parameters,
                              std::function<Target(const Parameters&, const TargetSetting&)> make) {
   targets_.add("target", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
@@ -97,9 +103,9 @@ Catalogue& Catalogue::observable(std::string name, std::string meaning, std::vec
 }
 
 std::vector<KindInfo> Catalogue::list() const {
-  return {info("activations", activations_), info("losses", losses_),   info("models", models_),
-          info("schedules", schedules_),     info("targets", targets_), info("regularizers", regularizers_),
-          info("observables", observables_)};
+  return {info("activations", activations_),   info("losses", losses_),          info("models", models_),
+          info("schedules", schedules_),       info("updates", updates_),        info("targets", targets_),
+          info("regularizers", regularizers_), info("observables", observables_)};
 }
 
 Catalogue Catalogue::tolerant() const {
@@ -115,6 +121,7 @@ Catalogue built_in_catalogue() {
     c.models_ = Shelf<ModelEntry>(built_in_models());
     c.losses_ = Shelf<LossEntry>(built_in_losses());
     c.schedules_ = Shelf<ScheduleEntry>(built_in_schedules());
+    c.updates_ = Shelf<UpdateEntry>(built_in_updates());
     c.targets_ = Shelf<TargetEntry>(built_in_targets());
     c.regularizers_ = Shelf<RegularizerEntry>(built_in_regularizers());
     c.observables_ = Shelf<ObservableEntry>(built_in_observables());
@@ -129,6 +136,7 @@ Catalogue with_built_ins(const Catalogue& own) {
   add_all("model", all.models_, own.models_);
   add_all("loss", all.losses_, own.losses_);
   add_all("schedule", all.schedules_, own.schedules_);
+  add_all("update", all.updates_, own.updates_);
   add_all("target", all.targets_, own.targets_);
   add_all("regularizer", all.regularizers_, own.regularizers_);
   add_all("observable", all.observables_, own.observables_);

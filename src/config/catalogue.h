@@ -85,6 +85,9 @@ class Catalogue {
   /// η_t/η.
   Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
                       std::function<Schedule(const Parameters&)> make);
+  /// How gradients move W.
+  Catalogue& update(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                    std::function<UpdateRule(const Parameters&)> make);
   /// f*, for a dimension, a law and a seed.
   Catalogue& target(std::string name, std::string meaning, std::vector<Parameter> parameters,
                     std::function<Target(const Parameters&, const TargetSetting&)> make);
@@ -99,6 +102,7 @@ class Catalogue {
   const Shelf<ModelEntry>& models() const { return models_; }                    ///< by name
   const Shelf<LossEntry>& losses() const { return losses_; }                     ///< by name
   const Shelf<ScheduleEntry>& schedules() const { return schedules_; }           ///< by name
+  const Shelf<UpdateEntry>& updates() const { return updates_; }                 ///< by name
   const Shelf<TargetEntry>& targets() const { return targets_; }                 ///< by name
   const Shelf<RegularizerEntry>& regularizers() const { return regularizers_; }  ///< by name
   const Shelf<ObservableEntry>& observables() const { return observables_; }     ///< by name
@@ -117,6 +121,7 @@ class Catalogue {
   Shelf<ModelEntry> models_;
   Shelf<LossEntry> losses_;
   Shelf<ScheduleEntry> schedules_;
+  Shelf<UpdateEntry> updates_;
   Shelf<TargetEntry> targets_;
   Shelf<RegularizerEntry> regularizers_;
   Shelf<ObservableEntry> observables_;

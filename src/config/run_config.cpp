@@ -47,6 +47,44 @@ void read_schedule(RunConfig& c, const std::string& source) {
   }
 }
 
+/// Descent, which is no entry of configurations of before, is none of a new one either.
+void read_update(RunConfig& c, const std::string& source) {
+  auto& update = c.train.update;
+  if (update.empty()) return;
+  update = as_named(update);
+  const JsonReader reader(update, source, "train.update");
+  const auto& shelf = c.catalogue.updates();
+  check_named(shelf, reader, c.catalogue, [&] { shelf.make(reader); });
+  if (update["name"] == "descent") update = nlohmann::json::object();
+}
+
+/// What a run of drawn data cannot be, as the trainer would say it.
+void check_descent_options(const RunConfig& c, const std::string& source) {
+  const auto& name = c.train.update.empty() ? "descent" : c.train.update["name"].get<std::string>();
+  const auto& schedule = c.train.schedule["name"].get<std::string>();
+  if (c.catalogue.is_tolerant() && (!c.catalogue.updates().find(name) || !c.catalogue.schedules().find(schedule))) {
+    return;
+  }
+  const auto options = descent_options(c);
+  try {
+    check_descent(options);
+  } catch (const InputError& e) {
+    throw InputError(fmt::format("{}: train.{}", source, e.what()));
+  }
+  if (c.data.source == "file") return;
+  if (options.update.batch > c.data.samples) {
+    throw InputError(fmt::format("{}: train.update: expected a batch of at most {} points, data.samples, got {}",
+                                 source, c.data.samples, options.update.batch));
+  }
+  if (c.data.test_samples > 0) return;
+  for (const auto& [key, asked] : {std::pair{"stop_when_settled", options.stop_when_settled.training_loss > 0},
+                                   {"keep_best", c.train.keep_best}}) {
+    if (!asked) continue;
+    throw InputError(fmt::format(
+        "{}: train.{}: it looks at the test loss; expected data.test_samples of at least 1, got 0", source, key));
+  }
+}
+
 std::string there_are(const std::vector<std::string>& names) {
   return names.empty() ? "there is none" : fmt::format("there are {}", fmt::join(names, ", "));
 }
@@ -118,9 +156,6 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source));
   }
   const bool drawn = c.data.source != "file";
-  if (drawn && c.train.stop_when_settled.training_loss > 0 && c.data.test_samples == 0) {
-    fail("train.stop_when_settled: it looks at the test loss; expected data.test_samples of at least 1, got 0");
-  }
   if (drawn && c.projector.source == "harmonic") {
     try {
       harmonic_degree(c.data.dimension, c.projector.rank);
@@ -268,12 +303,14 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source,
   const JsonReader loss(as_named(config.loss), source, "loss");
   check_named(catalogue.losses(), loss, catalogue, [&] { catalogue.losses().make(loss); });
   read_schedule(config, source);
+  read_update(config, source);
   check_regularizers(config, source);
   check_observables(config, source);
   if (config.projector.rank == 0 && config.projector.source != "none" && config.data.source != "file") {
     config.projector.rank = config.data.dimension + 1;
   }
   check_combinations(config, source);
+  check_descent_options(config, source);
   check_precision(to_json(config), read_dtype(config.dtype), source);
   return config;
 }
@@ -282,20 +319,27 @@ nlohmann::json to_json(const RunConfig& config) { return write_described(config)
 
 std::vector<KeyInfo> run_config_keys() { return list_described(RunConfig{}); }
 
-TrainerOptions trainer_options(const RunConfig& c) {
-  TrainerOptions o;
+DescentOptions descent_options(const RunConfig& c) {
+  DescentOptions o;
   o.learning_rate = c.train.learning_rate;
   o.steps = c.train.steps;
-  o.stop_when_settled = c.train.stop_when_settled;
   o.noise_variance = c.train.noise_variance;
   o.perturbation = {c.train.perturbation.radius, c.train.perturbation.threshold, c.train.perturbation.interval};
   o.random_signs = c.train.random_signs;
   o.schedule = c.catalogue.schedules().make(JsonReader(c.train.schedule, "config", "train.schedule"));
+  if (!c.train.update.empty()) {
+    o.update = c.catalogue.updates().make(JsonReader(c.train.update, "config", "train.update"));
+  }
+  o.stop_when_settled = c.train.stop_when_settled;
   o.seed = c.seed;
-  o.kernel = read_kernel_mode(c.train.kernel);
+  return o;
+}
+
+KernelOptions kernel_options(const RunConfig& c) {
+  KernelOptions o;
+  o.mode = read_kernel_mode(c.train.kernel);
   o.tf32 = c.train.tf32;
   o.memory_limit = static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9);
-  o.checkpoint_seconds = c.train.checkpoint_seconds;
   return o;
 }
 

@@ -57,9 +57,11 @@ struct TrainConfig {
   PerturbationConfig perturbation;
   bool random_signs = false;
   nlohmann::json schedule = {{"name", "constant"}, {"horizon", 20000}};
+  nlohmann::json update = nlohmann::json::object();  ///< empty: descent
+  bool keep_best = false;
   std::string kernel = "automatic";
   bool tf32 = false;
-  double memory_limit_gb = 4.0;
+  double memory_limit_gb = static_cast<double>(PrimitiveOptions{}.memory_limit) / 1e9;
   double checkpoint_seconds = 60.0;
 };
 
@@ -148,6 +150,8 @@ void describe(V& v, TrainConfig& c) {
   v.object("perturbation", c.perturbation);
   v.value("random_signs", c.random_signs, {}, "true: fresh random signs of the neurons each step (Bai and Lee)");
   v.raw("schedule", c.schedule, "of eta: {\"name\": NAME, parameters}");
+  v.raw_where_given("update", c.update, "NAME or {\"name\": NAME, parameters}; none given: descent");
+  v.value("keep_best", c.keep_best, {}, "true: best.pt holds W at the record with the least test loss");
   v.value("kernel", c.kernel, {.one_of = {"automatic", "keep", "recompute", "reference"}},
           "keep tables, recompute them, or the plain form");
   v.value("tf32", c.tf32, {}, "on CUDA: products of numbers rounded to TF32, faster; the run says what it costs");
@@ -201,7 +205,8 @@ KernelMode read_kernel_mode(const std::string& name);
 InputLaw input_law(const DataConfig& data);
 
 /// As Trainer and Network want them.
-TrainerOptions trainer_options(const RunConfig& config);
+DescentOptions descent_options(const RunConfig& config);
+KernelOptions kernel_options(const RunConfig& config);
 NetworkOptions network_options(const RunConfig& config);
 /// What model.kind names, at its start. @throws InputError as its maker does.
 torch::nn::AnyModule make_module(const RunConfig& config);

@@ -33,13 +33,15 @@ enum class KernelMode { automatic, keep, recompute, reference };
 
 /// How a primitive works.
 struct PrimitiveOptions {
-  int orders = 2;                                     ///< 1 … 4
-  KernelMode mode = KernelMode::automatic;            ///< automatic: keep where it fits memory_limit
-  std::int64_t memory_limit = std::int64_t{4} << 30;  ///< bytes for tables and Z together
-  std::optional<kernels::Isa> isa{};                  ///< CPU only; the selected one by default
+  int orders = 2;                           ///< 1 … 4
+  KernelMode mode = KernelMode::automatic;  ///< automatic: keep where it fits memory_limit
+  std::int64_t memory_limit = 4000000000;   ///< bytes for tables and Z together
+  std::optional<kernels::Isa> isa{};        ///< CPU only; the selected one by default
   /// entk's CUDA kernels alone: products of numbers rounded to TF32, some 1e-3 of relative error. Torch's own
   /// permission (at::globalContext().setAllowTF32CuBLAS(true)) does the same.
   bool tf32 = false;
+
+  bool operator==(const PrimitiveOptions&) const = default;
 };
 
 /// One step of perturbed gradient descent (21): W ← S (W − η (∂D/∂W + E + Ξ)).
@@ -74,6 +76,8 @@ class TaylorPrimitive {
   /// keep, recompute or reference: what was chosen; and on what it runs (avx512, cuda, aten …).
   virtual KernelMode mode() const = 0;
   virtual const char* backend() const = 0;  ///< avx512, avx2, portable, cuda or aten
+  /// Whether products are of numbers rounded to TF32.
+  virtual bool in_tf32() const { return false; }
 
   /// (t_1 … t_P): P×n. w: m×d.
   virtual at::Tensor terms(const at::Tensor& w) const = 0;

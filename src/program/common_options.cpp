@@ -31,10 +31,11 @@ std::string names_of(const KindInfo& kind) {
 }
 
 /// Keys whose values have names in the catalogue.
-const std::map<std::string, std::string> kind_of_key = {{"activation", "activations"}, {"kind", "models"},
-                                                        {"target", "targets"},         {"loss", "losses"},
-                                                        {"schedule", "schedules"},     {"regularizers", "regularizers"},
-                                                        {"observables", "observables"}};
+const std::map<std::string, std::string> kind_of_key = {
+    {"activation", "activations"},  {"kind", "models"},
+    {"target", "targets"},          {"loss", "losses"},
+    {"schedule", "schedules"},      {"regularizers", "regularizers"},
+    {"observables", "observables"}, {"update", "updates"}};
 
 std::string keys_footer(const std::vector<KeyInfo>& keys, const Catalogue& catalogue) {
   std::string text = "Keys for --config and --set, with their defaults:\n";

@@ -139,11 +139,14 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   step += std::max({displacement ? 2 * weights : 0, fresh, harmonic.at_work});
   // A record: the gradient; R4's squares; population values.
   const double record = std::max({testing, weights, std::max(harmonic.at_work, population.at_work), fresh});
-  // W0, W and X serialised, the projector's basis and unlabeled points with them.
-  const double saving = 2 * weights + bytes((n + unlabeled) * d) + sigma.kept;
   // The vectors of Lanczos' method.
   const double tuning = c.train.learning_rate ? 0 : 24 * weights;
-  const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra +
+  // An optimizer's tensors, which a checkpoint has a copy of, twice while it is written; the best W.
+  const double remembered = static_cast<double>(descent_options(c).update.held) * weights;
+  const double kept = remembered + (c.train.keep_best ? weights : 0);
+  // W0, W and X serialised, the projector's basis and unlabeled points with them.
+  const double saving = 2 * weights + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
+  const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra + kept +
                           std::max(table_making, held + std::max({initial, step, record, saving, tuning}));
   const double peak = std::max({drawing, data + making, data + projecting, data + training});
   const double libraries = used_library_bytes + workers * each_worker_bytes;

@@ -275,9 +275,7 @@ std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string
   const auto found = entry(key);
   const std::lock_guard lock(found->mutex);
   for (const auto& made : found->primitives) {
-    const bool same_kind = made.options.orders == options.orders && made.options.mode == options.mode &&
-                           made.options.memory_limit == options.memory_limit && made.options.tf32 == options.tf32;
-    if (same_kind && made.points.sizes() == x.sizes() && at::equal(made.points, x)) return made.primitive;
+    if (made.options == options && made.points.sizes() == x.sizes() && at::equal(made.points, x)) return made.primitive;
   }
   found->primitives.push_back({x, options, make_primitive(network, x, options)});
   return found->primitives.back().primitive;

@@ -35,7 +35,7 @@ at::Tensor as_bytes(const std::string& text) {
 nlohmann::json deciding(const RunConfig& config) {
   auto json = to_json(config);
   json.erase("threads");
-  for (const char* key : {"steps", "stop_when_settled", "checkpoint_seconds", "memory_limit_gb"})
+  for (const char* key : {"steps", "stop_when_settled", "keep_best", "checkpoint_seconds", "memory_limit_gb"})
     json["train"].erase(key);
   return json;
 }
@@ -94,6 +94,10 @@ nlohmann::json summary_json(const TrainResult& result, const Problem& p, const s
   for (std::size_t i = 1; i < columns.size(); ++i) json[columns[i]] = number(row[i]);
   json["step"] = result.last.step;
   json["learning_rate"] = result.learning_rate;
+  if (result.best.step >= 0) {
+    json["best_step"] = result.best.step;
+    json["best_test_loss"] = result.best.test_loss;
+  }
   return json;
 }
 
@@ -145,49 +149,51 @@ class FolderRun {
     release_free_memory();  // of drawing and of the projector
     for (const auto& notice : problem_->notices) tell(notice);
     auto model = make_model(*problem_);
-    auto options = trainer_options(problem_->config);
+    const auto descent = descent_options(problem_->config);
+    auto kernels = kernel_options(problem_->config);
+    TrainerHooks hooks{.checkpoint_seconds = config_.train.checkpoint_seconds, .keep_best = config_.train.keep_best};
+    TrainState from;
     if (resumed) {
-      restore(model, options);
+      from = restore();
     } else {
       begin_again("it was stopped before its first checkpoint");
     }
     const std::string key = ProblemCache::key(config_);
     // Runs of a study share tables; the whole network has none.
     if (!config_.model.whole_network) {
-      options.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
+      kernels.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
         return cache_.primitive(key, network, x, o);
       };
     }
     // Asked after every step: from the first on there is something to save.
-    options.interrupted = [&] {
+    hooks.interrupted = [&] {
       if (!unsaved_) unsaved_.emplace();
       return hooks_.interrupted ? hooks_.interrupted() : 0;
     };
     const auto objective = make_objective(*problem_, model);
-    options.observables = make_observables(config_, make_setting(*problem_, model));
-    const auto columns = metrics_columns(names_of(*problem_, objective, options.observables));
-    const auto row_of = [&](const Record& r) {
-      return metrics_row(columns, by_name(r, objective, options.observables));
-    };
+    hooks.observables = make_observables(config_, make_setting(*problem_, model));
+    const auto columns = metrics_columns(names_of(*problem_, objective, hooks.observables));
+    const auto row_of = [&](const Record& r) { return metrics_row(columns, by_name(r, objective, hooks.observables)); };
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
-    options.on_record = [&](const Record& r, const Timing& t) {
+    hooks.on_record = [&](const Record& r, const Timing& t) {
       metrics.row(row_of(r));
       timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
       if (hooks_.progress) {
-        const double left = t.seconds_per_step * static_cast<double>(options.steps - r.step);
-        hooks_.progress(name_, r, options.steps, left);
+        const double left = t.seconds_per_step * static_cast<double>(descent.steps - r.step);
+        hooks_.progress(name_, r, descent.steps, left);
       }
       return true;
     };
-    options.on_checkpoint = [&](const TrainState& state) {
+    hooks.on_checkpoint = [&](const TrainState& state) {
       metrics.sync();
       write_checkpoint(folder_.path(), checkpoint(state));
+      if (state.best.step >= 0) write_pt(folder_.file("best.pt"), tensors_at(state.best.step, state.best.w));
     };
     write_config(*model->network);
-    Trainer trainer(model, objective, options);
+    Trainer trainer(model, objective, descent, hooks, kernels);
     release_free_memory();  // of the terms' tables
-    const auto result = trainer.fit(problem_->data, device_);
+    const auto result = trainer.fit(problem_->data, device_, from);
     for (const auto& notice : result.notices) tell(notice);
     folder_.write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));
     return conclude(result);
@@ -245,16 +251,16 @@ class FolderRun {
     folder_.write_json("config.json", json);
   }
 
-  TensorDict checkpoint(const TrainState& state) const {
+  /// What stands for the run at a W, and is read by `entk evaluate`.
+  TensorDict tensors_at(std::int64_t step, const at::Tensor& w) const {
     const auto& p = *problem_;
     TensorDict dict{{"W0", p.w0},
                     {"a", p.a},
-                    {"W", state.w},
+                    {"W", w},
                     {"X", p.data.train.x},
                     {"y", p.data.train.y},
-                    {"step", at::scalar_tensor(state.step, at::kLong)},
+                    {"step", at::scalar_tensor(step, at::kLong)},
                     {"config", as_bytes(deciding(p.config).dump())}};
-    if (!p.config.train.learning_rate) dict["learning_rate"] = at::scalar_tensor(state.learning_rate, at::kDouble);
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
     if (p.sigma) {
       dict["projector_basis"] = p.sigma->basis();
@@ -263,8 +269,20 @@ class FolderRun {
     return dict;
   }
 
-  /// Puts the checkpoint's W into the model, and where the run stood into the options.
-  void restore(const TaylorModel& model, TrainerOptions& options) {
+  TensorDict checkpoint(const TrainState& state) const {
+    auto dict = tensors_at(state.step, state.w);
+    if (!config_.train.learning_rate) dict["learning_rate"] = at::scalar_tensor(state.learning_rate, at::kDouble);
+    if (state.optimizer.defined()) dict["optimizer"] = state.optimizer;
+    if (state.best.step >= 0) {
+      dict["best_step"] = at::scalar_tensor(state.best.step, at::kLong);
+      dict["best_test_loss"] = at::scalar_tensor(state.best.test_loss, at::kDouble);
+      dict["best_W"] = state.best.w;
+    }
+    return dict;
+  }
+
+  /// Where the run stood.
+  TrainState restore() {
     auto [tensors, notice] = read_checkpoint(folder_.path());
     if (!notice.empty()) tell(notice);
     const auto fail = [&](const std::string& what) {
@@ -296,28 +314,43 @@ class FolderRun {
         tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
       fail("its W is not like its W0");
     }
-    const std::int64_t step = tensors.at("step").item<std::int64_t>();
-    if (step > config_.train.steps) {
-      fail(fmt::format("it has taken {} steps, more than train.steps = {}", step, config_.train.steps));
+    TrainState from{.step = tensors.at("step").item<std::int64_t>(), .w = tensors.at("W")};
+    if (from.step > config_.train.steps) {
+      fail(fmt::format("it has taken {} steps, more than train.steps = {}", from.step, config_.train.steps));
     }
-    const at::NoGradGuard no_grad;
-    model->network->w.copy_(tensors.at("W"));
-    if (step == 0) {
+    if (from.step == 0) {
       begin_again("its checkpoint is that of the start");
     } else {
       for (const char* name : {"metrics.csv", "timing.csv"})
-        cut_csv_after(folder_.file(name), "step", static_cast<double>(step));
-      check_records(step);
-      options.earlier = earlier_records();
+        cut_csv_after(folder_.file(name), "step", static_cast<double>(from.step));
+      check_records(from.step);
+      from.records = earlier_records();
     }
-    options.start_step = step;
+    const auto entry = [&](const char* name, at::ScalarType type, const char* of) {
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) fail(fmt::format("it has no entry '{}', of {}", name, of));
+      if (found->second.scalar_type() != type) fail(fmt::format("its entry '{}' has a wrong type", name));
+      return found->second;
+    };
+    const auto number = [&](const char* name, at::ScalarType type, const char* of) {
+      const auto found = entry(name, type, of);
+      if (found.numel() != 1) fail(fmt::format("its entry '{}' is no number", name));
+      return found;
+    };
     if (!config_.train.learning_rate) {
-      const auto found = tensors.find("learning_rate");
-      if (found == tensors.end() || found->second.scalar_type() != at::kDouble || found->second.numel() != 1) {
-        fail("it has no number 'learning_rate', which auto has chosen");
-      }
-      options.learning_rate = found->second.item<double>();
+      from.learning_rate = number("learning_rate", at::kDouble, "train.learning_rate auto").item<double>();
     }
+    if (from.step > 0 && descent_options(problem_->config).update.optimizer) {
+      from.optimizer = entry("optimizer", at::kByte, "train.update");
+    }
+    if (from.step > 0 && config_.train.keep_best) {
+      const char* of = "train.keep_best, which a run has from its start or not at all";
+      from.best = {number("best_step", at::kLong, of).item<std::int64_t>(),
+                   number("best_test_loss", at::kDouble, of).item<double>(),
+                   entry("best_W", from.w.scalar_type(), of).to(device_)};
+      if (from.best.w.sizes() != from.w.sizes()) fail("its best_W is not like its W");
+    }
+    return from;
   }
 
   std::vector<Record> earlier_records() const {
@@ -352,14 +385,14 @@ class FolderRun {
     RunOutcome outcome;
     outcome.last = result.last;
     switch (result.outcome) {
-      case Outcome::diverged:
+      case TrainOutcome::diverged:
         outcome = {ExitCode::diverged, RunState::diverged, result.message, result.last};
         break;
-      case Outcome::interrupted:
+      case TrainOutcome::interrupted:
         outcome = {static_cast<ExitCode>(128 + result.signal), RunState::interrupted,
                    fmt::format("interrupted at step {}; resume with --resume", result.step), result.last};
         break;
-      case Outcome::settled:
+      case TrainOutcome::settled:
         outcome.message = fmt::format("settled at step {} of {}", result.step, config_.train.steps);
         break;
       default:

@@ -29,12 +29,11 @@ std::optional<FinalLosses> final_losses(const RunConfig& config, const std::func
   const auto device = pick_device(config.device);
   const auto problem = make_problem(config, device);
   const auto model = make_model(problem);
-  auto options = trainer_options(problem.config);
-  options.interrupted = interrupted;
-  Trainer trainer(model, make_objective(problem, model), options);
+  Trainer trainer(model, make_objective(problem, model), descent_options(problem.config), {.interrupted = interrupted},
+                  kernel_options(problem.config));
   const auto result = trainer.fit(problem.data, device);
-  if (result.outcome == Outcome::interrupted) return std::nullopt;
-  if (result.outcome == Outcome::diverged) return FinalLosses{NAN, NAN};
+  if (result.outcome == TrainOutcome::interrupted) return std::nullopt;
+  if (result.outcome == TrainOutcome::diverged) return FinalLosses{NAN, NAN};
   return FinalLosses{result.last.train_loss, result.last.test_loss};
 }
 

@@ -96,8 +96,9 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
   std::int64_t step = 0, together = 1, counted = -1;  // counted: −1 outside an interval
   constexpr std::int64_t most_together = 256;
   double started = 0, before = 0;
-  TrainerOptions options{.steps = 1000000, .kernel = o.kernel};
-  options.primitives = [&](const NetworkImpl&, const at::Tensor&, const PrimitiveOptions&) {
+  KernelOptions kernels{.mode = o.kernel};
+  TrainerHooks hooks;
+  kernels.primitives = [&](const NetworkImpl&, const at::Tensor&, const PrimitiveOptions&) {
     return problem.expansion(o.kernel);
   };
   const auto& w = problem.model->network->w;
@@ -121,7 +122,7 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
       before = at;
     }
   };
-  options.interrupted = [&] {
+  hooks.interrupted = [&] {
     const double at = now();
     if (step == 1) started = at;  // the first steps touch memory for the first time
     if (o.device.is_cpu()) {
@@ -139,7 +140,8 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
     problem.model->network->w.zero_();
   }
   const auto result =
-      Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), options).fit(train, o.device);
+      Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), {.steps = 1000000}, hooks, kernels)
+          .fit(train, o.device);
   kernel = result.kernel;
   return times;
 }

@@ -19,9 +19,9 @@ at::Tensor exact(const at::Tensor& t) { return t.detach().to(at::kCPU, at::kDoub
 TensorDict run_quantities(const Problem& problem, c10::Device device) {
   const auto model = make_model(problem);
   auto objective = make_objective(problem, model);
-  auto options = trainer_options(problem.config);
-  const auto result = Trainer(model, objective, options).fit(problem.data, device);
-  if (result.outcome == Outcome::diverged) throw NotFiniteError(result.message);
+  Trainer trainer(model, objective, descent_options(problem.config), {}, kernel_options(problem.config));
+  const auto result = trainer.fit(problem.data, device);
+  if (result.outcome == TrainOutcome::diverged) throw NotFiniteError(result.message);
   TensorDict q;
   const auto column = [&](auto&& f) {
     std::vector<double> values;

@@ -143,11 +143,13 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
   return value.reshape({});
 }
 
-Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
-  return evaluate_parts(terms, w, step, [](std::size_t) { return true; });
+Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
+                                    const at::Tensor& batch) const {
+  return evaluate_parts(terms, w, step, batch, [](std::size_t) { return true; });
 }
 
 Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
+                                          const at::Tensor& batch,
                                           const std::function<bool(std::size_t part)>& wanted) const {
   const SerialTorch serial;
   const Differentiating recording;
@@ -160,7 +162,8 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
     total = total.defined() ? total.add(value, weight) : weight == 1 ? value : weight * value;
   };
   if (wanted(0)) {
-    result.loss = objective_.loss.mean(in.output, in.targets);
+    const auto of_batch = [&](const at::Tensor& t) { return batch.defined() ? t.index_select(0, batch) : t; };
+    result.loss = objective_.loss.mean(of_batch(in.output), of_batch(in.targets));
     check_has_gradient("loss " + objective_.loss.name, result.loss);
     add(result.loss, 1);
   }
@@ -214,7 +217,7 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
     const auto name = part == 0 ? "the loss " + objective_.loss.name : objective_.terms[part - 1].name;
     if (part > 0 && (objective_.terms[part - 1].weight == 0 || (at_zero && objective_.terms[part - 1].flat_at_zero)))
       continue;
-    const auto evaluation = evaluate_parts(terms, w, step, [part](std::size_t p) { return p == part; });
+    const auto evaluation = evaluate_parts(terms, w, step, {}, [part](std::size_t p) { return p == part; });
     // A value that is not finite is a divergence, and is told as one.
     if (!std::isfinite(evaluation.regularized.item<double>())) return notices;
     const auto slope = gradient(w, evaluation);

@@ -35,11 +35,14 @@ class BoundObjective {
   const std::shared_ptr<const TaylorPrimitive>& primitive() const { return primitive_; }
   const Objective& objective() const { return objective_; }  ///< as it was given
   TaylorModel model() const { return model_; }               ///< a handle to the model
+  std::int64_t samples() const { return samples_; }          ///< n, training points
 
   /// L_λ from the primitive's terms at w, with what its gradient is made of. Terms of weight zero are
-  /// left out. `step`: the run's, for terms that draw points of their own. @throws InputError naming a loss or term
-  /// that has no gradient.
-  Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0) const;
+  /// left out. `step`: the run's, for terms that draw points of their own. `batch`: the training points whose loss it
+  /// is (int64), all where it is undefined; terms keep theirs. @throws InputError naming a loss or term that has no
+  /// gradient.
+  Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0,
+                      const at::Tensor& batch = {}) const;
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;
@@ -60,7 +63,7 @@ class BoundObjective {
 
  private:
   /// evaluate() of some parts: 0 is the loss, i + 1 the i-th term. At least one.
-  Evaluation evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
+  Evaluation evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step, const at::Tensor& batch,
                             const std::function<bool(std::size_t part)>& wanted) const;
   struct OwnPoints {
     std::int64_t first = 0, count = 0;                // columns of the primitive's terms

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/lbfgs.h>
+#include <torch/optim/sgd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -159,7 +162,115 @@ Observable error_rate(const Parameters&, const Setting& s) {
           }};
 }
 
+/// Rates are 1 here: the trainer multiplies them by η_t.
+UpdateRule sgd_rule(const Parameters& p, const torch::optim::SGDOptions& options) {
+  UpdateRule rule;
+  rule.batch = p.get<std::int64_t>("batch");
+  rule.held = 2;
+  rule.optimizer = [options](const at::Tensor& w) {
+    return std::make_shared<torch::optim::SGD>(std::vector<at::Tensor>{w}, options);
+  };
+  return rule;
+}
+
+UpdateRule momentum_rule(const Parameters& p) {
+  return sgd_rule(p, torch::optim::SGDOptions(1).momentum(p["momentum"]).nesterov(p.get<bool>("nesterov")));
+}
+
+UpdateRule general_sgd_rule(const Parameters& p) {
+  const bool nesterov = p.get<bool>("nesterov");
+  if (nesterov && (p["momentum"] == 0 || p["dampening"] != 0)) {
+    throw InputError("update sgd: nesterov needs a momentum above 0 and a dampening of 0");
+  }
+  return sgd_rule(p, torch::optim::SGDOptions(1)
+                         .momentum(p["momentum"])
+                         .dampening(p["dampening"])
+                         .weight_decay(p["weight_decay"])
+                         .nesterov(nesterov));
+}
+
+UpdateRule adam_rule(const Parameters& p) {
+  UpdateRule rule;
+  rule.kind = UpdateKind::scaled;
+  rule.batch = p.get<std::int64_t>("batch");
+  const bool amsgrad = p.get<bool>("amsgrad");
+  rule.held = amsgrad ? 5 : 4;
+  const auto options = torch::optim::AdamOptions(1)
+                           .betas({p["beta1"], p["beta2"]})
+                           .eps(p["epsilon"])
+                           .weight_decay(p["weight_decay"])
+                           .amsgrad(amsgrad);
+  rule.optimizer = [options](const at::Tensor& w) {
+    return std::make_shared<torch::optim::Adam>(std::vector<at::Tensor>{w}, options);
+  };
+  return rule;
+}
+
+UpdateRule lbfgs_rule(const Parameters& p) {
+  UpdateRule rule;
+  rule.kind = UpdateKind::search;
+  const auto history = p.get<std::int64_t>("history");
+  rule.held = 2 * history + 8;
+  auto options = torch::optim::LBFGSOptions(1)
+                     .max_iter(p.get<std::int64_t>("iterations"))
+                     .history_size(history)
+                     .tolerance_grad(p["tolerance_gradient"])
+                     .tolerance_change(p["tolerance_change"]);
+  if (p.get<bool>("line_search")) options.line_search_fn("strong_wolfe");
+  rule.optimizer = [options](const at::Tensor& w) {
+    return std::make_shared<torch::optim::LBFGS>(std::vector<at::Tensor>{w}, options);
+  };
+  return rule;
+}
+
 }  // namespace
+
+const std::vector<UpdateEntry>& built_in_updates() {
+  static const Parameter batch = {
+      "batch", 0, {.at_least = 0, .at_most = 1e9}, "points whose loss a step takes, by fresh shuffles; 0: all"};
+  static const Parameter nesterov = {"nesterov", false, {}, "true: Nesterov's form"};
+  static const Parameter decay = {"weight_decay", 0.0, {.at_least = 0, .at_most = 1e12}, "times W, to the gradient"};
+  static const std::vector<UpdateEntry> all = {
+      {"descent", "(21), within the kernels", {}, [](const Parameters&) { return UpdateRule{}; }},
+      {"minibatches",
+       "(21) with the loss of some points a step, by fresh shuffles; terms keep their points",
+       {{"size", 32, {.at_least = 1, .at_most = 1e9}, "points a step"}},
+       [](const Parameters& p) {
+         UpdateRule rule;
+         rule.batch = p.get<std::int64_t>("size");
+         return rule;
+       }},
+      {"momentum",
+       "v <- momentum v + gradient, W <- W - eta v",
+       {{"momentum", 0.9, {.above = 0, .below = 1}}, nesterov, batch},
+       momentum_rule},
+      {"sgd",
+       "torch.optim.SGD",
+       {{"momentum", 0.0, {.at_least = 0, .below = 1}},
+        {"dampening", 0.0, {.at_least = 0, .at_most = 1}},
+        decay,
+        nesterov,
+        batch},
+       general_sgd_rule},
+      {"adam",
+       "torch.optim.Adam",
+       {{"beta1", 0.9, {.at_least = 0, .below = 1}},
+        {"beta2", 0.999, {.at_least = 0, .below = 1}},
+        {"epsilon", 1e-8, {.at_least = 0, .at_most = 1}},
+        decay,
+        {"amsgrad", false},
+        batch},
+       adam_rule},
+      {"lbfgs",
+       "torch.optim.LBFGS: a step is some of its iterations, each with a search along a line",
+       {{"iterations", 20, {.at_least = 1, .at_most = 1000}, "a step"},
+        {"history", 10, {.at_least = 1, .at_most = 1000}, "pairs of tensors like W that it keeps"},
+        {"tolerance_gradient", 1e-7, {.at_least = 0, .at_most = 1}},
+        {"tolerance_change", 1e-9, {.at_least = 0, .at_most = 1}},
+        {"line_search", true, {}, "false: steps of eta"}},
+       lbfgs_rule}};
+  return all;
+}
 
 const std::vector<LossEntry>& built_in_losses() {
   static const std::vector<LossEntry> all = {

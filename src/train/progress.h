@@ -8,10 +8,10 @@
 
 namespace entk {
 
-/// For TrainerOptions::on_record: a line "step 100  training 0.53  test 0.61  1.2 ms a step" to `out` at every
+/// For TrainerHooks::on_record: a line "step 100  training 0.53  test 0.61  1.2 ms a step" to `out` at every
 /// record. The stream must outlive the run.
 ///
-///   Trainer(model, objective, {.steps = 2000, .on_record = entk::print_progress(std::cerr)}).fit(data);
+///   Trainer(model, objective, {.steps = 2000}, {.on_record = entk::print_progress(std::cerr)}).fit(data);
 std::function<bool(const Record&, const Timing&)> print_progress(std::ostream& out);
 
 }  // namespace entk

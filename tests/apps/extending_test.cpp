@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <entk/entk.h>
+#include <torch/optim.h>
 
 #include "tests/support/testing.h"
 
@@ -65,6 +66,16 @@ TEST(Extending, ALoss) {
       "absolute", [](const at::Tensor& output, const at::Tensor& targets) { return (output - targets).abs().mean(); }};
   const auto objective = absolute + 10.0 * entk::R3(sigma);
   EXPECT_TRUE(std::isfinite(trained_loss(network, objective, data)));
+}
+
+TEST(Extending, AnUpdateRule) {
+  const entk::DescentOptions descent{.steps = 20, .update = {.optimizer = [](const at::Tensor& w) {
+                                                    return std::make_shared<torch::optim::RMSprop>(
+                                                        std::vector{w}, torch::optim::RMSpropOptions(0.01));
+                                                  }}};
+  const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 40});
+  const auto result = entk::Trainer(entk::TaylorModel(network), entk::square_loss(), descent).fit(small_data());
+  EXPECT_LT(result.last.train_loss, 0.9 * result.records[0].train_loss);
 }
 
 TEST(Extending, NamesOfACatalogue) {

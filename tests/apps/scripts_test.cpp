@@ -97,18 +97,18 @@ TEST_F(Scripts, DerivativesOfOnesOwn) {
 TEST_F(Scripts, CallbacksAndTermsOfWeightZero) {
   const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) + 0.0 * entk::R4();
   std::vector<double> steps, losses;
-  entk::TrainerOptions options{.learning_rate = 0.3, .steps = 2000};
-  options.observables = {entk::observable(
+  entk::TrainerHooks hooks;
+  hooks.observables = {entk::observable(
       "largest |w_r|", [](const entk::Observation& in) { return in.w.norm(2, 1).max().item<double>(); })};
-  options.on_record = [&](const entk::Record& record, const entk::Timing&) {
+  hooks.on_record = [&](const entk::Record& record, const entk::Timing&) {
     steps.push_back(static_cast<double>(record.step));
     losses.push_back(record.test_loss);
     return record.test_loss > 0.7;  // false ends the run
   };
-  const auto result = entk::Trainer(model, objective, options).fit(data);
+  const auto result = entk::Trainer(model, objective, {.learning_rate = 0.3, .steps = 2000}, hooks).fit(data);
   std::cout << "step " << result.step << ": R4 = " << result.last.terms[1]
             << ", largest |w_r| = " << result.last.observables[0] << "\n";
-  EXPECT_EQ(result.outcome, entk::Outcome::stopped);
+  EXPECT_EQ(result.outcome, entk::TrainOutcome::stopped);
   EXPECT_LT(result.step, 2000);
   EXPECT_LE(losses.back(), 0.7);
   EXPECT_GT(result.last.terms[1], 0);
@@ -132,21 +132,20 @@ TEST_F(Scripts, CheckpointsAndResuming) {
   const entk::testing::TemporaryFolder temporary;
   const auto folder = temporary.path();
   {
-    entk::TrainerOptions options{.learning_rate = 0.3, .steps = 60, .noise_variance = 0.01};
-    options.checkpoint_seconds = 30;
-    options.on_checkpoint = [&](const entk::TrainState& state) {
+    const entk::DescentOptions descent{.learning_rate = 0.3, .steps = 60, .noise_variance = 0.01};
+    entk::TrainerHooks hooks{.checkpoint_seconds = 30};
+    hooks.on_checkpoint = [&](const entk::TrainState& state) {
       entk::write_checkpoint(folder, {{"W", state.w}, {"step", at::scalar_tensor(state.step, at::kLong)}});
     };
-    entk::Trainer(model, objective, options).fit(data);
+    entk::Trainer(model, objective, descent, hooks).fit(data);
   }
   const entk::Network network(entk::NetworkOptions{.dimension = 20, .width = 400});
   entk::TaylorModel model(network);
   {
     const auto saved = entk::read_checkpoint(folder).tensors;  // the one before where the last is damaged
-    network->w.detach().copy_(saved.at("W"));
-    entk::TrainerOptions options{.learning_rate = 0.3, .steps = 100, .noise_variance = 0.01};
-    options.start_step = saved.at("step").item<std::int64_t>();
-    entk::Trainer(model, objective, options).fit(data);
+    const entk::DescentOptions descent{.learning_rate = 0.3, .steps = 100, .noise_variance = 0.01};
+    const entk::TrainState from{.step = saved.at("step").item<std::int64_t>(), .w = saved.at("W")};
+    entk::Trainer(model, objective, descent).fit(data, c10::kCPU, from);
   }
   const entk::Network unbroken(entk::NetworkOptions{.dimension = 20, .width = 400});
   entk::Trainer(entk::TaylorModel(unbroken), objective, {.learning_rate = 0.3, .steps = 100, .noise_variance = 0.01})

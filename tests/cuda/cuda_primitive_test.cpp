@@ -207,10 +207,12 @@ std::pair<TrainResult, torch::Tensor> run(c10::Device device, bool recorded) {
   Network network(NetworkOptions{.dimension = 20, .width = 1000, .seed = 2});
   network->to(device);
   const auto sigma = SigmaProjector::from_features(network, data.train.x, 21);
-  TrainerOptions options{.learning_rate = 0.5, .steps = 1000, .noise_variance = 0.01};
-  if (!recorded) options.graphs = {};
+  KernelOptions kernel;
+  if (!recorded) kernel.graphs = {};
   TaylorModel model(network);
-  auto result = Trainer(model, square_loss() + 0.1 * R3(sigma), options).fit(data, device);
+  auto result = Trainer(model, square_loss() + 0.1 * R3(sigma),
+                        {.learning_rate = 0.5, .steps = 1000, .noise_variance = 0.01}, {}, kernel)
+                    .fit(data, device);
   return {std::move(result), network->w.detach().clone()};
 }
 

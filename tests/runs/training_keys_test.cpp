@@ -3,6 +3,7 @@
 
 #include "entk/io/strict_json.h"
 #include "entk/runs/sweep.h"
+#include "entk/tools/evaluate.h"
 #include "tests/support/testing.h"
 
 namespace entk::training_keys_test {
@@ -105,10 +106,72 @@ TEST(TrainingKeys, SeedsThatSettleAtDifferentStepsKeepTheirLastValuesInCurves) {
   EXPECT_GT(steps.size(), 1u) << "a case with different ends";
 }
 
-TEST(TrainingKeys, SettlingNeedsTestPoints) {
-  auto config = small({{"stop_when_settled", {{"training_loss", 1e-4}}}});
-  config["data"]["test_samples"] = 0;
-  EXPECT_THROW(read_run_config(config, "test"), InputError);
+TEST(TrainingKeys, AnInterruptedRunOfAnyUpdateRuleGoesOnToTheSameBits) {
+  for (const json& update : std::vector<json>{{{"name", "minibatches"}, {"size", 4}},
+                                              {{"name", "momentum"}, {"batch", 4}},
+                                              {{"name", "adam"}},
+                                              {{"name", "lbfgs"}, {"iterations", 3}}}) {
+    const TemporaryFolder folder;
+    const auto config = small({{"update", update}, {"steps", 41}, {"learning_rate", 0.05}, {"keep_best", true}});
+    EXPECT_EQ(take(config, folder / "whole").code, ExitCode::ok) << update;
+    EXPECT_EQ(take(config, folder / "parts", 17).state, RunState::interrupted);
+    EXPECT_EQ(take(config, folder / "parts").code, ExitCode::ok);
+    EXPECT_EQ(read_text(folder / "whole/metrics.csv"), read_text(folder / "parts/metrics.csv")) << update;
+    for (const char* file : {"checkpoint.pt", "best.pt"}) {
+      const auto first = read_pt(folder / "whole" / file), second = read_pt(folder / "parts" / file);
+      for (const char* name : {"W", "step"}) EXPECT_TRUE(testing::identical(second.at(name), first.at(name))) << file;
+    }
+    const auto summary = load_json(folder / "parts/summary.json");
+    EXPECT_EQ(read_pt(folder / "parts/best.pt").at("step").item<std::int64_t>(), summary.at("best_step"));
+    const auto table = read_csv(folder / "parts/metrics.csv");
+    const auto tests = table.column("test_loss"), steps = table.column("step");
+    const auto least = std::min_element(tests.begin(), tests.end());
+    EXPECT_EQ(summary.at("best_test_loss"), *least);
+    EXPECT_EQ(summary.at("best_step").get<double>(), steps[static_cast<std::size_t>(least - tests.begin())]);
+    // It is read as a checkpoint is.
+    const auto evaluated = evaluate_tensors(
+        read_pt(folder / "parts/best.pt"),
+        {{"activation", {{"name", "sigmoid"}, {"shift", 1.0}}}, {"projector", {{"source", "features"}, {"rank", 5}}}},
+        "test", false);
+    EXPECT_NEAR(evaluated.values.at("loss").get<double>(),
+                table.column("train_loss")[static_cast<std::size_t>(least - tests.begin())], 1e-5);
+    // Another rule, or its parameter, makes another run.
+    auto other = config;
+    other["train"]["update"] = {{"name", "momentum"}, {"momentum", 0.3}};
+    EXPECT_THROW(take(other, folder / "parts"), InputError);
+  }
+}
+
+TEST(TrainingKeys, DescentIsNoEntryOfAConfigurationAndWhatDoesNotFitIsRefusedByKey) {
+  const auto written = [](const json& train) { return to_json(read_run_config(small(train), "test")); };
+  EXPECT_EQ(written({{"update", "descent"}}), written(json::object()));
+  EXPECT_FALSE(written(json::object()).at("train").contains("update"));
+  EXPECT_EQ(written({{"update", "adam"}}).at("train").at("update"), json({{"name", "adam"}}));
+  const auto refused = [&](const json& train) {
+    try {
+      written(train);
+    } catch (const InputError& e) {
+      return std::string(e.what());
+    }
+    return std::string("nothing thrown");
+  };
+  const auto says = [&](const json& train, const char* part) {
+    EXPECT_NE(refused(train).find(part), std::string::npos) << refused(train);
+  };
+  says({{"update", "adma"}}, "test: train.update.name: expected one of descent, minibatches");
+  says({{"update", {{"name", "adam"}, {"beta1", 1}}}}, "test: train.update.beta1: expected a number");
+  says({{"update", {{"name", "adam"}, {"beta3", 1}}}}, "test: train.update.beta3: unknown key");
+  says({{"update", {{"name", "minibatches"}, {"size", 16}}}}, "test: train.update: expected a batch of at most 15");
+  says({{"update", "lbfgs"}, {"noise_variance", 0.1}}, "test: train.update: one that searches");
+  says({{"update", "adam"}, {"learning_rate", "auto"}}, "test: train.learning_rate: auto");
+}
+
+TEST(TrainingKeys, SettlingAndTheBestRecordNeedTestPoints) {
+  for (const json& train : {json{{"stop_when_settled", {{"training_loss", 1e-4}}}}, json{{"keep_best", true}}}) {
+    auto config = small(train);
+    config["data"]["test_samples"] = 0;
+    EXPECT_THROW(read_run_config(config, "test"), InputError);
+  }
 }
 
 }  // namespace

@@ -217,6 +217,7 @@ class EmulatedLauncher final : public kernels::fused::Launcher {
       : tf32_(tf32), slots_(slots), reversed_(reversed) {}
 
   const char* name() const override { return tf32_ ? "emulated-tf32" : "emulated"; }
+  bool in_tf32() const override { return tf32_; }
   std::int64_t slots() const override { return slots_; }
 
   void pack(const kernels::fused::PackArgs& a) const override {

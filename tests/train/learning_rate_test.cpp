@@ -129,16 +129,14 @@ TEST(Settled, MeansASmallTrainingLossAndATestLossUnchangedSinceHalfOfTheSteps) {
 
 TEST(Settled, ARunEndsThereAndGoesOnToTheBitsOfOneThatNeverStopped) {
   const SettledCriterion c{.training_loss = 0.2, .test_change = 0.5};
-  const auto trained = [](const TrainerOptions& options, const torch::Tensor& start = {}) {
+  const auto trained = [](const DescentOptions& options, const TrainState& from = {}) {
     const Problem p;
-    const torch::NoGradGuard no_grad;
-    if (start.defined()) p.network->w.copy_(start);
-    auto result = Trainer(p.model, square_loss(), options).fit(p.data);
+    auto result = Trainer(p.model, square_loss(), options).fit(p.data, c10::kCPU, from);
     return std::pair{std::move(result), p.network->w.detach().clone()};
   };
   const auto [whole, want] = trained({.learning_rate = 0.5, .steps = 4000});
   const auto [settled, w] = trained({.learning_rate = 0.5, .steps = 4000, .stop_when_settled = c});
-  ASSERT_EQ(settled.outcome, Outcome::settled);
+  ASSERT_EQ(settled.outcome, TrainOutcome::settled);
   ASSERT_LT(settled.step, 4000);
   ASSERT_EQ(settled.notices.size(), 1u);
   EXPECT_EQ(settled.notices[0].find(fmt::format("settled at step {}: training loss ", settled.step)), 0u);
@@ -150,16 +148,12 @@ TEST(Settled, ARunEndsThereAndGoesOnToTheBitsOfOneThatNeverStopped) {
     if (r.step == settled.step) break;
   }
   // Resumed as it is it takes no step; without the criterion it is the whole.
-  const auto [again, same] = trained({.learning_rate = 0.5,
-                                      .steps = 4000,
-                                      .start_step = settled.step,
-                                      .earlier = settled.records,
-                                      .stop_when_settled = c},
-                                     w);
-  EXPECT_EQ(again.outcome, Outcome::settled);
+  const auto [again, same] = trained({.learning_rate = 0.5, .steps = 4000, .stop_when_settled = c},
+                                     {.step = settled.step, .w = w, .records = settled.records});
+  EXPECT_EQ(again.outcome, TrainOutcome::settled);
   EXPECT_EQ(again.step, settled.step);
   EXPECT_TRUE(identical(same, w));
-  const auto [on, end] = trained({.learning_rate = 0.5, .steps = 4000, .start_step = settled.step}, w);
+  const auto [on, end] = trained({.learning_rate = 0.5, .steps = 4000}, {.step = settled.step, .w = w});
   EXPECT_TRUE(identical(end, want));
 }
 

@@ -49,7 +49,7 @@ Trained train(const std::string& name, const nlohmann::json& parameters = nlohma
     const auto made = entry.make(Parameters(JsonReader(thing, "test"), entry.parameters), t.setting);
     t.columns = made.columns;
     const auto result =
-        Trainer(t.setting.model, square_loss(), {.learning_rate = 0.5, .steps = c.steps, .observables = {made}})
+        Trainer(t.setting.model, square_loss(), {.learning_rate = 0.5, .steps = c.steps}, {.observables = {made}})
             .fit(t.setting.data);
     t.values = result.last.observables;
   }
@@ -182,7 +182,7 @@ TEST(Observables, OneOfWrongSizeIsNamed) {
   const Network network(NetworkOptions{.dimension = d, .width = m, .dtype = at::kDouble});
   const auto data = sphere_data({.dimension = d, .samples = n}, figure1_target(d, InputLaw::sphere, 1));
   try {
-    Trainer(TaylorModel(network), square_loss(), {.steps = 1, .observables = {wrong}}).fit(data);
+    Trainer(TaylorModel(network), square_loss(), {.steps = 1}, {.observables = {wrong}}).fit(data);
     FAIL();
   } catch (const InputError& e) {
     EXPECT_STREQ(e.what(), "observable a, b: expected 2 numbers, one a column, got 1");

@@ -14,7 +14,7 @@ TEST(Progress, IsALineAtEveryRecord) {
   const auto data =
       sphere_data({.dimension = 4, .samples = 10, .test_samples = 5}, figure1_target(4, InputLaw::sphere, 1));
   const auto result =
-      Trainer(TaylorModel(network), square_loss(), {.steps = 3, .on_record = print_progress(out)}).fit(data);
+      Trainer(TaylorModel(network), square_loss(), {.steps = 3}, {.on_record = print_progress(out)}).fit(data);
   const auto text = out.str();
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);  // steps 0 to 3
   EXPECT_NE(

@@ -29,7 +29,8 @@ struct Fitted {
 };
 
 /// A run by the fused kernels, emulated; recorded or not.
-Fitted fit(bool recorded, TrainerOptions options, const Term& term, const Loss& loss = square_loss()) {
+Fitted fit(bool recorded, const DescentOptions& descent, const Term& term, const Loss& loss = square_loss(),
+           KernelOptions options = {}, std::int64_t start = 0) {
   const auto data = sphere_data({.dimension = 6, .samples = 20, .test_samples = 10, .seed = 1},
                                 figure1_target(6, InputLaw::sphere, 1));
   Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
@@ -43,7 +44,7 @@ Fitted fit(bool recorded, TrainerOptions options, const Term& term, const Loss& 
     if (!recorded) return nullptr;
     return std::make_unique<Repeated>(work, out.plays);
   };
-  out.result = Trainer(model, loss + term, options).fit(data);
+  out.result = Trainer(model, loss + term, descent, {}, options).fit(data, c10::kCPU, {.step = start});
   out.w = network->w.detach().clone();
   return out;
 }
@@ -52,7 +53,7 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
-  const TrainerOptions options{.learning_rate = 0.1,
+  const DescentOptions options{.learning_rate = 0.1,
                                .steps = 23,
                                .noise_variance = 0.5,
                                .random_signs = true,
@@ -72,7 +73,7 @@ TEST(RecordedSteps, ARunInTf32SaysWhatThatCost) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
-  const auto run = fit(true, {.learning_rate = 0.1, .steps = 12, .tf32 = true}, 0.0 * R4());
+  const auto run = fit(true, {.learning_rate = 0.1, .steps = 12}, 0.0 * R4(), square_loss(), {.tf32 = true});
   ASSERT_EQ(run.result.notices.size(), 1U);
   double off = 0;
   ASSERT_EQ(std::sscanf(run.result.notices[0].c_str(), "tf32: the terms at the last W are off by %lf", &off), 1);
@@ -87,9 +88,10 @@ TEST(RecordedSteps, DivergenceIsFoundAtTheStepWhereItHappened) {
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
   // Four or five steps after the start; records, where the host looks, are at 100 and 125.
-  const TrainerOptions options{.learning_rate = 100, .steps = 130, .start_step = 100};
-  const auto plain = fit(false, options, 0.0 * R4()), recorded = fit(true, options, 0.0 * R4());
-  EXPECT_EQ(recorded.result.outcome, Outcome::diverged);
+  const DescentOptions options{.learning_rate = 100, .steps = 130};
+  const auto plain = fit(false, options, 0.0 * R4(), square_loss(), {}, 100),
+             recorded = fit(true, options, 0.0 * R4(), square_loss(), {}, 100);
+  EXPECT_EQ(recorded.result.outcome, TrainOutcome::diverged);
   EXPECT_EQ(recorded.result.last.step, plain.result.last.step);
   EXPECT_GE(recorded.result.last.step, 103) << "before the first recorded step: nothing was tested";
 }
@@ -108,7 +110,7 @@ TEST(RecordedSteps, AUsersTermOrLossUnderThePapersNameIsTrainedWithItsOwnFormula
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
 #endif
   // Both change from step to step: a recording would repeat one step's formula.
-  const TrainerOptions options{.learning_rate = 0.1, .steps = 12};
+  const DescentOptions options{.learning_rate = 0.1, .steps = 12};
   const auto term = [](const char* name) {
     return 0.1 * vector_regularizer(name, [](const TermInputs& in) {
              return (1.0 + static_cast<double>(in.step)) * in.f_linear().abs().mean();

@@ -32,12 +32,13 @@ struct Fitted {
   torch::Tensor w;
 };
 
-Fitted fit(TrainerOptions options, double lambda3 = 1.0, torch::ScalarType type = torch::kFloat32) {
+Fitted fit(const DescentOptions& descent, const TrainerHooks& hooks = {}, const KernelOptions& kernel = {},
+           torch::ScalarType type = torch::kFloat32) {
   auto network = small_network(type);
   const auto data = small_data();
   const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
   TaylorModel model(network);
-  auto result = Trainer(model, square_loss() + lambda3 * R3(sigma), options).fit(data);
+  auto result = Trainer(model, square_loss() + R3(sigma), descent, hooks, kernel).fit(data);
   return {std::move(result), network->w.detach().clone()};
 }
 
@@ -64,11 +65,11 @@ TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
       const torch::NoGradGuard no_grad;
       network->w.zero_();
     }
-    const TrainerOptions options{.learning_rate = 0.3, .steps = 20, .noise_variance = 0.5, .seed = 5, .kernel = kernel};
-    const auto result = Trainer(model, objective, options).fit(data);
+    const DescentOptions descent{.learning_rate = 0.3, .steps = 20, .noise_variance = 0.5, .seed = 5};
+    const auto result = Trainer(model, objective, descent, {}, {.mode = kernel}).fit(data);
     EXPECT_TRUE(close(network->w, w, 1e-11)) << static_cast<int>(kernel);
     EXPECT_EQ(result.step, 20);
-    EXPECT_EQ(result.outcome, Outcome::finished);
+    EXPECT_EQ(result.outcome, TrainOutcome::finished);
   }
 }
 
@@ -187,7 +188,7 @@ TEST(Trainer, TakesTheSameStepsInInferenceModeAndWithoutGrad) {
       TaylorModel model(network, TaylorModelOptions{.whole_network = whole});
       const auto result =
           Trainer(model, square_loss() + 0.1 * l1 + 0.1 * penalty, {.learning_rate = 0.3, .steps = 4}).fit(data);
-      EXPECT_EQ(result.outcome, Outcome::finished);
+      EXPECT_EQ(result.outcome, TrainOutcome::finished);
       return network->w.detach();
     };
     const auto data = small_data();
@@ -240,9 +241,8 @@ TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
     const torch::NoGradGuard no_grad;
     network->w.copy_(start);
   }
-  Trainer(TaylorModel(network), square_loss(),
-          {.learning_rate = 0.3, .steps = 16, .random_signs = true, .seed = 5, .start_step = 4})
-      .fit(data);
+  Trainer(TaylorModel(network), square_loss(), {.learning_rate = 0.3, .steps = 16, .random_signs = true, .seed = 5})
+      .fit(data, c10::kCPU, {.step = 4});
   EXPECT_TRUE(close(network->w, s * w, 1e-11));
 }
 
@@ -250,7 +250,7 @@ TEST(Trainer, FollowsNaiveAutogradForAThousandStepsWithinFloat32sBounds) {
   // Figure 1 scaled down is not chaotic: after 1000 float32 steps W is within 1e-4 of float64's, the
   // test loss within 2e-6 and the training loss within 1e-6 of the initial one.
   const auto single = fit({.steps = 1000}),
-             twice = fit({.steps = 1000, .kernel = KernelMode::reference}, 1.0, torch::kFloat64);
+             twice = fit({.steps = 1000}, {}, {.mode = KernelMode::reference}, torch::kFloat64);
   EXPECT_TRUE(close(single.w, twice.w, 1e-4));
   const double initial = twice.result.records[0].train_loss;
   for (std::size_t i = 0; i < twice.result.records.size(); ++i) {
@@ -287,18 +287,14 @@ TEST(Trainer, SameBitsForAnyNumberOfThreads) {
 
 TEST(Trainer, ALongerRunBeginsWithAShorterOneAndAResumedOneIsTheWhole) {
   const auto data = small_data();
-  const TrainerOptions base{.learning_rate = 0.5, .noise_variance = 0.1, .schedule = {ScheduleKind::cosine, 300}};
+  const DescentOptions base{.learning_rate = 0.5, .noise_variance = 0.1, .schedule = {ScheduleKind::cosine, 300}};
   const auto run = [&](std::int64_t from, std::int64_t to, const torch::Tensor& start) {
     auto network = small_network();
-    {
-      const torch::NoGradGuard no_grad;
-      if (start.defined()) network->w.copy_(start);
-    }
     auto options = base;
-    options.start_step = from;
     options.steps = to;
     const auto sigma = SigmaProjector::from_features(network, data.train.x, 9);
-    auto result = Trainer(TaylorModel(network), square_loss() + R3(sigma), options).fit(data);
+    auto result = Trainer(TaylorModel(network), square_loss() + R3(sigma), options)
+                      .fit(data, c10::kCPU, {.step = from, .w = start});
     return Fitted{std::move(result), network->w.detach().clone()};
   };
   const auto whole = run(0, 200, {}), shorter = run(0, 77, {});
@@ -341,15 +337,14 @@ TEST(Trainer, RecordsShowTheQuantitiesAtTheirStep) {
 
 TEST(Trainer, DivergenceStopsTheRunKeepsTheRecordsAndSaysWhatToTry) {
   int saves = 0;
-  const auto fitted = fit({.learning_rate = 500.0,
-                           .steps = 1000,
-                           .on_checkpoint =
-                               [&](const TrainState& s) {
-                                 ++saves;
-                                 EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
-                               },
-                           .checkpoint_seconds = 0});
-  EXPECT_EQ(fitted.result.outcome, Outcome::diverged);
+  const auto fitted =
+      fit({.learning_rate = 500.0, .steps = 1000}, {.on_checkpoint =
+                                                        [&](const TrainState& s) {
+                                                          ++saves;
+                                                          EXPECT_TRUE(torch::isfinite(s.w).all().item<bool>());
+                                                        },
+                                                    .checkpoint_seconds = 0});
+  EXPECT_EQ(fitted.result.outcome, TrainOutcome::diverged);
   EXPECT_LT(fitted.result.step, 1000);
   EXPECT_GT(fitted.result.records.size(), 2u);
   for (const auto& r : fitted.result.records) EXPECT_TRUE(std::isfinite(r.regularized_loss));
@@ -363,14 +358,13 @@ TEST(Trainer, ALossThatIsFirstNotFiniteAfterTheLastStepIsADivergenceToo) {
   std::vector<std::int64_t> saved;
   const auto ending = [&](std::int64_t steps) {
     saved.clear();
-    return fit({.learning_rate = 500.0,
-                .steps = steps,
-                .on_checkpoint = [&](const TrainState& s) { saved.push_back(s.step); }})
+    return fit({.learning_rate = 500.0, .steps = steps},
+               {.on_checkpoint = [&](const TrainState& s) { saved.push_back(s.step); }})
         .result;
   };
   const auto before = ending(first - 1), at = ending(first);
-  EXPECT_EQ(before.outcome, Outcome::finished);
-  EXPECT_EQ(at.outcome, Outcome::diverged);
+  EXPECT_EQ(before.outcome, TrainOutcome::finished);
+  EXPECT_EQ(at.outcome, TrainOutcome::diverged);
   EXPECT_EQ(at.last.step, first);
   EXPECT_NE(at.message.find(fmt::format("not finite at step {} ", first)), std::string::npos) << at.message;
   EXPECT_TRUE(saved.empty()) << "nothing is saved over a finite checkpoint";
@@ -395,15 +389,14 @@ TEST(Trainer, FromTheSaddlePlainDescentStaysAndPerturbedDescentLeaves) {
 }
 
 TEST(Trainer, ACallbackMayStopAndASignalStopsAtTheEndOfAStep) {
-  const auto stopped = fit({.steps = 1000, .on_record = [](const Record& r, const Timing&) { return r.step < 20; }});
-  EXPECT_EQ(stopped.result.outcome, Outcome::stopped);
+  const auto stopped = fit({.steps = 1000}, {.on_record = [](const Record& r, const Timing&) { return r.step < 20; }});
+  EXPECT_EQ(stopped.result.outcome, TrainOutcome::stopped);
   EXPECT_EQ(stopped.result.step, 20);
   int asked = 0;
   std::int64_t saved = -1;
-  const auto interrupted = fit({.steps = 1000,
-                                .interrupted = [&] { return ++asked == 33 ? 15 : 0; },
-                                .on_checkpoint = [&](const TrainState& s) { saved = s.step; }});
-  EXPECT_EQ(interrupted.result.outcome, Outcome::interrupted);
+  const auto interrupted = fit({.steps = 1000}, {.interrupted = [&] { return ++asked == 33 ? 15 : 0; },
+                                                 .on_checkpoint = [&](const TrainState& s) { saved = s.step; }});
+  EXPECT_EQ(interrupted.result.outcome, TrainOutcome::interrupted);
   EXPECT_EQ(interrupted.result.signal, 15);
   EXPECT_EQ(saved, 33);
 }
@@ -423,11 +416,11 @@ TEST(Trainer, RegularizingR3LowersTheTestErrorOnLowDegreePlusSparse) {
 
 /// f_Q alone from W = 0, a saddle: its gradient is 0 there, and ∇²L has negative eigenvalues.
 struct FromTheSaddle {
-  explicit FromTheSaddle(TrainerOptions options, torch::ScalarType type = torch::kFloat32)
+  explicit FromTheSaddle(DescentOptions options, torch::ScalarType type = torch::kFloat32, std::int64_t start = 0)
       : network(small_network(type)) {
     options.learning_rate = 4.0;
     TaylorModel model(network, TaylorModelOptions{.order = 2, .linear_term = false});
-    result = Trainer(model, square_loss(), options).fit(data);
+    result = Trainer(model, square_loss(), options).fit(data, c10::kCPU, {.step = start});
   }
   DataSet data = small_data();
   Network network;
@@ -452,7 +445,7 @@ TEST(Trainer, PerturbsWhereTheGradientIsSmallAndNowhereElse) {
   // By hand in float64: looks every 7 steps, jumps into the ball where the gradient is small: at the saddle.
   const SmallGradientPerturbation p{.radius = 0.5, .threshold = 1e-6, .interval = 7};
   for (const std::uint32_t start : {0, 3}) {  // the interval is counted from step 0, and a ball is that of its step
-    const FromTheSaddle run({.steps = 60, .perturbation = p, .seed = 5, .start_step = start}, torch::kFloat64);
+    const FromTheSaddle run({.steps = 60, .perturbation = p, .seed = 5}, torch::kFloat64, start);
     auto w = torch::zeros({200, 8}, torch::kFloat64);
     std::int64_t jumps = 0, looks = 0;
     const auto& x = run.data.train.x;
@@ -494,7 +487,7 @@ TEST(Trainer, PointsOfTheBallAreUniform) {
 }
 
 TEST(Trainer, OptionsOutOfRangeAreNamed) {
-  const auto message = [](const TrainerOptions& options) {
+  const auto message = [](const DescentOptions& options) {
     try {
       Trainer(TaylorModel(small_network()), square_loss(), options);
     } catch (const InputError& e) {
@@ -508,7 +501,12 @@ TEST(Trainer, OptionsOutOfRangeAreNamed) {
   EXPECT_NE(message({.noise_variance = -1}).find("noise_variance: expected"), std::string::npos);
   EXPECT_NE(message({.perturbation = {.radius = -1}}).find("perturbation.radius: expected"), std::string::npos);
   EXPECT_NE(message({.perturbation = {.interval = 0}}).find("perturbation.interval: expected"), std::string::npos);
-  EXPECT_NE(message({.steps = 5, .start_step = 6}).find("start_step: expected"), std::string::npos);
+  try {
+    Trainer(TaylorModel(small_network()), square_loss(), {.steps = 5}).fit(small_data(), c10::kCPU, {.step = 6});
+    FAIL();
+  } catch (const InputError& e) {
+    EXPECT_STREQ(e.what(), "the state's step: expected 0 to 5 (steps), got 6");
+  }
 }
 
 TEST(Schedule, RatesAndRecordStepsDoNotDependOnTheLengthOfTheRun) {

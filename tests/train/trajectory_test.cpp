@@ -54,7 +54,7 @@ struct Fixture {
     const auto start = network(torch::kFloat32);
     const auto own = SigmaProjector::from_features(start, data.train.x.to(torch::kFloat32), dimension + 1);
     const auto result = Trainer(TaylorModel(start), square_loss() + 10.0 * R3(own),
-                                {.learning_rate = 0.3, .steps = steps, .kernel = mode})
+                                {.learning_rate = 0.3, .steps = steps}, {}, {.mode = mode})
                             .fit(data);
     return {start->w.detach().clone(), result.last.train_loss};
   }

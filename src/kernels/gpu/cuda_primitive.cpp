@@ -20,6 +20,7 @@ class CudaLauncher final : public Launcher {
   CudaLauncher(c10::Device device, bool tf32, std::int64_t slots) : device_(device), tf32_(tf32), slots_(slots) {}
 
   const char* name() const override { return tf32_ ? "cuda-tf32" : "cuda"; }
+  bool in_tf32() const override { return tf32_; }
   std::int64_t slots() const override { return slots_; }
   void pack(const PackArgs& a) const override { go(a); }
   void forward(const ForwardArgs& a) const override { go(a); }

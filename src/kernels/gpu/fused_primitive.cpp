@@ -58,6 +58,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
 
   KernelMode mode() const override { return options_.mode; }
   const char* backend() const override { return launcher_->name(); }
+  bool in_tf32() const override { return launcher_->in_tf32(); }
 
   at::Tensor terms(const at::Tensor& w) const override {
     check_weights("w", w, *this);

@@ -12,6 +12,8 @@ class Launcher {
  public:
   virtual ~Launcher() = default;
   virtual const char* name() const = 0;
+  /// Whether products are of numbers rounded to TF32.
+  virtual bool in_tf32() const = 0;
   /// Blocks of the pull-back that run at the same time.
   virtual std::int64_t slots() const = 0;
   virtual void pack(const PackArgs& args) const = 0;

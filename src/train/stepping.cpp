@@ -1,0 +1,156 @@
+#include "entk/train/stepping.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/optim/optimizer.h>
+#include <torch/serialize/archive.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+#include <utility>
+
+#include "entk/base/error.h"
+#include "entk/kernels/noise.h"
+
+namespace entk {
+
+namespace {
+
+/// Steps done the ordinary way before one is recorded: libraries set themselves up meanwhile.
+constexpr std::int64_t steps_before_recording = 3;
+
+bool can_be_recorded(const Objective& objective) {
+  return objective.loss.recordable && std::all_of(objective.terms.begin(), objective.terms.end(),
+                                                  [](const Term& term) { return term.weight == 0 || term.recordable; });
+}
+
+void load_state(torch::optim::Optimizer& optimizer, const at::Tensor& bytes, c10::Device device) {
+  try {
+    torch::serialize::InputArchive archive;
+    archive.load_from(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()),
+                      static_cast<std::size_t>(bytes.numel()), device);
+    optimizer.load(archive);
+  } catch (const c10::Error& e) {
+    throw InputError(fmt::format("the optimizer's state is not that of this rule: {}", e.what_without_backtrace()));
+  }
+}
+
+}  // namespace
+
+Stepping::Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptions& descent, double learning_rate,
+                   GraphRecorder graphs, const TrainState& from)
+    : bound_(bound),
+      w_(std::move(w)),
+      descent_(descent),
+      rate_(learning_rate),
+      graphs_(std::move(graphs)),
+      first_recorded_(from.step + steps_before_recording) {
+  const auto& rule = descent_.update;
+  if (rule.batch > 0) {
+    const auto samples = bound_.samples();
+    if (rule.batch > samples) {
+      throw InputError(
+          fmt::format("update: expected a batch of at most {} points, all of them, got {}", samples, rule.batch));
+    }
+    batches_.emplace(samples, rule.batch, descent_.seed);
+  }
+  if (rule.optimizer) {
+    parameter_ = w_.detach().requires_grad_(true);
+    optimizer_ = rule.optimizer(parameter_);
+    if (!optimizer_) throw InputError("update: its maker gave no optimizer");
+    for (auto& group : optimizer_->param_groups()) own_rates_.push_back(group.options().get_lr());
+    if (from.optimizer.defined()) load_state(*optimizer_, from.optimizer, w_.device());
+  }
+  renew();
+  if (!optimizer_ && !batches_ && graphs_ && can_be_recorded(bound_.objective()) && descent_.perturbation.radius == 0) {
+    recordable_ = dynamic_cast<RecordableStepper*>(stepper_.get());
+  }
+}
+
+void Stepping::renew() {
+  if (optimizer_) {
+    terms_ = bound_.primitive()->terms(w_);
+  } else {
+    stepper_ = bound_.primitive()->stepper(w_);
+  }
+}
+
+Evaluation Stepping::evaluate(std::int64_t step) {
+  if (batches_) batch_ = batches_->at(step).to(w_.device());
+  return bound_.evaluate(terms(), w_, step, batch_);
+}
+
+Update Stepping::update_at(std::int64_t step) const {
+  Update update;
+  update.learning_rate = learning_rate_at(descent_.schedule, rate_, step);
+  if (descent_.noise_variance > 0) {
+    const double deviation = std::sqrt(descent_.noise_variance / static_cast<double>(w_.numel()));
+    update.noise = kernels::NoiseCode{descent_.seed, static_cast<std::uint32_t>(step), deviation};
+  }
+  // The next step is descent at S W, whose gradient in W is S times that in S W: descent on W under S and
+  // descent on S W itself are the same, and fresh signs times fresh signs are fresh signs.
+  if (descent_.random_signs) {
+    update.signs = RandomStream(Purpose::signs, descent_.seed, static_cast<std::uint32_t>(step));
+  }
+  return update;
+}
+
+void Stepping::take(std::int64_t step, const Evaluation& evaluation) {
+  if (optimizer_) return optimize(step, evaluation);
+  Update update = update_at(step);
+  update.extra = evaluation.extra;
+  stepper_->step(w_, evaluation.cotangents, update);
+}
+
+void Stepping::optimize(std::int64_t step, const Evaluation& evaluation) {
+  const Update update = update_at(step);
+  for (std::size_t i = 0; i < own_rates_.size(); ++i) {
+    optimizer_->param_groups()[i].options().set_lr(own_rates_[i] * update.learning_rate);
+  }
+  const auto noise = update.noise ? kernels::noise_like(w_, *update.noise) : at::Tensor();
+  bool first = true;
+  // Asked once by most; the first time W is where it was evaluated.
+  optimizer_->step([&]() -> at::Tensor {
+    const auto here =
+        std::exchange(first, false) ? evaluation : bound_.evaluate(bound_.primitive()->terms(w_), w_, step, batch_);
+    auto gradient = bound_.gradient(w_, here);
+    if (noise.defined()) gradient += noise;
+    parameter_.mutable_grad() = gradient;
+    return here.regularized;
+  });
+  renew();
+}
+
+bool Stepping::play(std::int64_t step, Latch& latch) {
+  if (!recordable_ || step < first_recorded_) return false;
+  recordable_->prepare(update_at(step));
+  if (!graph_) {
+    graph_ = graphs_(w_.device(), [this, &latch] {
+      const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+      latch.see_recorded(evaluation.regularized);
+      recordable_->take(w_, evaluation.cotangents, evaluation.extra);
+    });
+    if (!graph_) {
+      recordable_ = nullptr;
+      return false;
+    }
+  }
+  latch.set(step);
+  graph_->play();
+  return true;
+}
+
+at::Tensor Stepping::optimizer_state() const {
+  if (!optimizer_) return {};
+  torch::serialize::OutputArchive archive;
+  optimizer_->save(archive);
+  std::ostringstream stream;
+  archive.save_to(stream);
+  const auto text = stream.str();
+  auto bytes = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
+  std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<std::uint8_t>());
+  return bytes;
+}
+
+}  // namespace entk

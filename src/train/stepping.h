@@ -1,0 +1,54 @@
+// Takes the steps of a run.
+#pragma once
+
+#include "entk/kernels/gpu/recordable_stepper.h"
+#include "entk/train/latch.h"
+#include "entk/train/trainer.h"
+
+namespace entk {
+
+/// W and what is kept between steps: a stepper's tables, a recorded graph, an optimizer's memory.
+class Stepping {
+ public:
+  /// w: the model's, moved in place. @throws InputError for a batch of more points than there are, or a state that is
+  /// not this rule's.
+  Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptions& descent, double learning_rate,
+           GraphRecorder graphs, const TrainState& from);
+
+  /// The primitive's terms at W.
+  at::Tensor terms() const { return optimizer_ ? terms_ : stepper_->terms(); }
+  /// L_λ at W, of all points, and as the step takes it.
+  Evaluation evaluate_whole(std::int64_t step) const { return bound_.evaluate(terms(), w_, step); }
+  Evaluation evaluate(std::int64_t step);
+  bool takes_all_points() const { return !batches_; }
+  /// Moves W from what evaluate() gave.
+  void take(std::int64_t step, const Evaluation& evaluation);
+  /// The step from its recording, which is made first where there is none. False where steps are not recorded.
+  bool play(std::int64_t step, Latch& latch);
+  bool is_recorded() const { return graph_ != nullptr; }
+  /// W was moved by somebody else.
+  void renew();
+  /// What the optimizer remembers, as bytes; undefined where the rule has none.
+  at::Tensor optimizer_state() const;
+
+ private:
+  Update update_at(std::int64_t step) const;
+  void optimize(std::int64_t step, const Evaluation& evaluation);
+
+  const BoundObjective& bound_;
+  at::Tensor w_;
+  const DescentOptions& descent_;
+  double rate_;
+  GraphRecorder graphs_;
+  std::optional<Minibatches> batches_;
+  at::Tensor batch_;  // of the step that was evaluated last
+  std::unique_ptr<Stepper> stepper_;
+  RecordableStepper* recordable_ = nullptr;  // stepper_ where steps are recorded
+  std::unique_ptr<DeviceGraph> graph_;
+  std::int64_t first_recorded_;
+  std::shared_ptr<torch::optim::Optimizer> optimizer_;
+  std::vector<double> own_rates_;  // of its groups
+  at::Tensor parameter_, terms_;   // of the optimizer: W, and the terms there
+};
+
+}  // namespace entk
