@@ -6,7 +6,7 @@
 #if defined(__CUDACC__)
 #define ENTK_EVERYWHERE __host__ __device__ __forceinline__
 #else
-#define ENTK_EVERYWHERE [[gnu::always_inline]] inline
+#define ENTK_EVERYWHERE [[gnu::always_inline]] inline  ///< of functions for the host and CUDA kernels
 #endif
 
 namespace entk {

@@ -41,7 +41,7 @@ struct PrimitiveOptions {
   /// permission (at::globalContext().setAllowTF32CuBLAS(true)) does the same.
   bool tf32 = false;
 
-  bool operator==(const PrimitiveOptions&) const = default;
+  bool operator==(const PrimitiveOptions&) const = default;  ///< in everything
 };
 
 /// One step of perturbed gradient descent (21): W ← S (W − η (∂D/∂W + E + Ξ)).
