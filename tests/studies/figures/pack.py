@@ -1,10 +1,10 @@
-"""Packs what a study's figures are made of: pack.py STUDY NAME.json writes its text files, records thinned to a few
-rows of few digits, into one file that figures_test.cpp unpacks."""
+"""Packs what a study's figures are made of: pack.py STUDY NAME.json [COLUMN …] writes its text files, records thinned
+to a few rows of few digits and to these columns besides, into one file that figures_test.cpp unpacks."""
 import csv, io, json, pathlib, re, sys
 
 folder, target = pathlib.Path(sys.argv[1]), sys.argv[2]
 single = (folder / "metrics.csv").exists()
-keep = {"step", "epoch", "train_loss", "test_loss", "R1", "R3", "population_R1", "population_R2"}
+keep = {"step", "epoch", "train_loss", "test_loss", "R1", "R3", "population_R1", "population_R2"} | set(sys.argv[3:])
 files = {}
 
 
