@@ -80,7 +80,8 @@ inline ::testing::AssertionResult identical(const torch::Tensor& got, const torc
     return ::testing::AssertionFailure() << "shape or type differs";
   }
   const auto a = got.detach().contiguous().cpu(), b = want.detach().contiguous().cpu();
-  if (std::memcmp(a.data_ptr(), b.data_ptr(), a.nbytes()) == 0) return ::testing::AssertionSuccess();
+  const bool same = a.numel() == 0 || std::memcmp(a.data_ptr(), b.data_ptr(), a.nbytes()) == 0;  // null where empty
+  if (same) return ::testing::AssertionSuccess();
   const auto differing = (a != b).sum().item<std::int64_t>();
   return ::testing::AssertionFailure() << differing << " of " << a.numel() << " entries differ";
 }
