@@ -38,7 +38,7 @@ while (($#)); do
 done
 
 packages=(g++ cmake ninja-build git python3 python3-venv libfmt-dev nlohmann-json3-dev libcli11-dev
-          libeigen3-dev libxxhash-dev zlib1g-dev gnuplot-nox)
+          libeigen3-dev libxxhash-dev zlib1g-dev libcpp-httplib-dev pkg-config gnuplot-nox)
 if $tests; then packages+=(libgtest-dev libgmock-dev); fi
 
 have() { # is this package's program or header here, however it got here?
@@ -47,7 +47,7 @@ have() { # is this package's program or header here, however it got here?
     ninja-build) command -v ninja ;;
     gnuplot-nox) command -v gnuplot ;;
     python3-venv) python3 -c 'import venv, ensurepip' ;;
-    cmake|git|python3) command -v "$1" ;;
+    cmake|git|python3|pkg-config) command -v "$1" ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
   esac >/dev/null 2>&1
 }

@@ -126,7 +126,7 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   const auto findings = task->findings(folder.path());
-  const auto results = write_study_page(folder.path(), study.name, study.title, findings);
+  const auto results = write_study_page(folder.path(), study.name, study.title, findings, study.standard);
   folder.set_status(state_of(outcome), 0, worst);
   if (!o.quiet) say(fmt::format("taken in {}", duration(seconds)));
   show_results(o, results, findings.claims, folder.path(), summary_of(folder, units, outcome, findings));

@@ -43,7 +43,7 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   if (outcome.state == RunState::done) {
     auto summary = load_json(folder.file("summary.json"));
     summary["folder"] = folder.path().string();
-    show_results(o, write_run_results(folder.path()), {}, folder.path(), summary);
+    show_results(o, write_run_results(folder.path(), folder.path()), {}, folder.path(), summary);
   }
   return outcome.code;
 }

@@ -28,6 +28,8 @@ void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
 void add_list(CLI::App& app, Program& program);
 void add_report(CLI::App& app, Program& program);
+void add_export(CLI::App& app, Program& program);
+void add_watch(CLI::App& app, Program& program);
 void add_reproduce(CLI::App& app, Program& program);
 
 }  // namespace entk::app

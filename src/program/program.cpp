@@ -118,6 +118,8 @@ int run(int argc, char** argv, const Catalogue& own) {
   add_compare_devices(app, program);
   add_bench(app, program);
   add_report(app, program);
+  add_export(app, program);
+  add_watch(app, program);
   add_list(app, program);
   add_reproduce(app, program);
   auto* completion = app.add_subcommand("completion", "Print the bash completion script");
@@ -128,8 +130,8 @@ int run(int argc, char** argv, const Catalogue& own) {
     };
   });
   for (auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name() == "report" || command->get_name() == "list" || command->get_name() == "completion")
-      continue;
+    const auto name = command->get_name();
+    if (name == "report" || name == "export" || name == "watch" || name == "list" || name == "completion") continue;
     command->add_option("--isa", isa, "entk's own CPU kernels: portable, avx2 or avx512 [the processor's best]")
         ->type_name("NAME");
   }

@@ -1,20 +1,25 @@
 #include "entk/report/html.h"
 
-#include <fstream>
+#include <algorithm>
 #include <iterator>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "entk/base/error.h"
+#include "entk/io/atomic_file.h"
 #include "entk/report/text.h"
 
 namespace entk {
 
-std::string_view page_style();  // page.css, made a source file by the build
+std::string_view page_style();   // page.css, made a source file by the build
+std::string_view page_script();  // page.js
 
 namespace {
+
+// The only script that a page may run: SHA-256 of page.js (a test says what it is after a change).
+constexpr const char* script_hash = "sha256-POT/J5k1INhfk5JuQMryZr+ilVS9FjkC4t78hdeqcTw=";
+constexpr std::size_t most_columns = 9;  // of a table as wide as a page
 
 const char* symbol(Verdict verdict) {
   switch (verdict) {
@@ -53,6 +58,10 @@ std::string data_url(const std::string& svg) {
   return url;
 }
 
+std::string anchor(const std::string& target, const std::string& text) {
+  return fmt::format("<a href=\"{}\">{}</a>", escape_html(target), escape_html(text));
+}
+
 std::string badge(Verdict verdict) {
   return fmt::format("<span class=\"badge\">{} {}</span>", symbol(verdict), to_string(verdict));
 }
@@ -75,29 +84,48 @@ std::string to_string(Verdict verdict) {
 
 HtmlPage::HtmlPage(const std::string& title) : title_(escape_html(clean_text(title))) {}
 
-void HtmlPage::heading(int level, const std::string& text) {
+void HtmlPage::heading(int level, const std::string& text, const std::string& id) {
   if (level < 2 || level > 4) {
     throw InputError(fmt::format("HtmlPage: heading level must be 2, 3 or 4, got {}", level));
   }
   const std::string escaped = escape_html(clean_text(text));
-  const std::string id = fmt::format("section-{}", ++headings_);
-  body_ += fmt::format("<h{0} id=\"{1}\">{2}</h{0}>\n", level, id, escaped);
+  const std::string own = id.empty() ? fmt::format("section-{}", ++headings_) : escape_html(id);
+  body_ += fmt::format("<h{0} id=\"{1}\">{2}</h{0}>\n", level, own, escaped);
   if (level <= 3) {
-    contents_ += fmt::format("<li{}><a href=\"#{}\">{}</a></li>\n", level == 3 ? " class=\"inner\"" : "", id, escaped);
+    contents_ += fmt::format("<li{}><a href=\"#{}\">{}</a></li>\n", level == 3 ? " class=\"inner\"" : "", own, escaped);
   }
 }
 
 void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + escape_html(text) + "</p>\n"; }
 
 void HtmlPage::table(const Table& table) {
-  // Focus lets the keyboard scroll it.
-  body_ += "<div class=\"scroll\" tabindex=\"0\">\n" + to_html(table) + "</div>\n";
+  // Focus lets the keyboard scroll what is wider all the same.
+  const auto add = [&](const Table& part) {
+    body_ += "<div class=\"scroll\" tabindex=\"0\">\n" + to_html(part) + "</div>\n";
+  };
+  const std::size_t keys = std::min(table.keys, most_columns - 1);
+  if (table.columns.size() <= most_columns) return add(table);
+  for (std::size_t from = keys; from < table.columns.size(); from += most_columns - keys) {
+    Table part{from == keys ? table.title : "", {}, {}, keys};
+    const auto take = [&](const auto& row) {
+      auto some = row;
+      some.erase(some.begin() + static_cast<std::ptrdiff_t>(std::min(from + most_columns - keys, row.size())),
+                 some.end());
+      some.erase(some.begin() + static_cast<std::ptrdiff_t>(keys), some.begin() + static_cast<std::ptrdiff_t>(from));
+      return some;
+    };
+    part.columns = take(table.columns);
+    for (const auto& row : table.rows) part.rows.push_back(take(row));
+    add(part);
+  }
 }
 
 void HtmlPage::code(const std::string& text) { body_ += "<pre><code>" + escape_html(text) + "</code></pre>\n"; }
 
-void HtmlPage::verdict(Verdict verdict, const std::string& text) {
-  body_ += fmt::format("<p class=\"verdict {}\">{}{}</p>\n", css_class(verdict), badge(verdict), escape_html(text));
+void HtmlPage::verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links) {
+  body_ += fmt::format("<p class=\"verdict {}\">{}{}", css_class(verdict), badge(verdict), escape_html(text));
+  for (const auto& link : links) body_ += " " + anchor(link.target, link.text);
+  body_ += "</p>\n";
 }
 
 void HtmlPage::claims(const std::vector<ClaimLine>& lines) {
@@ -106,7 +134,9 @@ void HtmlPage::claims(const std::vector<ClaimLine>& lines) {
       "<th>Claim</th><th>Where</th><th>Paper</th><th>Here</th></tr></thead>\n<tbody>\n";
   for (const auto& line : lines) {
     body_ += fmt::format("<tr class=\"{}\"><td>{}</td>", css_class(line.verdict), badge(line.verdict));
-    for (const auto* text : {&line.statement, &line.source, &line.paper, &line.ours}) {
+    body_ +=
+        "<td>" + (line.target.empty() ? escape_html(line.statement) : anchor(line.target, line.statement)) + "</td>";
+    for (const auto* text : {&line.source, &line.paper, &line.ours}) {
       body_ += "<td>" + escape_html(text->empty() ? "–" : *text) + "</td>";
     }
     body_ += "</tr>\n";
@@ -123,25 +153,22 @@ void HtmlPage::key_values(const std::vector<std::pair<std::string, std::string>>
   body_ += "</dl>\n";
 }
 
-void HtmlPage::figure(const FigureFiles& files, const std::string& caption) {
+void HtmlPage::figure(const FigureFiles& files, const std::string& caption, const std::string& id) {
   if (files.svg.empty()) {
     paragraph(caption + " — " + (files.notice.empty() ? "not drawn" : files.notice));
     return;
   }
-  std::ifstream file(files.svg, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) throw InputError("HtmlPage: cannot read " + files.svg.string());
   std::string source;
   for (const auto& path : {files.data, files.script}) {
     if (!path.empty()) source += (source.empty() ? "" : ", ") + path.filename().string();
   }
-  figure(text.str(), caption, source);
+  figure(read_file(files.svg), caption, source, id);
 }
 
-void HtmlPage::figure(const std::string& svg, const std::string& caption, const std::string& source) {
-  body_ += "<figure>\n<img alt=\"" + escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" +
-           escape_html(caption);
+void HtmlPage::figure(const std::string& svg, const std::string& caption, const std::string& source,
+                      const std::string& id) {
+  body_ += (id.empty() ? "<figure>" : "<figure id=\"" + escape_html(id) + "\">") + "\n<img alt=\"" +
+           escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" + escape_html(caption);
   if (!source.empty()) {
     body_ += " <span class=\"source\">Data and script: " + escape_html(source) + "</span>";
   }
@@ -152,13 +179,14 @@ std::string HtmlPage::str() const {
   std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
   page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
   // Were something of the text to pass for markup, it could still neither run nor load anything.
-  page +=
+  page += fmt::format(
       "<meta http-equiv=\"Content-Security-Policy\" "
-      "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
+      "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'\">\n",
+      script_hash);
   page += "<title>" + title_ + "</title>\n<style>" + std::string(page_style()) + "</style>\n</head>\n<body>\n";
   page += "<h1>" + title_ + "</h1>\n";
   if (!contents_.empty()) page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
-  return page + "<main>\n" + body_ + "</main>\n</body>\n</html>\n";
+  return page + "<main>\n" + body_ + "</main>\n<script>" + std::string(page_script()) + "</script>\n</body>\n</html>\n";
 }
 
 }  // namespace entk

@@ -1,5 +1,5 @@
-// A report as one self-contained HTML page: no script, nothing loaded, readable offline, on paper,
-// and in light and dark.
+// A report as one self-contained HTML page: nothing loaded, readable offline, on paper, in light and dark, and without
+// script; one script of ours (page.js) makes the figures answer.
 #pragma once
 
 #include <filesystem>
@@ -25,6 +25,13 @@ struct ClaimLine {
   std::string paper;      ///< its value
   std::string ours;       ///< the one measured
   Verdict verdict;        ///< on it
+  std::string target{};   ///< where the statement leads: "#id" on the page, or a file beside it; empty: nowhere
+};
+
+/// A word that leads somewhere.
+struct Link {
+  std::string text;    ///< the word
+  std::string target;  ///< "#id" on the page, or a file beside it
 };
 
 /// Everything given is text and is escaped; line breaks stay only in code().
@@ -32,23 +39,26 @@ class HtmlPage {
  public:
   explicit HtmlPage(const std::string& title);  ///< an empty page
 
-  /// Level 2, 3 or 4 (1 is the title). Levels 2 and 3 make the table of contents.
+  /// Level 2, 3 or 4 (1 is the title). Levels 2 and 3 make the table of contents. `id`: for links; one is made if
+  /// empty.
   /// @throws InputError for another level.
-  void heading(int level, const std::string& text);
+  void heading(int level, const std::string& text, const std::string& id = "");
   void paragraph(const std::string& text);  ///< of running text
-  /// Scrolls by itself where it is wider than the page.
+  /// One of many columns goes on below, its key columns first again.
   void table(const Table& table);
-  void code(const std::string& text);                      ///< as it is, in a fixed-width face
-  void verdict(Verdict verdict, const std::string& text);  ///< a coloured word and a line
+  void code(const std::string& text);  ///< as it is, in a fixed-width face
+  /// A coloured word and a line, with what it rests on.
+  void verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links = {});
   /// A table of claims whose statements are broken into lines, each with its verdict.
   void claims(const std::vector<ClaimLine>& lines);
   void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);  ///< a table of two columns
 
   /// The figure's SVG with its caption, and the names of its data and script; where it was not
-  /// drawn, the notice. @throws InputError if the file cannot be read or holds no SVG.
-  void figure(const FigureFiles& files, const std::string& caption);
+  /// drawn, the notice. `id`: for links. @throws InputError if the file cannot be read or holds no SVG.
+  void figure(const FigureFiles& files, const std::string& caption, const std::string& id = "");
   /// SVG text, which becomes an image of its own bytes; `source`: where its data is.
-  void figure(const std::string& svg, const std::string& caption, const std::string& source);
+  void figure(const std::string& svg, const std::string& caption, const std::string& source,
+              const std::string& id = "");
 
   /// The page, title and table of contents first.
   std::string str() const;

@@ -39,7 +39,7 @@ std::string significant(double value, int digits) {
   std::string text =
       is_plain(exponent) ? fmt::format("{:.{}f}", value, decimals) : fmt::format("{:.{}e}", value, decimals);
   const auto e = std::min(text.find('e'), text.size()), last = text.find_last_not_of("0.", e - 1);
-  if (std::stod(text) == value && decimals > 0) text.erase(last + 1, e - last - 1);
+  if (std::strtod(text.c_str(), nullptr) == value && decimals > 0) text.erase(last + 1, e - last - 1);
   return tidy_exponent(text);
 }
 

@@ -12,6 +12,7 @@
 
 #include "entk/base/error.h"
 #include "entk/io/atomic_file.h"
+#include "entk/report/plot_answers.h"
 #include "entk/report/plot_script.h"
 #include "entk/report/process.h"
 
@@ -76,7 +77,7 @@ void fix_date(std::string& pdf) {
 
 // Runs the script in a folder of its own, so that what it leaves half made is never taken for a
 // figure; returns why a file is missing.
-std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureFiles& files) {
+std::string run_gnuplot(const fs::path& folder, const std::string& name, const Figure& figure, FigureFiles& files) {
   // Where a run goes on in a folder, what a killed process left under such names is removed.
   std::string pattern = (folder / (".entk-temporary-" + name + "-XXXXXX")).string();
   if (::mkdtemp(pattern.data()) == nullptr) {
@@ -102,6 +103,7 @@ std::string run_gnuplot(const fs::path& folder, const std::string& name, FigureF
     std::string bytes = read_file(scratch.path / file);
     if (!is_whole(bytes, extension)) return fmt::format("gnuplot left no whole {}: {}", file, run.output);
     if (extension == "pdf") fix_date(bytes);
+    if (extension == "svg") bytes = plot::with_numbers(bytes, figure);
     write_file_atomically(folder / file, bytes);
     *path = folder / file;
   }
@@ -126,7 +128,7 @@ FigureFiles write_figure(const fs::path& folder, const std::string& name, const 
   write_file_atomically(files.script, script);
   std::string reason;
   try {
-    reason = run_gnuplot(folder, name, files);
+    reason = run_gnuplot(folder, name, figure, files);
   } catch (const std::exception& error) {
     reason = error.what();
   }

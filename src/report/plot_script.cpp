@@ -17,6 +17,7 @@ namespace {
 using entk::shortest;
 
 constexpr int grey = 100, plain = 101;  // linetypes beside those of the palette
+constexpr const char *grey_color = "#666666", *plain_color = "#333333";
 
 bool has_band(const Series& series) { return !series.low.empty(); }
 
@@ -42,7 +43,8 @@ std::string linetype_commands(const Figure& figure) {
     if (figure.palette == Palette::categorical && i >= 7) out += i < 14 ? " dt (5,3)" : " dt (1,2)";
     out += "\n";
   }
-  return out + fmt::format("set linetype {} lc rgb '#666666'\nset linetype {} lc rgb '#333333' lw 1.4\n", grey, plain);
+  return out + fmt::format("set linetype {} lc rgb '{}'\nset linetype {} lc rgb '{}' lw 1.4\n", grey, grey_color, plain,
+                           plain_color);
 }
 
 int linetype(const Figure& figure, std::size_t p, std::size_t s) {
@@ -71,14 +73,9 @@ int covered(const Panel& panel, std::size_t s, const Scale& y) {
 
 // Colour, width and dashes, for the plot and for its legend alike.
 std::string line_style(const Figure& figure, const Layout& layout, std::size_t p, std::size_t s) {
-  static constexpr const char* dashes[] = {"", " dt (6,3)", " dt (2,2)", " dt (8,2,2,2)"};
-  const Series& series = figure.panels[p].series[s];
-  const bool reference = series.style == SeriesStyle::reference;
-  const double width = reference ? 1
-                                 : (series.style == SeriesStyle::line_points ? 1.2 : 1.4) +
-                                       1.3 * covered(figure.panels[p], s, layout.y[p]);
-  return fmt::format("lt {} lw {:.2g}{}", linetype(figure, p, s), width,
-                     reference ? " dt (6,4)" : dashes[static_cast<std::size_t>(series.dash) % std::size(dashes)]);
+  const Pen pen = pen_of(figure, layout, p, s);
+  return fmt::format("lt {} lw {:.2g}{}", linetype(figure, p, s), pen.width,
+                     pen.dash.empty() ? "" : " dt (" + pen.dash + ")");
 }
 
 bool has_line(const Series& s) { return s.style != SeriesStyle::points; }
@@ -203,6 +200,20 @@ std::string data_text(const std::string& name, const Figure& figure) {
     }
   }
   return out;
+}
+
+Pen pen_of(const Figure& figure, const Layout& layout, std::size_t p, std::size_t s) {
+  static constexpr const char* dashes[] = {"", "6,3", "2,2", "8,2,2,2"};
+  const Series& series = figure.panels[p].series[s];
+  const int index = color_index(figure, p, s);
+  Pen pen{index == -1 ? grey_color
+          : index < 0 ? plain_color
+                      : palette_colors(figure.palette, color_count(figure))[index],
+          1, "6,4"};
+  if (series.style == SeriesStyle::reference) return pen;
+  pen.width = (series.style == SeriesStyle::line_points ? 1.2 : 1.4) + 1.3 * covered(figure.panels[p], s, layout.y[p]);
+  pen.dash = dashes[static_cast<std::size_t>(series.dash) % std::size(dashes)];
+  return pen;
 }
 
 std::string script_text(const std::string& name, const Figure& figure) {

@@ -32,6 +32,18 @@ std::string comment(const std::string& text) {
   return line + (line.back() == '\\' ? " .\n" : "\n");
 }
 
+std::string plain_text(const Label& label) {
+  std::string text;
+  for (std::size_t i = 0; i < label.text.size(); ++i) {
+    if (label.rich && label.text.compare(i, 2, "{/") == 0) {
+      i = std::min(label.text.find(' ', i), label.text.size());
+    } else if (!label.rich || std::string_view("{}_^\\").find(label.text[i]) == std::string_view::npos) {
+      text += label.text[i];
+    }
+  }
+  return clean_text(text);
+}
+
 double label_em(const Label& label) {
   double width = 0;
   bool small = false, group = false;  // after _ or ^, in braces or for one character

@@ -58,10 +58,19 @@ Panel metrics_panel(const CsvTable& metrics, const std::string& title,
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> json_pairs(const std::filesystem::path& file) {
-  std::vector<std::pair<std::string, std::string>> pairs;
-  if (std::filesystem::exists(file)) flatten(load_json(file), "", pairs);
-  return pairs;
+void add_configuration(HtmlPage& page, const std::filesystem::path& folder, const nlohmann::json& standard) {
+  std::vector<std::pair<std::string, std::string>> config, environment, usual, own, common;
+  if (std::filesystem::exists(folder / "config.json")) flatten(load_json(folder / "config.json"), "", config);
+  if (std::filesystem::exists(folder / "environment.json"))
+    flatten(load_json(folder / "environment.json"), "", environment);
+  flatten(standard, "", usual);
+  for (const auto& pair : config) (std::count(usual.begin(), usual.end(), pair) ? common : own).push_back(pair);
+  for (const auto& [heading, pairs] :
+       {std::pair{"Configuration", &own}, {"Keys at their defaults", &common}, {"Environment", &environment}}) {
+    if (pairs->empty()) continue;
+    page.heading(2, heading);
+    page.key_values(*pairs);
+  }
 }
 
 void add_files(const FigureFiles& plot, Results& results) {
@@ -71,7 +80,7 @@ void add_files(const FigureFiles& plot, Results& results) {
   if (!plot.notice.empty()) results.notices.push_back(plot.notice);
 }
 
-Results write_run_results(const std::filesystem::path& folder) {
+Results write_run_results(const std::filesystem::path& folder, const std::filesystem::path& out) {
   Results results;
   const auto metrics = read_records(folder);
   Figure figure;
@@ -102,20 +111,17 @@ Results write_run_results(const std::filesystem::path& folder) {
         results.table.rows.push_back({metrics.columns[i], metrics.rows.back()[i]});
     }
   }
-  HtmlPage page("entk run " + folder.filename().string());
+  HtmlPage page("Run " + folder.filename().string());
   if (std::filesystem::exists(folder / "command.txt")) page.code(read_file(folder / "command.txt", 1 << 20));
   page.heading(2, "Results");
   page.table(results.table);
   if (!figure.panels.empty() && metrics.rows.size() > 1) {
-    const auto plot = write_figure(folder, "metrics", figure);
+    const auto plot = write_figure(out, "metrics", figure);
     add_files(plot, results);
     page.figure(plot, "Recorded quantities over steps.");
   }
-  page.heading(2, "Configuration");
-  page.key_values(json_pairs(folder / "config.json"));
-  page.heading(2, "Environment");
-  page.key_values(json_pairs(folder / "environment.json"));
-  write_page(folder, page, results);
+  add_configuration(page, folder, to_json(RunConfig{}));
+  write_page(out, page, results);
   return results;
 }
 

@@ -3,6 +3,9 @@
 
 #include <filesystem>
 
+#include <nlohmann/json.hpp>
+
+#include "entk/report/html.h"
 #include "entk/report/plot.h"
 #include "entk/report/table.h"
 
@@ -15,12 +18,12 @@ struct Results {
   std::vector<std::string> notices;
 };
 
-/// The scalars of a JSON file as key and value, nested keys with points; none where there is no file.
-std::vector<std::pair<std::string, std::string>> json_pairs(const std::filesystem::path& file);
+/// config.json, the keys that differ from `standard` before those that do not, and environment.json, where they are.
+void add_configuration(HtmlPage& page, const std::filesystem::path& folder, const nlohmann::json& standard);
 /// A plot's files, and why one is missing, among the results.
 void add_files(const FigureFiles& plot, Results& results);
 
-/// Plots of a run's metrics.csv (losses, R1 to R4, norms) and report.html, into its folder.
-Results write_run_results(const std::filesystem::path& folder);
+/// Plots of a run's metrics.csv (losses, R1 to R4, norms) and report.html, into a folder, the run's own or another.
+Results write_run_results(const std::filesystem::path& folder, const std::filesystem::path& out);
 
 }  // namespace entk

@@ -176,9 +176,12 @@ class FolderRun {
     const auto row_of = [&](const Record& r) { return metrics_row(columns, by_name(r, objective, hooks.observables)); };
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
+    double told = 0;
     hooks.on_record = [&](const Record& r, const Timing& t) {
       metrics.row(row_of(r));
       timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
+      // Whoever looks on is told where the run is; not every record is worth a file.
+      if (t.seconds - told >= 1) folder_.set_status(RunState::running, r.step), told = t.seconds;
       if (hooks_.progress) {
         const double left = t.seconds_per_step * static_cast<double>(descent.steps - r.step);
         hooks_.progress(name_, r, descent.steps, left);

@@ -2,28 +2,53 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "entk/io/atomic_file.h"
+#include "entk/io/run_folder.h"
 #include "entk/io/strict_json.h"
 
 namespace entk {
 
+namespace {
+
+/// What each run's status.json says.
+Table states_of(const std::filesystem::path& folder) {
+  Table table{"", {Column("run"), Column("state"), Column("step"), Column("message")}, {}};
+  std::set<std::filesystem::path> runs;
+  if (std::filesystem::is_directory(folder / "runs")) {
+    for (const auto& run : std::filesystem::directory_iterator(folder / "runs")) runs.insert(run.path());
+  }
+  for (const auto& run : runs) {
+    if (!std::filesystem::exists(run / "status.json")) continue;
+    const auto status = read_status(run);
+    table.rows.push_back({run.filename().string(), to_string(status.state), status.step, status.message});
+  }
+  return table;
+}
+
+}  // namespace
+
 Results write_study_page(const std::filesystem::path& folder, const std::string& name, const std::string& title,
-                         const Findings& findings) {
+                         const Findings& findings, const nlohmann::json& standard, std::filesystem::path out) {
+  if (out.empty()) out = folder;
   Results results;
   results.table = findings.table;
   HtmlPage page(title);
   if (const auto command = folder / "command.txt"; std::filesystem::exists(command))
     page.code(read_file(command, 1 << 20));
   page.heading(2, "Results");
-  write_file_atomically(folder / "results.csv", to_csv(findings.table));
-  write_file_atomically(folder / "results.md", to_markdown(findings.table));
-  if (!findings.numbers.empty()) write_file_atomically(folder / (name + ".json"), dump_json(findings.numbers));
+  write_file_atomically(out / "results.csv", to_csv(findings.table));
+  write_file_atomically(out / "results.md", to_markdown(findings.table));
+  if (!findings.numbers.empty()) write_file_atomically(out / (name + ".json"), dump_json(findings.numbers));
   page.table(findings.table);
+  std::set<std::string> figures;
   for (const auto& [file, figure, caption] : findings.figures) {
     if (figure.panels.empty()) continue;
-    const auto plot = write_figure(folder, file, figure);
+    const auto plot = write_figure(out, file, figure);
     add_files(plot, results);
-    page.figure(plot, caption);
+    page.figure(plot, caption, "figure-" + file);
+    figures.insert(file);
   }
   for (const auto& note : findings.notes) page.paragraph(note);
   for (const auto& warning : findings.warnings) {
@@ -31,24 +56,27 @@ Results write_study_page(const std::filesystem::path& folder, const std::string&
     results.notices.push_back(warning);
   }
   if (!findings.claims.empty()) {
-    write_claims(folder, findings.claims);
-    results.files.push_back(folder / "claims.json");
+    write_claims(out, findings.claims);
+    results.files.push_back(out / "claims.json");
     page.heading(2, "Claims");
     for (const auto& c : findings.claims) {
-      page.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason));
+      std::vector<Link> links;
+      if (figures.count(c.figure)) links = {{"figure", "#figure-" + c.figure}, {"data", c.figure + ".dat"}};
+      page.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason),
+                   links);
     }
   }
   for (const auto& [heading, table] : findings.tables) {
     page.heading(2, heading);
     page.table(table);
   }
-  for (const auto& [heading, file] : {std::pair{"Configuration", "config.json"}, {"Environment", "environment.json"}}) {
-    if (!std::filesystem::exists(folder / file)) continue;
-    page.heading(2, heading);
-    page.key_values(json_pairs(folder / file));
+  if (const Table runs = states_of(folder); !runs.rows.empty()) {
+    page.heading(2, "Runs");
+    page.table(runs);
   }
-  write_file_atomically(folder / "report.html", page.str());
-  results.files.push_back(folder / "report.html");
+  add_configuration(page, folder, standard);
+  write_file_atomically(out / "report.html", page.str());
+  results.files.push_back(out / "report.html");
   return results;
 }
 

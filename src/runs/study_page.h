@@ -6,9 +6,10 @@
 
 namespace entk {
 
-/// report.html from the top: command, table, figures, claims, further tables, configuration and environment; and the
-/// files beside it, with the numbers in <name>.json. @throws SaveError
+/// report.html from the top: command, table, figures, claims, further tables, the runs' states, configuration (the keys
+/// that are not `standard` first) and environment; and the files beside it, with the numbers in <name>.json. All into
+/// `out`, the study's own folder unless it is given. @throws SaveError
 Results write_study_page(const std::filesystem::path& folder, const std::string& name, const std::string& title,
-                         const Findings& findings);
+                         const Findings& findings, const nlohmann::json& standard = {}, std::filesystem::path out = {});
 
 }  // namespace entk

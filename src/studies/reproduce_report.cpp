@@ -61,7 +61,8 @@ std::string state_text(const StageRecord& r) {
 }
 
 /// The figure that a claim names, inline; a notice where it cannot be shown.
-void add_figure(HtmlPage& page, const fs::path& folder, const std::string& name, const std::string& caption) {
+void add_figure(HtmlPage& page, const fs::path& folder, const std::string& name, const std::string& caption,
+                const std::string& id) {
   FigureFiles files;
   if (name.find('/') == std::string::npos && fs::exists(folder / (name + ".svg"))) files.svg = folder / (name + ".svg");
   for (auto [file, ending] : {std::pair{&files.data, ".dat"}, std::pair{&files.script, ".gp"}}) {
@@ -69,24 +70,30 @@ void add_figure(HtmlPage& page, const fs::path& folder, const std::string& name,
   }
   files.notice = "no plot was drawn (gnuplot draws it)";
   try {
-    page.figure(files, caption);
+    page.figure(files, caption, id);
   } catch (const InputError& e) {
     page.paragraph(fmt::format("{}: {}", name, e.what()));
   }
 }
 
 void add_stage(HtmlPage& page, const StageResult& result, const fs::path& folder) {
-  page.heading(2, result.stage->title);
+  page.heading(2, result.stage->title, "stage-" + result.stage->name);
   page.paragraph(result.stage->claim);
   std::set<std::string> shown;
   for (const auto& claim : result.claims) {
     if (!claim.figure.empty() && shown.insert(claim.figure).second) {
       add_figure(page, folder / result.stage->name, claim.figure,
-                 fmt::format("{}, from {}/{}", claim.source, result.stage->name, claim.figure));
+                 fmt::format("{}, from {}/{}", claim.source, result.stage->name, claim.figure),
+                 fmt::format("figure-{}-{}", result.stage->name, claim.figure));
     }
   }
   for (const auto& claim : result.claims) {
-    page.verdict(claim.verdict, claim.statement);
+    std::vector<Link> links;
+    const auto& stage = result.stage->name;
+    if (fs::exists(folder / stage / (claim.figure + ".dat")))
+      links.push_back({"data", fmt::format("{}/{}.dat", stage, claim.figure)});
+    if (fs::exists(folder / stage / "report.html")) links.push_back({"its page", stage + "/report.html"});
+    page.verdict(claim.verdict, claim.statement, links);
     std::vector<std::pair<std::string, std::string>> values;
     for (const auto& [key, value] :
          {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Criterion", claim.reason}}) {
@@ -129,7 +136,8 @@ void write_reproduce_report(const fs::path& folder, const ReproduceConfig& confi
     seconds += result.record.seconds;
     failed += result.record.ran && !result.record.done();
     for (const auto& claim : result.claims) {
-      lines.push_back({claim.source, claim.statement, claim.paper, claim.ours, claim.verdict});
+      lines.push_back(
+          {claim.source, claim.statement, claim.paper, claim.ours, claim.verdict, "#stage-" + result.stage->name});
       ++count[claim.verdict];
     }
   }

@@ -60,17 +60,18 @@ FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catal
   throw InputError(fmt::format("{}: expected the folder of a run or a study: {}", folder.string(), reason));
 }
 
-Results write_page_of(const std::filesystem::path& folder, const Catalogue& catalogue) {
+Results write_page_of(const std::filesystem::path& folder, const std::filesystem::path& out,
+                      const Catalogue& catalogue) {
   if (!std::filesystem::exists(folder / "config.json")) {
     throw InputError(fmt::format("{}: expected the folder of a run or a study, with a config.json", folder.string()));
   }
-  if (std::filesystem::exists(folder / "metrics.csv")) return write_run_results(folder);
+  if (std::filesystem::exists(folder / "metrics.csv")) return write_run_results(folder, out);
   if (std::filesystem::exists(folder / "landscape.json")) {
     throw InputError(fmt::format("{}: what entk landscape leaves is drawn once; begin again with: entk landscape RUN",
                                  folder.string()));
   }
   const auto [study, task] = study_of(folder, catalogue.tolerant());
-  return write_study_page(folder, study->name, study->title, task->findings(folder));
+  return write_study_page(folder, study->name, study->title, task->findings(folder), study->standard, out);
 }
 
 }  // namespace entk

@@ -19,7 +19,9 @@ struct FolderStudy {
 };
 FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue);
 
-/// Plots and page of a run's or a study's folder again, from what is there. @throws InputError for another folder.
-Results write_page_of(const std::filesystem::path& folder, const Catalogue& catalogue);
+/// Plots and page of a run's or a study's folder again, from what is there, into `out`, that folder or another.
+/// @throws InputError for a folder of something else.
+Results write_page_of(const std::filesystem::path& folder, const std::filesystem::path& out,
+                      const Catalogue& catalogue);
 
 }  // namespace entk

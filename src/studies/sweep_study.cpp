@@ -60,17 +60,6 @@ class SweepTask : public RunsTask {
                                     paper_axis ? "log_d(step)" : "the step", band_text(most_seeds(curves)))}};
     }
     if (asks_figure1(study_)) found.claims = figure1_claims(plan()[0].config, curves, published, name_);
-    Table runs{"", {Column("run"), Column("state"), Column("message")}, {}};
-    for (const auto& run : plan()) {
-      const auto path = run_path(folder, run);
-      if (!std::filesystem::exists(path / "status.json")) {
-        runs.rows.push_back({run.name, "not started", ""});
-        continue;
-      }
-      const auto status = read_status(path);
-      runs.rows.push_back({run.name, to_string(status.state), status.message});
-    }
-    found.tables = {{"Runs", std::move(runs)}};
     return found;
   }
 

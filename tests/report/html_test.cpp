@@ -30,7 +30,7 @@ constexpr const char* picture = R"svg(<?xml version="1.0"?>
 /// Reads the page with Python's parser; what it complains about, one line each.
 std::string complaints(const std::string& page) {
   static constexpr const char* script = R"py(
-import re, sys, html.parser
+import base64, hashlib, re, sys, html.parser
 void = {'meta', 'br', 'hr', 'img', 'link', 'input'}
 class Check(html.parser.HTMLParser):
     stack, ids, links = [], set(), []
@@ -40,12 +40,12 @@ class Check(html.parser.HTMLParser):
                 if value in self.ids: print('twice: id', value)
                 self.ids.add(value)
             if name == 'href' or name == 'xlink:href':
-                if value[:1] != '#': print('outside:', value)
-                self.links.append(value[1:])
+                if value[:1] == '#': self.links.append(value[1:])
+                elif ':' in value or value[:1] == '/' or '..' in value: print('outside:', value)
             if name != 'src' and 'url(' in value: self.links.append(value.split('url(#')[1].split(')')[0])
             if name == 'src' and not value.startswith('data:image/svg+xml,') or name.startswith('on'):
                 print('not allowed:', name)
-        if tag in ('script', 'link', 'iframe', 'object'): print('not allowed:', tag)
+        if tag in ('link', 'iframe', 'object') or tag == 'script' and attrs: print('not allowed:', tag)
         if not empty and tag not in void: self.stack.append(tag)
     def handle_starttag(self, tag, attrs): self.start(tag, attrs, False)
     def handle_startendtag(self, tag, attrs): self.start(tag, attrs, True)
@@ -58,6 +58,9 @@ check.close()
 if check.stack: print('open at the end:', check.stack)
 for link in check.links:
     if link not in check.ids: print('leads nowhere:', link)
+for script in re.findall('<script[^>]*>(.*?)</script>', text, re.S):
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    if f"script-src 'sha256-{digest}'" not in text: print('the policy lets no script run of sha256-' + digest)
 if '://' in re.sub('src="data:[^"]*"', '', text): print('an address outside')
 )py";
   const TemporaryFolder folder;
@@ -91,7 +94,10 @@ TEST(Html, ThePageIsBalancedClosedAndHasNoLinkToTheOutside) { EXPECT_EQ(complain
 TEST(Html, TheCheckSeesWhatItIsFor) {
   EXPECT_NE(complaints("<p><b></p>"), "");
   EXPECT_NE(complaints("<p id=\"a\"></p><p id=\"a\"></p>"), "");
-  EXPECT_NE(complaints("<a href=\"x.html\">x</a>"), "");
+  EXPECT_NE(complaints("<a href=\"//x/y.html\">x</a>"), "");
+  EXPECT_NE(complaints("<a href=\"../x.html\">x</a>"), "");
+  EXPECT_NE(complaints("<script>alert(1)</script>"), "");
+  EXPECT_NE(complaints("<script src=\"x.js\"></script>"), "");
   EXPECT_NE(complaints("<a href=\"#b\">x</a>"), "");
   EXPECT_NE(complaints("<p>http://x</p>"), "");
   EXPECT_NE(complaints("<img src=\"x.png\">"), "");
@@ -161,7 +167,7 @@ TEST(Html, APictureIsAnImageOfItsOwnBytesInWhichNothingRuns) {
   page.figure(svg, "one \"two\"", "");
   const std::string text = page.str();
   EXPECT_EQ(complaints(text), "");
-  EXPECT_EQ(text.find("<script"), std::string::npos);
+  EXPECT_EQ(text.find("<script>alert"), std::string::npos);
   EXPECT_NE(text.find("<img alt=\"one &quot;two&quot;\""), std::string::npos);
   const std::string begin = "src=\"data:image/svg+xml,";
   const auto from = text.find(begin) + begin.size();
@@ -173,6 +179,59 @@ TEST(Html, APictureIsAnImageOfItsOwnBytesInWhichNothingRuns) {
   }
   EXPECT_EQ(back, svg);
   EXPECT_THROW(page.figure("no picture", "", ""), InputError);
+}
+
+TEST(Html, CurvesAnswerInABrowser) {
+  const auto is_there = [](const char* program) { return run_program({program, "--version"}, "/", 60s).found; };
+  if (!is_there("gnuplot")) GTEST_SKIP() << "gnuplot is not on PATH";
+  if (!is_there("chromium") && !is_there("chromium-browser") && !is_there("google-chrome"))
+    GTEST_SKIP() << "no Chromium is on PATH";
+  const TemporaryFolder folder;
+  Panel panel{.title = "Loss", .x = {"step", true}};
+  panel.series = {{.label = "a", .x = {1, 10, 100}, .y = {1, 10, 5}}, {.label = "b", .x = {1, 100}, .y = {2, 8}}};
+  HtmlPage page("x");
+  page.figure(write_figure(folder.path(), "fig", {.panels = {panel}}), "Two curves");
+  write_text(folder / "page.html", page.str());
+  const auto run =
+      run_program({ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/drive_page.py", (folder / "page.html").string()},
+                  folder.path(), 120s);
+  EXPECT_EQ(run.output, "");
+  EXPECT_EQ(run.status, 0);
+}
+
+TEST(Html, AWideTableGoesOnBelowWithItsKeys) {
+  Table table{"T", {}, {{}, {}}, 2};
+  for (int c = 0; c < 20; ++c) {
+    table.columns.push_back(Column("column" + std::to_string(c)));
+    for (int r = 0; r < 2; ++r) table.rows[r].push_back(100 * (r + 1) + c);
+  }
+  HtmlPage page("x");
+  page.table(table);
+  const std::string text = page.str();
+  EXPECT_EQ(complaints(text), "");
+  const auto count = [&](const std::string& part) {
+    int found = 0;
+    for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("<table>"), 3);
+  EXPECT_EQ(count(">column0<"), 3);
+  EXPECT_EQ(count(">column1<"), 3);
+  for (int c = 2; c < 20; ++c) {
+    EXPECT_EQ(count(">column" + std::to_string(c) + "<"), 1);
+    EXPECT_EQ(count(">" + std::to_string(200 + c) + "<"), 1);
+  }
+}
+
+TEST(Html, LinksLeadToIdsAndToFilesBesideThePage) {
+  HtmlPage page("x");
+  page.figure(picture, "Two", "", "figure-a");
+  page.heading(2, "Stage", "stage-b");
+  page.claims({{"Figure 1", "It is", "", "a", Verdict::held, "#stage-b"}});
+  page.verdict(Verdict::held, "it did", {{"figure", "#figure-a"}, {"data", "a.dat"}});
+  EXPECT_EQ(complaints(page.str()), "");
+  EXPECT_NE(page.str().find("<a href=\"a.dat\">data</a>"), std::string::npos);
+  EXPECT_NE(page.str().find("<td><a href=\"#stage-b\">It is</a></td>"), std::string::npos);
 }
 
 TEST(Text, BytesThatAreNoTextBecomeReplacementCharacters) {

@@ -29,6 +29,7 @@ TEST(Number, SignificantDigitsWithoutNeedlessOnes) {
   EXPECT_EQ(format_number(1.23456e-7), "1.235e−7");
   EXPECT_EQ(format_number(-6.02214e23, 3), "−6.02e23");
   EXPECT_EQ(format_number(0.01, 3), "0.01");
+  EXPECT_EQ(format_number(5e-324, 3), "4.94e−324");
   EXPECT_EQ(format_number(1623421800.0, 12), "1.6234218e9");
   EXPECT_EQ(format_number(20000), "20000");
   EXPECT_EQ(format_number(0.0), "0");

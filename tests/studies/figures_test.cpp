@@ -33,7 +33,7 @@ TEST_P(Figures, CanBeRead) {
   if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH";
   const testing::TemporaryFolder folder;
   unpack(GetParam(), folder.path());
-  const auto results = write_page_of(folder.path(), built_in_catalogue());
+  const auto results = write_page_of(folder.path(), folder.path(), built_in_catalogue());
   EXPECT_TRUE(fs::exists(folder / "report.html"));
   std::vector<std::string> check = {ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/svg_geometry.py"};
   for (const auto& file : results.files) {
