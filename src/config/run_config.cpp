@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "entk/base/error.h"
@@ -138,6 +140,32 @@ void check_observables(const RunConfig& c, const std::string& source) {
   }
 }
 
+/// Regression in closed form: the square loss, and nothing that a descent has.
+void check_kernel(const RunConfig& c, const std::function<void(const std::string&)>& fail) {
+  const auto& kernel = c.model.kernel;
+  if (as_named(c.loss)["name"] != "square") {
+    fail(fmt::format("loss: model.kernel {} is fitted to the square loss, got {}", kernel, c.loss.dump()));
+  }
+  if (std::any_of(c.lambda.begin(), c.lambda.end(), [](double weight) { return weight != 0; })) {
+    fail(fmt::format("lambda: model.kernel {} has no regularizer but model.ridge, got {}", kernel,
+                     nlohmann::json(c.lambda).dump()));
+  }
+  for (const auto& [key, value] : {std::pair{"regularizers", c.regularizers}, {"observables", c.observables}}) {
+    if (!value.empty()) fail(fmt::format("{}: model.kernel {} takes no steps to add them to", key, kernel));
+  }
+  if (c.model.whole_network) fail(fmt::format("model.whole_network: it does not go with model.kernel {}", kernel));
+  if (c.model.start_deviation != 0) {
+    fail(fmt::format("model.start_deviation: model.kernel {} starts nowhere, got {}", kernel, c.model.start_deviation));
+  }
+  if (kernel == "ntk_infinite" && c.model.initialisation != "symmetric") {
+    fail("model.initialisation: of an infinitely wide network only the symmetric start is known, f(.;0) = 0");
+  }
+  if (kernel == "ntk_infinite" && c.data.dimension < 2) {
+    fail(fmt::format("data.dimension: ntk_infinite expands in harmonics, expected at least 2, got {}",
+                     c.data.dimension));
+  }
+}
+
 void check_combinations(const RunConfig& c, const std::string& source) {
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
   if (c.model.initialisation == "symmetric" && c.model.width % 2 != 0) {
@@ -150,6 +178,11 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(
         "model.whole_network: it has no order and no linear term to leave out; expected model.order 2 and "
         "model.linear_term true");
+  }
+  if (c.model.kernel != "none") {
+    check_kernel(c, fail);
+  } else if (c.model.ridge != 0) {
+    fail(fmt::format("model.ridge: it is that of a regression on model.kernel, which is none; got {}", c.model.ridge));
   }
   if (c.data.source == "file" && c.data.file.empty()) fail("data.file: expected the name of a .pt file, got none");
   if (c.data.source != "file" && !c.data.file.empty()) {

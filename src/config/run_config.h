@@ -24,6 +24,8 @@ struct ModelConfig {
   std::string initialisation = "symmetric";
   nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
   double start_deviation = 0.0;
+  std::string kernel = "none";
+  double ridge = 0.0;
 };
 
 struct DataConfig {
@@ -94,6 +96,12 @@ void describe(V& v, ModelConfig& c) {
   v.raw("activation", c.activation, "{\"name\": NAME, parameters}");
   v.value("start_deviation", c.start_deviation, {.at_least = 0, .at_most = 1e6},
           "W(0) has entries N(0, start_deviation^2/(m d))");
+  v.value_where_given("kernel", c.kernel, std::string("none"),
+                      {.one_of = {"none", "ntk", "ntk_infinite", "quadratic_ntk"}},
+                      "ntk, ntk_infinite or quadratic_ntk: regression on that kernel, in closed form, in place of "
+                      "training; none");
+  v.value_where_given("ridge", c.ridge, 0.0, {.at_least = 0, .at_most = 1e12},
+                      "of that regression, times the squared norm of its parameters; 0: the limit of descent");
 }
 
 template <class V>

@@ -40,6 +40,10 @@ class SchemaReader {
     }
   }
   template <class T>
+  void value_where_given(const char* key, T& field, const T&, const Range& range, const char* meaning) {
+    value(key, field, range, meaning);
+  }
+  template <class T>
   void object(const char* key, T& part) {
     if (!reader_.has(key)) return;
     SchemaReader inner(reader_.object(key));
@@ -64,6 +68,11 @@ class SchemaWriter {
   }
   void number_or(const char* word, const char* key, std::optional<double>& field, const Range&, const char*) {
     json_[key] = field ? nlohmann::json(*field) : nlohmann::json(word);
+  }
+  /// The same where it has its default.
+  template <class T>
+  void value_where_given(const char* key, T& field, const T& standard, const Range&, const char*) {
+    if (field != standard) json_[key] = field;
   }
   template <class T>
   void object(const char* key, T& part) {
@@ -90,6 +99,10 @@ class SchemaLister {
   void raw_where_given(const char* key, nlohmann::json& field, const char* meaning) { raw(key, field, meaning); }
   void number_or(const char* word, const char* key, std::optional<double>& field, const Range&, const char* meaning) {
     keys_.push_back({prefix_ + key, field ? nlohmann::json(*field).dump() : word, meaning});
+  }
+  template <class T>
+  void value_where_given(const char* key, T& field, const T&, const Range& range, const char* meaning) {
+    value(key, field, range, meaning);
   }
   template <class T>
   void object(const char* key, T& part) {

@@ -23,6 +23,7 @@ struct Program {
 void add_studies(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
+void add_kernel(CLI::App& app, Program& program);
 void add_landscape(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);

@@ -114,6 +114,7 @@ int run(int argc, char** argv, const Catalogue& own) {
   add_studies(app, program);
   add_train(app, program);
   add_evaluate(app, program);
+  add_kernel(app, program);
   add_landscape(app, program);
   add_compare_devices(app, program);
   add_bench(app, program);

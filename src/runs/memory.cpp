@@ -14,6 +14,7 @@
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/network_primitive.h"
 #include "entk/spectrum/legendre.h"
+#include "entk/spectrum/kernel_regression.h"
 #include "entk/spectrum/projector_bytes.h"
 
 namespace entk {
@@ -71,6 +72,18 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double drawing = (n + tests + unlabeled) * d * 8 + (element == 4 ? data : 0);  // float64 first
   // W0, its half in float64, W.
   const double making = weights + static_cast<double>(c.model.width) * d * (twins ? 4 : 8) + weights;
+
+  if (c.model.kernel != "none") {
+    // The network in float64, K and its factors; then K at blocks of test points.
+    const ProjectorSizes all{c.data.samples, c.data.dimension, c.model.width, 0, twins, 8, workers};
+    const double fitting = std::max({feature_kernel_bytes(n, n, all), kernel_regression_bytes(n),
+                                     feature_kernel_bytes(std::min(tests, 2048.0), n, all)});
+    const double resident =
+        std::max(static_cast<double>(resident_bytes_now()), used_library_bytes + workers * each_worker_bytes);
+    const double whole =
+        resident + (device.is_cpu() ? std::max({drawing, data + making, data + 6 * weights + fitting}) : drawing);
+    return whole < 9e18 ? static_cast<std::int64_t>(whole) : std::numeric_limits<std::int64_t>::max();
+  }
 
   // Projectors: beside them W0 in the problem, and the networks' W0 and W.
   const std::int64_t rank = c.projector.rank > 0 ? c.projector.rank : c.data.dimension + 1;

@@ -154,14 +154,14 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
     p.notices.push_back(std::move(report.warning));
   }
-  if (!config.model.whole_network) {
+  if (!config.model.whole_network && config.model.kernel == "none") {
     if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0);
         !notice.empty()) {
       p.notices.push_back(std::move(notice));
     }
   }
   release_free_memory();  // of drawing in float64
-  make_projectors(p);
+  if (config.model.kernel == "none") make_projectors(p);
   return p;
 }
 
@@ -196,6 +196,12 @@ void make_projectors(Problem& p) {
 }
 
 TaylorModel make_model(const Problem& p) {
+  if (p.config.model.kernel != "none") {
+    throw InputError(
+        fmt::format("model.kernel: {} is fitted in closed form; what trains a model, or looks around its W, "
+                    "needs none",
+                    p.config.model.kernel));
+  }
   const Network network(p.w0, p.a, *p.activation);
   if (p.start.defined()) {
     const at::NoGradGuard no_grad;

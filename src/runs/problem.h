@@ -46,7 +46,7 @@ void make_projectors(Problem& p);
 /// is no file, as it is. @throws InputError for a file that cannot be used, or a rank above its points.
 RunConfig with_file_sizes(const RunConfig& config);
 
-/// A new network at the problem's start, and the model around it.
+/// A new network at the problem's start, and the model around it. @throws InputError for a regression on a kernel.
 TaylorModel make_model(const Problem& problem);
 /// The loss and λ1 R1 + … + λ4 R4; all four are there for the records, whatever their weights. Without
 /// a projector, R4 alone. After them, where projector.population_degree asks for it, population_R1 and

@@ -6,14 +6,17 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "entk/base/failure.h"
 #include "entk/base/threads.h"
 #include "entk/base/unsaved_work.h"
 #include "entk/config/config_layers.h"
+#include "entk/runs/kernel_fit.h"
 #include "entk/runs/memory.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
@@ -148,6 +151,7 @@ class FolderRun {
     problem_ = cache_.problem(config_, device_);
     release_free_memory();  // of drawing and of the projector
     for (const auto& notice : problem_->notices) tell(notice);
+    if (config_.model.kernel != "none") return take_kernel();
     auto model = make_model(*problem_);
     const auto descent = descent_options(problem_->config);
     auto kernels = kernel_options(problem_->config);
@@ -193,7 +197,7 @@ class FolderRun {
       write_checkpoint(folder_.path(), checkpoint(state));
       if (state.best.step >= 0) write_pt(folder_.file("best.pt"), tensors_at(state.best.step, state.best.w));
     };
-    write_config(*model->network);
+    write_config(model->network->symmetric());
     Trainer trainer(model, objective, descent, hooks, kernels);
     release_free_memory();  // of the terms' tables
     const auto result = trainer.fit(problem_->data, device_, from);
@@ -205,6 +209,53 @@ class FolderRun {
  private:
   void tell(const std::string& notice) {
     if (hooks_.notice) hooks_.notice(name_, notice);
+  }
+
+  /// Regression on a kernel: nothing to go on with, so a folder left unfinished begins again. The zero model stands at
+  /// step 0; the fit, which is where descent would end, from step 1 on.
+  RunOutcome take_kernel() {
+    for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
+    const auto started = std::chrono::steady_clock::now();
+    const auto fit = fit_kernel(*problem_);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    for (const auto& notice : fit.notices) tell(notice);
+    write_config(has_twins(problem_->w0, problem_->a));
+    const auto columns = metrics_columns();
+    CsvWriter metrics(folder_.file("metrics.csv"), columns);
+    CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
+    Record record;
+    std::vector<double> row;
+    for (const auto step :
+         std::set<std::int64_t>{0, std::min<std::int64_t>(1, config_.train.steps), config_.train.steps}) {
+      record = kernel_record(fit, step);
+      row = metrics_row(columns, by_name(record, Objective(square_loss()), {}));
+      metrics.row(row);
+      timing.row({static_cast<double>(step), seconds, 0, 0});
+      if (hooks_.progress) hooks_.progress(name_, record, config_.train.steps, 0);
+    }
+    metrics.sync();
+    write_checkpoint(folder_.path(), kernel_checkpoint(fit));
+    TrainResult result;
+    result.step = config_.train.steps;
+    result.last = record;
+    result.kernel = config_.model.kernel;
+    auto summary = summary_json(result, *problem_, columns, row);
+    summary.erase("learning_rate");
+    folder_.write_json("summary.json", summary);
+    return conclude(result);
+  }
+
+  TensorDict kernel_checkpoint(const KernelFit& fit) const {
+    const auto& p = *problem_;
+    TensorDict dict{{"W0", p.w0},
+                    {"a", p.a},
+                    {"X", p.data.train.x},
+                    {"y", p.data.train.y},
+                    {"coefficients", fit.regression.coefficients},
+                    {"step", at::scalar_tensor(config_.train.steps, at::kLong)},
+                    {"config", as_bytes(deciding(p.config).dump())}};
+    if (fit.w.defined()) dict["W"] = fit.w;
+    return dict;
   }
 
   /// A run at step 0 makes its first record itself.
@@ -234,22 +285,22 @@ class FolderRun {
                      fmt::join(differences, "; ")));
   }
 
-  void write_config(const NetworkImpl& network) {
+  void write_config(bool symmetric) {
     auto json = to_json(problem_->config);
     const auto& c = problem_->config;
     const PrimitiveSizes sizes{c.data.samples,
                                c.data.dimension,
                                c.model.width,
-                               network.symmetric(),
+                               symmetric,
                                static_cast<int>(c.model.order),
                                c.dtype == "float64" ? 8 : 4};
     const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
                                     static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
     json["resolved"] = {{"device", device_.str()},
                         {"threads", threads()},
-                        {"kernel", mode_name(mode)},
+                        {"kernel", c.model.kernel != "none" ? c.model.kernel.c_str() : mode_name(mode)},
                         {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
-                        {"symmetric_start", network.symmetric()}};
+                        {"symmetric_start", symmetric}};
     if (!problem_->file_checksums.is_null()) json["resolved"]["data"] = problem_->file_checksums;
     folder_.write_json("config.json", json);
   }

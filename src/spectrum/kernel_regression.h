@@ -16,12 +16,14 @@ namespace entk {
 /// K(x,x') of two sets of points, n×d and n'×d: n×n', float64.
 using KernelFunction = std::function<at::Tensor(const at::Tensor& x, const at::Tensor& x2)>;
 
+/// What kernel_regression may be told.
 struct KernelRegressionOptions {
-  double ridge = 0;
+  double ridge = 0;  ///< times ‖v‖², beside the mean square
   /// Without a ridge, eigenvalues of at most this share of the largest count as zero.
   double cut = 1e-12;
 };
 
+/// The fit: f(x) = K(x,X) α.
 struct KernelRegression {
   at::Tensor coefficients;  ///< α: n, float64
   at::Tensor fitted;        ///< f(X) = Kα: n

@@ -131,7 +131,7 @@ std::vector<Claim> claims_of(const CompareConfig& config, const std::vector<Mode
     all.push_back(m);
     shares.push_back({m->model->title + " over the zero model", share(*m->curves, zero), at_least, at_most});
   };
-  for (const char* name : {"ntk", "quadntk", "quadntk_signs"}) {
+  for (const char* name : {"ntk", "ntk_limit", "ntk_infinite", "quadntk", "quadntk_signs", "quadntk_kernel"}) {
     if (const auto* m = find(name)) add_share(m, config.low_loss, INFINITY);
   }
   if (!all.empty()) {

@@ -9,6 +9,7 @@
 
 #include "entk/base/threads.h"
 #include "entk/runs/curves.h"
+#include "entk/runs/kernel_fit.h"
 #include "entk/runs/problem.h"
 #include "entk/runs/memory.h"
 #include "entk/report/statistics.h"
@@ -28,6 +29,10 @@ std::vector<std::int64_t> candidates(const ComplexityConfig& c, std::int64_t d) 
 std::optional<FinalLosses> final_losses(const RunConfig& config, const std::function<int()>& interrupted) {
   const auto device = pick_device(config.device);
   const auto problem = make_problem(config, device);
+  if (config.model.kernel != "none") {
+    const auto fit = fit_kernel(problem);
+    return FinalLosses{fit.train_loss, fit.test_loss};
+  }
   const auto model = make_model(problem);
   Trainer trainer(model, make_objective(problem, model), descent_options(problem.config), {.interrupted = interrupted},
                   kernel_options(problem.config));
@@ -134,7 +139,8 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
               .figure = "complexity",
               .evidence = {{"exponent", ours.fit.exponent, 0.7, 1.3}}},
              finished, small(ours.complete)));
-  for (const auto& [name, what] : {std::pair{"ntk", "the NTK"}, {"quadntk", "the quadratic NTK"}}) {
+  for (const auto& [name, what] :
+       {std::pair{"ntk", "the NTK"}, {"ntk_infinite", "the infinitely wide NTK"}, {"quadntk", "the quadratic NTK"}}) {
     const auto other = index_of(name);
     if (!other) continue;
     const auto& theirs = models[*other];
@@ -151,8 +157,8 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
          .statement = fmt::format("The number of samples that f_L + f_Q with the regularizers needs grows more "
                                   "slowly with d than that of {} alone.",
                                   what),
-         .paper = name == std::string("ntk") ? "exponents k = 1 and k + 1 = 2"
-                                             : "exponent k = 1 against K²d^k, K the rank of the target",
+         .paper = name != std::string("quadntk") ? "exponents k = 1 and k + 1 = 2"
+                                                 : "exponent k = 1 against K²d^k, K the rank of the target",
          .ours = fmt::format("exponents {} and {}", to_sentence(ours.fit.exponent), to_sentence(theirs.fit.exponent)),
          .reason = "exponent of the quotient of the two numbers of samples, seed by seed, above 0",
          .figure = "complexity",

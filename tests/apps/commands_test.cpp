@@ -140,6 +140,30 @@ TEST(Commands, TheLogisticLossLearnsFromTheStart) {
   EXPECT_LT(records.rows.back()[1], 0.6);
 }
 
+TEST(Commands, AKernelIsWrittenWithItsEigenvaluesPredictionsAndTestLoss) {
+  const testing::TemporaryFolder folder;
+  const Words sizes = {"--set", "model.width=40",  "--set", "data.dimension=5",
+                       "--set", "data.samples=20", "--set", "data.test_samples=30"};
+  using testing::operator+;
+  for (const std::string kind : {"ntk", "ntk_infinite", "quadratic_ntk"}) {
+    const auto result = entk(
+        Words{"kernel", "--json", "--quiet", "--set", "model.kernel=" + kind, "--out", kind} + sizes, folder.path());
+    ASSERT_TRUE(exits_with(result, 0));
+    const auto numbers = parse_json(result.output, "stdout");
+    EXPECT_EQ(numbers["kernel"], kind);
+    EXPECT_TRUE(numbers["test_loss"].is_number());
+    EXPECT_EQ(read_csv(folder / kind / "eigenvalues.csv").rows.size(), 20u);
+    EXPECT_TRUE(std::filesystem::exists(folder / kind / "kernel.pt"));
+  }
+  EXPECT_TRUE(exits_with(entk(Words{"kernel", "--out", "ntk"} + sizes, folder.path()), 2));
+  const auto none = entk(Words{"kernel", "--set", "model.kernel=none", "--out", "none"} + sizes, folder.path());
+  EXPECT_TRUE(exits_with(none, 2) && says(none, "model.kernel: expected a kernel"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "none"));
+  // A run of a kernel is finished at once, and what it leaves can be evaluated.
+  ASSERT_TRUE(exits_with(entk(Words{"train", "--set", "model.kernel=ntk", "--out", "run"} + sizes, folder.path()), 0));
+  EXPECT_EQ(read_csv(folder / "run" / "metrics.csv").column("step").back(), 20000);
+}
+
 const Words small = {"--set", "model.width=20",       "--set", "data.dimension=4", "--set", "data.samples=20",
                      "--set", "data.test_samples=20", "--set", "projector.rank=5", "--set", "train.steps=5"};
 

@@ -70,6 +70,12 @@ TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
   };
   EXPECT_EQ(loss_at_start("ntk,seed=1"), loss_at_start("joint_regularized,seed=1"));
   EXPECT_EQ(loss_at_start("ntk,seed=1"), loss_at_start("network,seed=1"));
+  // A kernel's fit stands at the last step, with as few records as that takes.
+  const auto kernel = read_csv(study.path() / "runs" / "ntk_limit,seed=1" / "metrics.csv");
+  EXPECT_EQ(kernel.column("step"), (std::vector<double>{0, 1, 30}));
+  EXPECT_LT(kernel.column("train_loss")[2], 1e-12);
+  EXPECT_EQ(kernel.column("test_loss")[1], kernel.column("test_loss")[2]);
+  EXPECT_NEAR(kernel.column("test_loss")[0] / loss_at_start("ntk,seed=1"), 1, 1e-5);
 }
 
 TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
@@ -148,6 +154,7 @@ TEST(Complexity, ASearchThatOnlyBoundsNIsNoPointOfTheFit) {
 
 TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
   auto config = read_complexity_config(preset("complexity-quick"), "test");  // NTK, QuadNTK, regularized
+  std::erase_if(config.models, [](const CompareModel& m) { return m.name == "ntk_infinite"; });
   config.dimensions = {10, 20, 40, 80};
   config.seeds = {1, 2, 3};
   int model = 0;
@@ -221,12 +228,32 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   EXPECT_FALSE(take_units(task->units(context), {}).interrupted);
   EXPECT_EQ(trials, 0) << "finished runs are not run again";
   const auto findings = task->findings(study.path());
-  EXPECT_EQ(findings.table.rows.size(), 3u);
+  EXPECT_EQ(findings.table.rows.size(), 4u);
   for (const auto& claim : findings.claims) EXPECT_EQ(claim.verdict, Verdict::too_small_to_tell);
   const auto other = RunFolder::create(folder / "other");
   TakeContext stopping{other, "test", {.interrupted = [] { return 2; }}, {}};
   EXPECT_TRUE(take_units(task->units(stopping), {}).interrupted);
   EXPECT_EQ(task->findings(other.path()).claims[0].verdict, Verdict::not_run);
+}
+
+TEST(Complexity, ASearchOverKernelsEndsWhereDescentOnTheLinearTermDoes) {
+  auto json = preset("complexity-quick");
+  merge_over(json, nlohmann::json::parse(R"({
+    "seeds": [1], "dimensions": [5], "first_samples": 4, "last_samples": 0.1, "model": {"width": 200},
+    "data": {"test_samples": 200}, "device": "cpu", "dtype": "float64",
+    "train": {"learning_rate": 10, "steps": 30000}, "models": [
+      {"name": "descent", "title": "a", "set": {"model": {"order": 1}, "projector": {"source": "none"}}},
+      {"name": "limit", "title": "b", "set": {"model": {"kernel": "ntk"}}}]})"));
+  const TemporaryFolder folder;
+  const auto study = RunFolder::create(folder / "study");
+  const auto task = complexity_study().read(json, "test", built_in_catalogue());
+  EXPECT_EQ(take_units(task->units({study, "test"}), {}).code, ExitCode::ok);
+  const auto descent = read_csv(study.path() / "trials-descent.csv").rows.at(0);
+  const auto limit = read_csv(study.path() / "trials-limit.csv").rows.at(0);
+  EXPECT_EQ(descent[1], 20);
+  EXPECT_LT(descent[3], 1e-12);
+  EXPECT_LT(limit[3], 1e-20);
+  EXPECT_NEAR(limit[4] / descent[4], 1, 1e-5);
 }
 
 TEST(Complexity, ImpossibleSettingsAreNamed) {
