@@ -18,6 +18,7 @@
 #include "entk/report/html.h"
 #include "entk/report/plot.h"
 #include "entk/report/table.h"
+#include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/kernel_regression.h"
 #include "entk/spectrum/sigma_projector.h"

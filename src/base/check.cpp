@@ -33,6 +33,10 @@ void check_vector(const std::string& name, const at::Tensor& t, std::int64_t len
                                shape_text(t)));
 }
 
+void check_sizes(const std::string& name, const at::Tensor& t, at::IntArrayRef sizes) {
+  sizes.size() == 2 ? check_matrix(name, t, sizes[0], sizes[1]) : check_vector(name, t, sizes[0]);
+}
+
 void check_floating(const std::string& name, const at::Tensor& t) {
   if (t.scalar_type() == at::kFloat || t.scalar_type() == at::kDouble) return;
   throw InputError(fmt::format("{}: expected float32 or float64, got {}", name, toString(t.scalar_type())));

@@ -16,6 +16,8 @@ std::string shape_text(const at::Tensor& t);
 void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t rows, std::int64_t columns);
 /// 1-d with at least one entry. @throws InputError
 void check_vector(const std::string& name, const at::Tensor& t, std::int64_t length);
+/// check_matrix or check_vector with all sizes given. @throws InputError
+void check_sizes(const std::string& name, const at::Tensor& t, at::IntArrayRef sizes);
 /// float32 or float64. @throws InputError
 void check_floating(const std::string& name, const at::Tensor& t);
 /// Type and device of another argument. @throws InputError

@@ -10,7 +10,7 @@ namespace {
 
 class PlainStepper final : public Stepper {
  public:
-  PlainStepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w)
+  PlainStepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w)
       : primitive_(std::move(primitive)), terms_(primitive_->terms(w)) {}
 
   at::Tensor terms() const override { return terms_; }
@@ -26,7 +26,7 @@ class PlainStepper final : public Stepper {
   }
 
  private:
-  std::shared_ptr<const TaylorPrimitive> primitive_;
+  std::shared_ptr<const Primitive> primitive_;
   at::Tensor terms_;
 };
 
@@ -39,7 +39,7 @@ at::Tensor tree_sum(std::vector<at::Tensor> parts) {
   return parts[0];
 }
 
-std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w) {
+std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w) {
   return std::make_unique<PlainStepper>(std::move(primitive), w);
 }
 
@@ -60,12 +60,12 @@ void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
   if (!activation.derivative) throw InputError("activation: it has no derivatives");
 }
 
-void check_weights(const char* name, const at::Tensor& t, const TaylorPrimitive& primitive) {
-  check_matrix(name, t, primitive.width(), primitive.dimension());
+void check_weights(const char* name, const at::Tensor& t, const Primitive& primitive) {
+  check_sizes(name, t, primitive.displacement_sizes());
   check_like(name, t, "x", primitive.points());
 }
 
-void check_cotangents(const at::Tensor& g, std::int64_t rows, const TaylorPrimitive& primitive) {
+void check_cotangents(const at::Tensor& g, std::int64_t rows, const Primitive& primitive) {
   check_matrix("cotangents", g, rows, primitive.samples());
   check_like("cotangents", g, "x", primitive.points());
 }

@@ -34,7 +34,7 @@ void for_each_tile(bool cpu, std::int64_t count, F&& f) {
 at::Tensor tree_sum(std::vector<at::Tensor> parts);
 
 /// The step of a primitive that keeps nothing between steps: pull-back, update, terms.
-std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const TaylorPrimitive> primitive, const at::Tensor& w);
+std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w);
 
 /// @throws InputError where t requires a gradient that is being recorded: what takes it would leave it out.
 void check_constant(const std::string& name, const at::Tensor& t);
@@ -43,9 +43,9 @@ void check_constant(const std::string& name, const at::Tensor& t);
 /// activation has derivatives.
 void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation);
 
-/// @throws InputError unless t is m×d, of the primitive's type and device.
-void check_weights(const char* name, const at::Tensor& t, const TaylorPrimitive& primitive);
+/// @throws InputError unless t has the displacement's shape, and the primitive's type and device.
+void check_weights(const char* name, const at::Tensor& t, const Primitive& primitive);
 /// @throws InputError unless g is rows×n, of the primitive's type and device.
-void check_cotangents(const at::Tensor& g, std::int64_t rows, const TaylorPrimitive& primitive);
+void check_cotangents(const at::Tensor& g, std::int64_t rows, const Primitive& primitive);
 
 }  // namespace entk::kernels

@@ -5,7 +5,6 @@
 #include <torch/custom_class.h>
 
 #include "entk/base/differentiation.h"
-#include "entk/kernels/reference.h"
 
 namespace entk {
 
@@ -14,18 +13,18 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
-using Primitive = std::shared_ptr<const TaylorPrimitive>;
+using Shared = std::shared_ptr<const Primitive>;
 
 /// Carries the primitive through an autograd node.
 struct Holder : torch::CustomClassHolder {
-  explicit Holder(Primitive p) : primitive(std::move(p)) {}
-  Primitive primitive;
+  explicit Holder(Shared p) : primitive(std::move(p)) {}
+  Shared primitive;
 };
 
-void keep(AutogradContext* ctx, const Primitive& primitive) {
+void keep(AutogradContext* ctx, const Shared& primitive) {
   ctx->saved_data["primitive"] = c10::IValue::make_capsule(c10::make_intrusive<Holder>(primitive));
 }
-Primitive kept(AutogradContext* ctx) {
+Shared kept(AutogradContext* ctx) {
   return c10::static_intrusive_pointer_cast<Holder>(ctx->saved_data["primitive"].toCapsule())->primitive;
 }
 
@@ -33,7 +32,7 @@ Primitive kept(AutogradContext* ctx) {
 at::Tensor second_row_alone(const at::Tensor& g) { return at::stack({at::zeros_like(g[0]), g[1]}); }
 
 struct Terms : Function<Terms> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, Primitive primitive) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, Shared primitive) {
     keep(ctx, primitive);
     ctx->save_for_backward({w});
     return primitive->terms(w);
@@ -42,7 +41,7 @@ struct Terms : Function<Terms> {
 };
 
 struct PullBack : Function<PullBack> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g, Primitive primitive) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g, Shared primitive) {
     keep(ctx, primitive);
     ctx->save_for_backward({w, g});
     return primitive->pull_back(w, g);
@@ -52,7 +51,7 @@ struct PullBack : Function<PullBack> {
 
 /// (f_L(X;V), rowsum(S2∘Z∘(XVᵀ))).
 struct TermsAlong : Function<TermsAlong> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v, Primitive primitive) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v, Shared primitive) {
     keep(ctx, primitive);
     ctx->save_for_backward({w, v});
     return primitive->terms_along(w, v);
@@ -89,6 +88,6 @@ variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cota
 
 }  // namespace
 
-at::Tensor taylor_terms(Primitive primitive, const at::Tensor& w) { return Terms::apply(w, std::move(primitive)); }
+at::Tensor taylor_terms(Shared primitive, const at::Tensor& w) { return Terms::apply(w, std::move(primitive)); }
 
 }  // namespace entk

@@ -19,9 +19,9 @@ constexpr auto unknown = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
-ExpansionAt expansion_at(const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options) {
-  auto primitive = make_primitive(network, x, options);
-  auto initial = network.initial_output(primitive->points());
+ExpansionAt expansion_at(const Expandable& of, const at::Tensor& x, const PrimitiveOptions& options) {
+  auto primitive = of.primitive(x, options);
+  auto initial = of.initial_output(primitive->points());
   return {std::move(primitive), std::move(initial)};
 }
 
@@ -34,16 +34,17 @@ bool ExpansionCache::Identity::operator==(const Identity& other) const {
          version == other.version && version != unknown;
 }
 
-const ExpansionAt& ExpansionCache::at(const NetworkImpl& network, const at::Tensor& x, int orders) {
-  check_matrix("x", x, -1, network.dimension());
-  check_like("x", x, "W", network.w);
-  const Identity points(x), w0(network.w0), a(network.a);
+const ExpansionAt& ExpansionCache::at(const Expandable& of, const at::Tensor& x, int orders) {
+  of.check_points("x", x);
+  check_like("x", x, "W", of.displacement());
+  const Identity points(x);
+  std::vector<Identity> start;
+  for (const auto& [name, values] : of.start()) start.emplace_back(values);
   for (const auto& entry : entries_) {
-    if (entry.orders >= orders && entry.x == points && entry.w0 == w0 && entry.a == a) return entry.expansion;
+    if (entry.orders >= orders && entry.x == points && entry.start == start) return entry.expansion;
   }
   if (entries_.size() == remembered) entries_.erase(entries_.begin());
-  entries_.push_back(
-      {points, w0, a, orders, expansion_at(network, x, {.orders = orders, .memory_limit = table_limit})});
+  entries_.push_back({points, start, orders, expansion_at(of, x, {.orders = orders, .memory_limit = table_limit})});
   return entries_.back().expansion;
 }
 

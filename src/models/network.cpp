@@ -5,6 +5,7 @@
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
 #include "entk/kernels/network_function.h"
+#include "entk/kernels/reference.h"
 
 namespace entk {
 
@@ -71,6 +72,30 @@ at::Tensor NetworkImpl::initial_output(const at::Tensor& x) const {
 }
 
 bool NetworkImpl::symmetric() const { return has_twins(w0, a); }
+
+std::shared_ptr<Expandable> NetworkImpl::same_start() const {
+  return std::make_shared<NetworkImpl>(w0, a, activation_);
+}
+
+std::shared_ptr<Expandable> NetworkImpl::exact() const {
+  return std::make_shared<NetworkImpl>(w0.to(at::kDouble), a.to(at::kDouble), activation_);
+}
+
+void NetworkImpl::check_points(const std::string& name, const at::Tensor& x) const {
+  check_matrix(name, x, -1, dimension());
+}
+
+std::shared_ptr<const Primitive> NetworkImpl::primitive(const at::Tensor& x, const PrimitiveOptions& options) const {
+  return make_primitive(*this, x, options);
+}
+
+TermsAtPoints NetworkImpl::reference(const at::Tensor& x, int orders) const {
+  return {reference_terms(x, w0, a, activation_.functions(), w, orders), initial_output(x)};
+}
+
+std::string NetworkImpl::vanishing_terms(int order, const at::Tensor& x) const {
+  return entk::vanishing_terms(activation_, order, x, w0);
+}
 
 std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
                                                       const PrimitiveOptions& options) {

@@ -9,6 +9,7 @@
 #include <torch/nn/pimpl.h>
 
 #include "entk/models/activation.h"
+#include "entk/models/expandable.h"
 
 namespace entk {
 
@@ -30,7 +31,7 @@ struct NetworkOptions {
 
 /// f(x;W) as a module: parameter `W` (zero at first), buffers `W0` (rows uniform on the unit sphere)
 /// and `a`.
-class NetworkImpl : public torch::nn::Cloneable<NetworkImpl> {
+class NetworkImpl : public torch::nn::Cloneable<NetworkImpl>, public Expandable {
  public:
   /// @throws InputError for sizes below 1, or an odd width with the symmetric start.
   explicit NetworkImpl(const NetworkOptions& options);
@@ -41,9 +42,18 @@ class NetworkImpl : public torch::nn::Cloneable<NetworkImpl> {
   /// @throws InputError for an x that does not fit, and where W0 or a requires a gradient.
   at::Tensor forward(const at::Tensor& x);
   /// f(x;0): length n; zeros, without work, for a symmetric start.
-  at::Tensor initial_output(const at::Tensor& x) const;
+  at::Tensor initial_output(const at::Tensor& x) const override;
 
   void reset() override;  ///< torch's: registers W, W0 and a again
+
+  const at::Tensor& displacement() const override { return w; }
+  std::vector<std::pair<std::string, at::Tensor>> start() const override { return {{"W0", w0}, {"a", a}}; }
+  std::shared_ptr<Expandable> same_start() const override;
+  std::shared_ptr<Expandable> exact() const override;
+  void check_points(const std::string& name, const at::Tensor& x) const override;
+  std::shared_ptr<const Primitive> primitive(const at::Tensor& x, const PrimitiveOptions& options) const override;
+  TermsAtPoints reference(const at::Tensor& x, int orders) const override;
+  std::string vanishing_terms(int order, const at::Tensor& x) const override;
 
   std::int64_t dimension() const { return w0.size(1); }         ///< d
   std::int64_t width() const { return w0.size(0); }             ///< m

@@ -10,7 +10,6 @@
 // The gradient needs no deeper graph: ∂/∂θ ⟨u, f_P⟩ = ∂/∂θ0 ⟨u, f_{P−1}⟩ with Δ held fixed.
 #pragma once
 
-#include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <cmath>
@@ -19,6 +18,8 @@
 #include <string>
 #include <tuple>
 #include <vector>
+
+#include "entk/models/module_start.h"
 
 namespace entk {
 
@@ -68,17 +69,10 @@ class TaylorExpansionBase : public torch::nn::Module {
   /// Whether the remainder falls as it should; a copied module becomes one of float64.
   OrderCheck check(const std::function<at::Tensor(const Inputs&)>& f, Inputs inputs);
 
-  std::shared_ptr<torch::nn::Module> start_;  // at θ0; not registered: its parameters are not trained
+  ModuleStart start_;  // not registered: its parameters are not trained
 
  private:
-  void remember_start();
-  void check_start() const;
-
   int order_;
-  bool own_start_;  // a copy that nobody else can change
-  std::vector<std::string> names_;
-  std::vector<at::Tensor> start_parameters_;                        // θ0, the trainable ones
-  std::vector<std::pair<at::Tensor, std::uint32_t>> start_values_;  // and which values they had
 };
 
 /// The expansion of a module of type M: forward takes what M's takes and gives a tensor of the same
@@ -104,8 +98,8 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
 
   /// An expansion of its own around the same θ0, at the same θ.
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
-    auto copy =
-        std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_), start_->parameters(), order());
+    auto copy = std::make_shared<TaylorExpansionImpl>(std::static_pointer_cast<M>(start_.module()),
+                                                      start_.module()->parameters(), order());
     copy->set_parameters(*this);
     if (device) copy->to(*device);
     return copy;
@@ -122,7 +116,7 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
   /// the gradient.
   template <class... Arguments>
   std::function<at::Tensor(const Inputs&)> module_at(const Arguments&... arguments) const {
-    return [module = std::static_pointer_cast<M>(start_),
+    return [module = std::static_pointer_cast<M>(start_.module()),
             kept = std::tuple<Arguments...>(arguments...)](const Inputs& at) -> at::Tensor {
       std::size_t next = 0;
       return std::apply(

@@ -5,56 +5,65 @@
 
 #include "entk/base/check.h"
 #include "entk/kernels/network_primitive.h"
-#include "entk/kernels/reference.h"
 #include "entk/kernels/taylor_function.h"
 
 namespace entk {
 
 namespace {
 
-/// A network with the same start, for clones: W follows by the module's own copying.
-Network same_start(const Network& network) { return Network(network->w0, network->a, network->activation()); }
-
-/// What the models are made of at x.
-struct AtPoints {
-  at::Tensor terms;    ///< (t_1 … t_orders), and perhaps more
-  at::Tensor initial;  ///< f(x;0)
-};
-AtPoints at_points(ExpansionCache& cache, const NetworkImpl& network, const at::Tensor& x, int orders) {
-  if (x.requires_grad() && at::GradMode::is_enabled()) {  // the kernels hold x fixed
-    check_matrix("x", x, -1, network.dimension());
-    check_like("x", x, "W", network.w);
-    return {reference_terms(x, network.w0, network.a, network.activation().functions(), network.w, orders),
-            network.initial_output(x)};
-  }
-  const auto& expansion = cache.at(network, x, orders);
-  return {taylor_terms(expansion.primitive, network.w), expansion.initial};
+/// `of` registered in `owner`; its displacement is then the owner's parameter.
+std::shared_ptr<Expandable> registered(torch::nn::Module& owner, std::shared_ptr<Expandable> of) {
+  auto module = std::dynamic_pointer_cast<torch::nn::Module>(of);
+  owner.register_module(std::dynamic_pointer_cast<NetworkImpl>(of) ? "network" : "module", std::move(module));
+  return of;
 }
 
-/// f(x;0), f_L and f − f(x;0) − f_L.
-AtPoints whole_network_at(ExpansionCache& cache, Network network, const at::Tensor& x) {
-  const auto [terms, initial] = at_points(cache, *network, x, 1);
-  return {at::stack({terms[0], network(x) - initial - terms[0]}), initial};
+/// (t_1 … t_orders), and perhaps more, at x.
+TermsAtPoints at_points(ExpansionCache& cache, const Expandable& of, const at::Tensor& x, int orders) {
+  if (x.requires_grad() && at::GradMode::is_enabled()) {  // the primitives hold x fixed
+    of.check_points("x", x);
+    check_like("x", x, "W", of.displacement());
+    return of.reference(x, orders);
+  }
+  const auto& expansion = cache.at(of, x, orders);
+  return {taylor_terms(expansion.primitive, of.displacement()), expansion.initial};
 }
 
 }  // namespace
 
-LinearTermImpl::LinearTermImpl(Network of) : network(register_module("network", std::move(of))) {}
+LinearTermImpl::LinearTermImpl(std::shared_ptr<Expandable> of) : of_(registered(*this, std::move(of))) {}
 void LinearTermImpl::reset() {
-  network = register_module("network", same_start(network));
+  of_ = registered(*this, of_->same_start());
   cache_ = {};
 }
-at::Tensor LinearTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *network, x, 1).terms[0]; }
+at::Tensor LinearTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *of_, x, 1).terms[0]; }
 
-QuadraticTermImpl::QuadraticTermImpl(Network of) : network(register_module("network", std::move(of))) {}
+QuadraticTermImpl::QuadraticTermImpl(std::shared_ptr<Expandable> of) : of_(registered(*this, std::move(of))) {}
 void QuadraticTermImpl::reset() {
-  network = register_module("network", same_start(network));
+  of_ = registered(*this, of_->same_start());
   cache_ = {};
 }
-at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *network, x, 2).terms[1]; }
+at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *of_, x, 2).terms[1]; }
 
-TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
-    : network(register_module("network", std::move(of))), linear(network), quadratic(network), options_(options) {
+TaylorModelImpl::TaylorModelImpl(const Network& of, const TaylorModelOptions& options)
+    : network(of), linear(of), quadratic(of), of_(registered(*this, of.ptr())), options_(options) {
+  if (options.pair) throw InputError("pair: expected false for a Network, whose symmetric start is one");
+  check();
+}
+
+TaylorModelImpl::TaylorModelImpl(const ExpandedModule& of, const TaylorModelOptions& options)
+    : module(of), of_(registered(*this, of.ptr())), options_(options) {
+  linear = LinearTerm(of_);
+  quadratic = QuadraticTerm(of_);
+  if (options.pair != (of->kind() == ModuleStartKind::pair)) {
+    throw InputError(fmt::format("pair: expected {}, as the module was expanded, got {}", !options.pair, options.pair));
+  }
+  if (options.whole_network) throw InputError("whole_network: expected false for a module");
+  check();
+}
+
+void TaylorModelImpl::check() const {
+  const auto& options = options_;
   const int least = options.linear_term ? 1 : 2;
   if (options.order < least || options.order > kernels::max_orders) {
     throw InputError(fmt::format("order: expected {} to {}, got {}", least, kernels::max_orders, options.order));
@@ -64,24 +73,45 @@ TaylorModelImpl::TaylorModelImpl(Network of, const TaylorModelOptions& options)
   }
 }
 
+TaylorModel::TaylorModel(PointModule of, TaylorModelOptions options)
+    : TaylorModel(ExpandedModule(std::move(of), options.pair ? ModuleStartKind::pair : ModuleStartKind::plain),
+                  options) {}
+
 void TaylorModelImpl::reset() {
-  network = register_module("network", same_start(network));
-  linear = LinearTerm(network);
-  quadratic = QuadraticTerm(network);
+  of_ = registered(*this, of_->same_start());
+  network = Network(std::dynamic_pointer_cast<NetworkImpl>(of_));
+  module = ExpandedModule(std::dynamic_pointer_cast<ExpandedModuleImpl>(of_));
+  linear = LinearTerm(of_);
+  quadratic = QuadraticTerm(of_);
   cache_ = {};
 }
 
-std::shared_ptr<const TaylorPrimitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
+const NetworkImpl& TaylorModelImpl::two_layer(const std::string& what) const {
+  if (network.is_empty()) {
+    throw InputError(what + ": it reads neurons, and needs the model of a two-layer network, not of a module");
+  }
+  return *network;
+}
+
+std::shared_ptr<const Primitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
   options.orders = options_.order;
-  if (!options_.whole_network) return make_primitive(*network, x, options);
+  if (!options_.whole_network) return of_->primitive(x, options);
   return make_network_primitive(x.to(network->w0.options()), network->w0, network->a, network->activation().functions(),
                                 options);
 }
 
-at::Tensor TaylorModelImpl::terms(const at::Tensor& x) {
-  if (options_.whole_network) return whole_network_at(cache_, network, x).terms;
-  return at_points(cache_, *network, x, options_.order).terms.narrow(0, 0, options_.order);
+TermsAtPoints TaylorModelImpl::at(const at::Tensor& x) {
+  if (!options_.whole_network) {
+    auto found = at_points(cache_, *of_, x, options_.order);
+    found.terms = found.terms.narrow(0, 0, options_.order);
+    return found;
+  }
+  // f(x;0), f_L and f − f(x;0) − f_L.
+  const auto [linear_term, initial] = at_points(cache_, *of_, x, 1);
+  return {at::stack({linear_term[0], network(x) - initial - linear_term[0]}), initial};
 }
+
+at::Tensor TaylorModelImpl::terms(const at::Tensor& x) { return at(x).terms; }
 
 at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
   // One sum and not one a row: on a GPU each operation, and each of its derivative, is a launch.
@@ -92,9 +122,8 @@ at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& in
 }
 
 at::Tensor TaylorModelImpl::forward(const at::Tensor& x) {
-  const auto at =
-      options_.whole_network ? whole_network_at(cache_, network, x) : at_points(cache_, *network, x, options_.order);
-  return output(at.terms, at.initial);
+  const auto [terms, initial] = at(x);
+  return output(terms, initial);
 }
 
 }  // namespace entk

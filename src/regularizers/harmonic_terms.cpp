@@ -97,6 +97,7 @@ Term R1(const HarmonicProjector& sigma) {
           .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(in.w - Low::apply(in.w, sigma), sigma); },
           .note = std::string("R1 ") + cost,
+          .of_neurons = true,
           .flat_at_zero = true};
 }
 
@@ -105,6 +106,7 @@ Term R2(const HarmonicProjector& sigma) {
           .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(Low::apply(in.w, sigma), sigma); },
           .note = std::string("R2 ") + cost,
+          .of_neurons = true,
           .flat_at_zero = true};
 }
 
@@ -116,6 +118,7 @@ Term R3(const HarmonicProjector& sigma, const at::Tensor& x) {
               [sigma, table](const TermInputs& in) {
                 return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
               },
+          .of_neurons = true,
           .flat_at_zero = true};
 }
 

@@ -46,9 +46,9 @@ Term R1(const SigmaProjector& sigma) {
           .flat_at_zero = true};
 }
 
-Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
-  const auto primitive = make_primitive(network, x, {.orders = 1});
-  const auto table = sigma.transfer(network, primitive->points());  // N×r
+Term R1_at(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) {
+  const auto primitive = of.primitive(x, {.orders = 1});
+  const auto table = sigma.transfer(of, primitive->points());  // N×r
   return {.name = "R1",
           .reads = TermReads::displacement,
           .value =
@@ -64,10 +64,9 @@ Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t
           .reads = TermReads::displacement,
           .value =
               [sigma, draw = std::move(draw)](const TermInputs& in) {
-                const auto& network = *in.model->network;
-                const auto x = draw(in.step).to(network.w0.options());
-                const auto primitive = make_primitive(network, x, {.orders = 1, .mode = KernelMode::recompute});
-                const auto table = sigma.transfer(network, x);  // N×r
+                const auto& of = in.model->expanded();
+                const auto primitive = of.primitive(draw(in.step), {.orders = 1, .mode = KernelMode::recompute});
+                const auto table = sigma.transfer(of, primitive->points());  // N×r
                 return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
               },
           .own_points = sigma.points(),
@@ -100,11 +99,11 @@ Term R3(const SigmaProjector& sigma) {
           .flat_at_zero = true};
 }
 
-Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x) {
+Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) {
   if (sigma.source() == SigmaSource::features && at::equal(sigma.points(), x.to(sigma.points().options()))) {
     return R3(sigma);
   }
-  const auto table = sigma.transfer(network, x);  // n×r
+  const auto table = sigma.transfer(of, x);  // n×r
   return {.name = "R3",
           .value =
               [sigma, table](const TermInputs& in) {
@@ -121,12 +120,13 @@ Term R4() {
           .value = [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); },
           .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
           .recordable = true,
+          .of_neurons = true,
           .flat_at_zero = true};
 }
 
-std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,
+std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x,
                                      const std::array<double, 4>& lambda) {
-  return {lambda[0] * R1(sigma), lambda[1] * R2(sigma), lambda[2] * R3(sigma, network, x), lambda[3] * R4()};
+  return {lambda[0] * R1(sigma), lambda[1] * R2(sigma), lambda[2] * R3(sigma, of, x), lambda[3] * R4()};
 }
 
 }  // namespace entk

@@ -20,13 +20,13 @@ Term R2(const SigmaProjector& sigma);
 Term R3(const SigmaProjector& sigma);
 /// R3 for a projector from other points than the training inputs x:
 /// ‖f_L(x;W) − K(x,X_u) U_k S_k^(-2) U_kᵀ f_L(X_u;W)‖²/n. The n×r table is made here, once.
-Term R3(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x);
-/// R4 = ‖W‖_{2,4}^8 = (Σ_r ‖w_r‖⁴)² (19)(27). Of degree 8: its scale is wild.
+Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x);
+/// R4 = ‖W‖_{2,4}^8 = (Σ_r ‖w_r‖⁴)² (19)(27), of two-layer networks alone. Of degree 8: its scale is wild.
 Term R4();
 
 /// R1 at other points than the projector's: ‖f_L(x;W) − K(x,X) U_k S_k^(-2) U_kᵀ f_L(X;W)‖²/N with X the
 /// projector's points. Unbiased for that projector where x are drawn independently of it.
-Term R1_at(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x);
+Term R1_at(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x);
 /// The same on the fresh inputs that `draw` gives at every step, as the paper's experiment estimates it
 /// (Appendix G: 100 of them). K(x,X) is made anew each step.
 Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t step)> draw);
@@ -41,9 +41,9 @@ Term R2(const HarmonicProjector& sigma);
 /// is made here, once.
 Term R3(const HarmonicProjector& sigma, const at::Tensor& x);
 
-/// R1 to R4 at once, weighted by λ1 … λ4; x are the training inputs. All four are present, so that a
-/// record can show them, whatever the weights.
-std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const NetworkImpl& network, const at::Tensor& x,
+/// R1 to R4 at once, `of` being the network or model->expanded(), weighted by λ1 … λ4; x are the training inputs. All
+/// four are present, so that a record can show them, whatever the weights.
+std::vector<Term> paper_regularizers(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x,
                                      const std::array<double, 4>& lambda);
 /// The same, R1 and R2 in population.
 std::vector<Term> paper_regularizers(const HarmonicProjector& sigma, const at::Tensor& x,

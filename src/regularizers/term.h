@@ -23,7 +23,7 @@ struct TermInputs {
   at::Tensor output;                 ///< the model's output there: length n
   at::Tensor targets;                ///< y: length n
   at::Tensor own_terms;              ///< (t_1 … t_P) at the term's own points: P×N, undefined where it has none
-  at::Tensor w;                      ///< W: m×d, for terms that read it
+  at::Tensor w;                      ///< W, for terms that read it: m×d, or a module's parameters as one vector
   TaylorModelImpl* model = nullptr;  ///< for terms that go through the whole model
   std::int64_t step = 0;             ///< of the run: for terms that draw points of their own
 
@@ -51,6 +51,7 @@ struct Term {
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;
+  bool of_neurons = false;    ///< reads W's rows: refused where W has none, NaN there with weight 0
   bool flat_at_zero = false;  ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
 };
 
@@ -60,7 +61,7 @@ inline Term operator*(double weight, Term term) {
   return term;
 }
 
-/// A user's own regularizer of W (m×d): a lambda that returns a scalar. It may differentiate inside
+/// A user's own regularizer of W: a lambda that returns a scalar. It may differentiate inside
 /// (torch::autograd::grad with create_graph), as a penalty on a gradient does; so may model_regularizer's.
 Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor& w)> value);
 /// A user's own regularizer of the vectors at the training points.

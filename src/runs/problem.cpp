@@ -276,14 +276,14 @@ std::shared_ptr<const Problem> ProblemCache::problem(const RunConfig& config, c1
   return own;
 }
 
-std::shared_ptr<const TaylorPrimitive> ProblemCache::primitive(const std::string& key, const NetworkImpl& network,
-                                                               const at::Tensor& x, const PrimitiveOptions& options) {
+std::shared_ptr<const Primitive> ProblemCache::primitive(const std::string& key, const TaylorModelImpl& model,
+                                                         const at::Tensor& x, const PrimitiveOptions& options) {
   const auto found = entry(key);
   const std::lock_guard lock(found->mutex);
   for (const auto& made : found->primitives) {
     if (made.options == options && made.points.sizes() == x.sizes() && at::equal(made.points, x)) return made.primitive;
   }
-  found->primitives.push_back({x, options, make_primitive(network, x, options)});
+  found->primitives.push_back({x, options, model.primitive(x, options)});
   return found->primitives.back().primitive;
 }
 

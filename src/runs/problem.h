@@ -60,8 +60,8 @@ Setting make_setting(const Problem& problem, const TaylorModel& model);
 class ProblemCache {
  public:
   std::shared_ptr<const Problem> problem(const RunConfig& config, c10::Device device);
-  std::shared_ptr<const TaylorPrimitive> primitive(const std::string& key, const NetworkImpl& network,
-                                                   const at::Tensor& x, const PrimitiveOptions& options);
+  std::shared_ptr<const Primitive> primitive(const std::string& key, const TaylorModelImpl& model, const at::Tensor& x,
+                                             const PrimitiveOptions& options);
   /// The part of a configuration that decides its problem, as text.
   static std::string key(const RunConfig& config);
   /// Forgets what no later run needs.
@@ -73,7 +73,7 @@ class ProblemCache {
     struct Made {
       at::Tensor points;
       PrimitiveOptions options;
-      std::shared_ptr<const TaylorPrimitive> primitive;
+      std::shared_ptr<const Primitive> primitive;
     };
     std::vector<Made> primitives;
     std::mutex mutex;

@@ -165,8 +165,8 @@ class FolderRun {
     const std::string key = ProblemCache::key(config_);
     // Runs of a study share tables; the whole network has none.
     if (!config_.model.whole_network) {
-      kernels.primitives = [&](const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& o) {
-        return cache_.primitive(key, network, x, o);
+      kernels.primitives = [&](const TaylorModelImpl& of, const at::Tensor& x, const PrimitiveOptions& o) {
+        return cache_.primitive(key, of, x, o);
       };
     }
     // Asked after every step: from the first on there is something to save.

@@ -10,6 +10,7 @@
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/spectrum/activation_spectrum.h"
+#include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/spectrum/projector_bytes.h"
 
@@ -162,6 +163,19 @@ SlopeSeries slope_series(const Activation& activation, const at::Tensor& norms, 
   return {coefficients.narrow(1, 0, degree + 1).to(norms.device()), std::max(0.0, left_out[degree].item<double>())};
 }
 
+/// By the gradients of its one output, in float64 where the module can be copied. A pair's kernel is its module's.
+at::Tensor module_kernel(const Expandable& of, const at::Tensor& x, const at::Tensor& x2, int order) {
+  if (order != 1) throw InputError(fmt::format("order: expected 1 for the kernel of a module, got {}", order));
+  const auto exact = of.exact();
+  const auto points = [&](const char* name, const at::Tensor& t) {
+    of.check_points(name, t);
+    check_finite(name, t);
+    return t.detach().to(exact->displacement().device(), exact->displacement().scalar_type());
+  };
+  const auto& module = dynamic_cast<const ExpandedModuleImpl&>(*exact).module();
+  return empirical_ntk(module, points("x", x), x2.defined() ? points("x2", x2) : x2).to(at::kDouble);
+}
+
 }  // namespace
 
 double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s) {
@@ -173,12 +187,14 @@ double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s
   return 8 * (rows * columns + m * d + points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
 }
 
-at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& x2, int order) {
-  return kernel(network, x, x2, order, false);
+at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, const at::Tensor& x2, int order) {
+  if (const auto* network = dynamic_cast<const NetworkImpl*>(&of)) return kernel(*network, x, x2, order, false);
+  return module_kernel(of, x, x2, order);
 }
 
-at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, int order) {
-  return kernel(network, x, x, order, true);
+at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, int order) {
+  if (const auto* network = dynamic_cast<const NetworkImpl*>(&of)) return kernel(*network, x, x, order, true);
+  return module_kernel(of, x, {}, order);
 }
 
 InfiniteKernel infinite_ntk(const Activation& activation, const at::Tensor& x, const at::Tensor& x2) {

@@ -2,8 +2,9 @@
 //
 //   K(x,x') = φ(x)·φ(x') = (x·x') Σ_r S1(x)_r S1(x')_r,   S1(x)_r = m^(-1/2) a_r σ'(w0_r·x)
 //
-// n×n' numbers stand for ΦΦᵀ; Φ itself (n×md) is never formed. The same for the other terms of the expansion, each
-// linear in the tensors w_r^⊗p, with features m^(-1/2)/p! a_r σ^(p)(w0_r·x) x^⊗p:
+// n×n' numbers stand for ΦΦᵀ; Φ itself (n×md) is never formed. Of any module: K = J Jᵀ
+// (empirical_ntk.h). The same for the other terms of the expansion, each linear in the tensors w_r^⊗p, with features
+// m^(-1/2)/p! a_r σ^(p)(w0_r·x) x^⊗p:
 //
 //   K_p(x,x') = (x·x')^p / (m p!²) Σ_r a_r² σ^(p)(w0_r·x) σ^(p)(w0_r·x')
 //
@@ -16,11 +17,11 @@
 
 namespace entk {
 
-/// K_order(x, x'): n×n' in float64 on the network's device. x: n×d, x2: n'×d; order ≥ 1. Tables of σ^(order) are made
-/// for a few hundred neurons at a time. The bits do not depend on the number of threads.
-at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, const at::Tensor& x2, int order = 1);
+/// K_order(x, x'): n×n' in float64 on W's device. x: n×d, x2: n'×d, or a module's points; order ≥ 1, of a module 1.
+/// Tables of σ^(order) are made for a few hundred neurons at a time. The bits do not depend on the number of threads.
+at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, const at::Tensor& x2, int order = 1);
 /// K_order(x, x), exactly symmetric, in half the time.
-at::Tensor feature_kernel(const NetworkImpl& network, const at::Tensor& x, int order = 1);
+at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, int order = 1);
 
 /// The NTK as m → ∞, W0's rows uniform on the unit sphere and a_r² = 1:
 ///   K(x,x') = (x·x') E_w[σ'(w·x) σ'(w·x')] = (x·x') Σ_j B(d,j) η_j(‖x‖) η_j(‖x'‖) P_j(x·x'/(‖x‖‖x'‖)),

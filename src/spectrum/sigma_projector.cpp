@@ -17,30 +17,30 @@ namespace {
 
 constexpr double smallest_gap = 1e-6;
 
-Eigenpairs kernel_eigenpairs(const NetworkImpl& network, const at::Tensor& x, std::int64_t count,
+Eigenpairs kernel_eigenpairs(const Expandable& of, const at::Tensor& x, std::int64_t count,
                              const ProjectorOptions& options) {
   const std::int64_t n = x.size(0);
   if (checked_product("points", n, 8 * n) <= options.kernel_limit) {
-    return top_eigenpairs(feature_kernel(network, x), count);
+    return top_eigenpairs(feature_kernel(of, x), count);
   }
   constexpr std::int64_t rows = 2048;
   const auto product = [&](const at::Tensor& v) {
     auto out = at::empty_like(v);
     for (std::int64_t from = 0; from < n; from += rows) {
-      const auto block = feature_kernel(network, x.narrow(0, from, std::min(rows, n - from)), x);
+      const auto block = feature_kernel(of, x.narrow(0, from, std::min(rows, n - from)), x);
       out.narrow(0, from, block.size(0)).copy_(tiled_product(block, v));
     }
     return out;
   };
-  return top_eigenpairs(product, n, count, network.w0.options().dtype(at::kDouble));
+  return top_eigenpairs(product, n, count, of.displacement().options().dtype(at::kDouble).requires_grad(false));
 }
 
 }  // namespace
 
-SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& network, const at::Tensor& x,
-                                    std::int64_t rank, const ProjectorOptions& options) {
+SigmaProjector SigmaProjector::make(SigmaSource source, const Expandable& of, const at::Tensor& x, std::int64_t rank,
+                                    const ProjectorOptions& options) {
   const char* name = source == SigmaSource::features ? "X" : "X_unlabeled";
-  check_matrix(name, x, -1, network.dimension());
+  of.check_points(name, x);
   check_finite(name, x);
   const std::int64_t n = x.size(0);
   if (rank < 1 || rank > n) {
@@ -48,7 +48,7 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& netwo
   }
   const at::NoGradGuard no_grad;
   const std::int64_t wanted = std::min(n, rank + 1);
-  const auto pairs = kernel_eigenpairs(network, x, wanted, options);
+  const auto pairs = kernel_eigenpairs(of, x, wanted, options);
   const auto values = pairs.values.cpu();
   const double* lambda = values.const_data_ptr<double>();
   // Below this, an eigenvalue of K is rounding: its vector is arbitrary.
@@ -61,8 +61,8 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& netwo
   }
   auto state = std::make_shared<State>();
   state->source = source;
-  state->points = x.to(network.w0.options()).detach();
-  state->basis = pairs.vectors.narrow(1, 0, rank).to(network.w0.scalar_type()).contiguous();
+  state->points = x.detach().to(of.displacement().options().requires_grad(false));
+  state->basis = pairs.vectors.narrow(1, 0, rank).to(of.displacement().scalar_type()).contiguous();
   state->eigenvalues = values / static_cast<double>(n);
   SigmaProjector projector(state);
   if (projector.relative_gap() < smallest_gap) {
@@ -73,19 +73,19 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const NetworkImpl& netwo
   return projector;
 }
 
-SigmaProjector SigmaProjector::from_features(const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
+SigmaProjector SigmaProjector::from_features(const Expandable& of, const at::Tensor& x, std::int64_t rank,
                                              const ProjectorOptions& options) {
-  return make(SigmaSource::features, network, x, rank, options);
+  return make(SigmaSource::features, of, x, rank, options);
 }
 
-SigmaProjector SigmaProjector::from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled,
-                                              std::int64_t rank, const ProjectorOptions& options) {
-  return make(SigmaSource::unlabeled, network, x_unlabeled, rank, options);
+SigmaProjector SigmaProjector::from_unlabeled(const Expandable& of, const at::Tensor& x_unlabeled, std::int64_t rank,
+                                              const ProjectorOptions& options) {
+  return make(SigmaSource::unlabeled, of, x_unlabeled, rank, options);
 }
 
 SigmaProjector SigmaProjector::restored(SigmaSource source, at::Tensor points, at::Tensor basis,
                                         at::Tensor eigenvalues) {
-  check_matrix("projector points", points, -1, -1);
+  if (!points.defined() || points.dim() < 1) throw InputError("projector points: expected some, a row a point");
   check_matrix("projector basis", basis, points.size(0), -1);
   check_vector("projector eigenvalues", eigenvalues, -1);
   if (eigenvalues.size(0) < basis.size(1)) {
@@ -118,9 +118,9 @@ at::Tensor SigmaProjector::coefficients(const at::Tensor& u) const {
 at::Tensor SigmaProjector::low(const at::Tensor& u) const { return basis().mv(coefficients(u)); }
 at::Tensor SigmaProjector::high(const at::Tensor& u) const { return u - low(u); }
 
-at::Tensor SigmaProjector::transfer(const NetworkImpl& network, const at::Tensor& x) const {
-  check_matrix("x", x, -1, points().size(1));
-  check_matrix("W0", network.w0, -1, points().size(1));
+at::Tensor SigmaProjector::transfer(const Expandable& of, const at::Tensor& x) const {
+  of.check_points("x", x);
+  of.check_points("the projector's points", points());
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const double n = static_cast<double>(points().size(0));
@@ -130,7 +130,7 @@ at::Tensor SigmaProjector::transfer(const NetworkImpl& network, const at::Tensor
   auto out = at::empty({x.size(0), rank()}, basis().options());
   for (std::int64_t from = 0; from < x.size(0); from += rows) {
     const auto part = x.narrow(0, from, std::min(rows, x.size(0) - from));
-    out.narrow(0, from, part.size(0)).copy_(tiled_product(feature_kernel(network, part, points()), scaled));
+    out.narrow(0, from, part.size(0)).copy_(tiled_product(feature_kernel(of, part, points()), scaled));
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "entk/models/expanded_module.h"
 #include "entk/models/network.h"
 
 namespace entk {
@@ -31,10 +32,10 @@ struct ProjectorOptions {
 class SigmaProjector {
  public:
   /// @throws InputError if rank is outside 1 … n, or above the numerical rank of K.
-  static SigmaProjector from_features(const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
+  static SigmaProjector from_features(const Expandable& of, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {});
   /// The same from unlabeled points.
-  static SigmaProjector from_unlabeled(const NetworkImpl& network, const at::Tensor& x_unlabeled, std::int64_t rank,
+  static SigmaProjector from_unlabeled(const Expandable& of, const at::Tensor& x_unlabeled, std::int64_t rank,
                                        const ProjectorOptions& options = {});
   /// The same.
   static SigmaProjector from_features(const Network& network, const at::Tensor& x, std::int64_t rank,
@@ -46,14 +47,26 @@ class SigmaProjector {
                                        const ProjectorOptions& options = {}) {
     return from_unlabeled(*network, x_unlabeled, rank, options);
   }
+  /// Of any module, at its parameters.
+  template <ModuleOfPoints M>
+  static SigmaProjector from_features(const torch::nn::ModuleHolder<M>& module, const at::Tensor& x, std::int64_t rank,
+                                      const ProjectorOptions& options = {}) {
+    return from_features(*ExpandedModule(point_module(module.ptr())), x, rank, options);
+  }
+  /// The same.
+  template <ModuleOfPoints M>
+  static SigmaProjector from_unlabeled(const torch::nn::ModuleHolder<M>& module, const at::Tensor& x_unlabeled,
+                                       std::int64_t rank, const ProjectorOptions& options = {}) {
+    return from_unlabeled(*ExpandedModule(point_module(module.ptr())), x_unlabeled, rank, options);
+  }
   /// From what a checkpoint kept: the same bits without the eigendecomposition.
   static SigmaProjector restored(SigmaSource source, at::Tensor points, at::Tensor basis, at::Tensor eigenvalues);
 
   SigmaSource source() const { return state_->source; }        ///< whose points
   std::int64_t rank() const { return state_->basis.size(1); }  ///< r
-  /// X, the points that made it: n×d.
+  /// X, the points that made it: n×d for a two-layer network.
   const at::Tensor& points() const { return state_->points; }
-  /// U_k: n×r, in the network's floating type.
+  /// U_k: n×r, in W's floating type.
   const at::Tensor& basis() const { return state_->basis; }
   /// The top r eigenvalues of K/n and, where n > r, the next one; float64, descending.
   const at::Tensor& eigenvalues() const { return state_->eigenvalues; }
@@ -69,7 +82,7 @@ class SigmaProjector {
   /// f_L(X; Π_{>r}W) = u − U_k U_kᵀ u.
   at::Tensor high(const at::Tensor& u) const;
   /// K(x,X) U_k S_k^(-2): n'×r, so that f_L(x; Π_{≤r}W) = transfer · coefficients(f_L(X;W)).
-  at::Tensor transfer(const NetworkImpl& network, const at::Tensor& x) const;
+  at::Tensor transfer(const Expandable& of, const at::Tensor& x) const;
 
  private:
   struct State {
@@ -77,7 +90,7 @@ class SigmaProjector {
     at::Tensor points, basis, eigenvalues;
     std::vector<std::string> warnings;
   };
-  static SigmaProjector make(SigmaSource source, const NetworkImpl& network, const at::Tensor& x, std::int64_t rank,
+  static SigmaProjector make(SigmaSource source, const Expandable& of, const at::Tensor& x, std::int64_t rank,
                              const ProjectorOptions& options);
   explicit SigmaProjector(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 

@@ -70,7 +70,7 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
                                  fmt::join(shape, ", ")));
   }
   Landscape l;
-  const double m = static_cast<double>(shape[0]);
+  const double m = shape.size() == 2 ? static_cast<double>(shape[0]) : std::sqrt(static_cast<double>(shape[0]));
   l.nu = options.nu > 0 ? options.nu : std::pow(m, -0.5);
   l.gamma = options.gamma > 0 ? options.gamma : std::pow(m, -0.75);
   l.value = hessian.value();

@@ -15,7 +15,8 @@ namespace entk {
 
 /// What is asked, and how long.
 struct LandscapeOptions {
-  double nu = 0;                      ///< of Definitions 1 and 2; 0: Corollary 1's m^(−1/2)
+  /// Of Definitions 1 and 2; 0: Corollary 1's m^(−1/2). m: the rows of W, or √p for a module's vector of p.
+  double nu = 0;
   double gamma = 0;                   ///< of Definitions 1 and 2; 0: Corollary 1's m^(−3/4)
   int max_iterations = 300;           ///< of Lanczos' method
   double failure_probability = 1e-6;  ///< stop once no more than this is left

@@ -11,7 +11,7 @@
 namespace entk {
 
 ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor& w) : primitive_(bound.primitive()) {
-  check_matrix("W", w, primitive_->width(), primitive_->dimension());
+  check_sizes("W", w, primitive_->displacement_sizes());
   check_like("W", w, "X", primitive_->points());
   check_finite("W", w);
   w_ = w.detach().contiguous();
@@ -34,7 +34,7 @@ ObjectiveHessian::ObjectiveHessian(const BoundObjective& bound, const at::Tensor
 }
 
 at::Tensor ObjectiveHessian::product(const at::Tensor& v) const {
-  check_matrix("v", v, w_.size(0), w_.size(1));
+  check_sizes("v", v, w_.sizes());
   check_like("v", v, "W", w_);
   const SerialTorch serial;
   const Differentiating outside_inference;  // whatever the caller's mode: what is differentiated is kept by autograd

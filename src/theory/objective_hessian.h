@@ -13,19 +13,19 @@ namespace entk {
 /// ∇²L_λ at one W. Immutable.
 class ObjectiveHessian {
  public:
-  /// w: m×d. @throws InputError for a model whose order is not 2, or a term that goes through the
+  /// w: W's shape. @throws InputError for a model whose order is not 2, or a term that goes through the
   /// whole model.
   ObjectiveHessian(const BoundObjective& bound, const at::Tensor& w);
 
   double value() const { return value_; }                   ///< L_λ(W)
-  const at::Tensor& gradient() const { return gradient_; }  ///< ∇L_λ(W): m×d
-  /// ∇²L_λ(W)V: m×d. v: m×d.
+  const at::Tensor& gradient() const { return gradient_; }  ///< ∇L_λ(W)
+  /// ∇²L_λ(W)V, v like W.
   at::Tensor product(const at::Tensor& v) const;
   /// ∇²L_λ(W)[V,V].
   double quadratic_form(const at::Tensor& v) const;
 
  private:
-  std::shared_ptr<const TaylorPrimitive> primitive_;
+  std::shared_ptr<const Primitive> primitive_;
   at::Tensor w_, vectors_, displacement_;        // leaves of the graph below
   at::Tensor vector_gradient_, extra_gradient_;  // ∂D/∂u and ∂E/∂W, with their graph; may be undefined
   at::Tensor gradient_;

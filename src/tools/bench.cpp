@@ -98,7 +98,7 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
   double started = 0, before = 0;
   KernelOptions kernels{.mode = o.kernel};
   TrainerHooks hooks;
-  kernels.primitives = [&](const NetworkImpl&, const at::Tensor&, const PrimitiveOptions&) {
+  kernels.primitives = [&](const TaylorModelImpl&, const at::Tensor&, const PrimitiveOptions&) {
     return problem.expansion(o.kernel);
   };
   const auto& w = problem.model->network->w;
@@ -178,7 +178,7 @@ class Bench {
     const double m = static_cast<double>(network.width());
     const double weights = m * d, tables = n * m;  // entries; S1 and S2 of m/2 neurons
     const double entry = static_cast<double>(x.element_size());
-    const auto named = [&](const TaylorPrimitive& p) { return fmt::format("{} {}", mode_name(p.mode()), p.backend()); };
+    const auto named = [&](const Primitive& p) { return fmt::format("{} {}", mode_name(p.mode()), p.backend()); };
     const at::NoGradGuard no_grad;
     // W of the size that training gives it, not zero.
     const auto w = network.w0 * 0.1;

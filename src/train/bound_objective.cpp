@@ -41,8 +41,8 @@ void check_has_gradient(const std::string& name, const at::Tensor& value) {
       name, toString(value.scalar_type())));
 }
 
-void check_can_be_trained(const NetworkImpl& network) {
-  if (!network.w.is_inference()) return;
+void check_can_be_trained(const at::Tensor& w) {
+  if (!w.is_inference()) return;
   throw InputError("W: the network was made under c10::InferenceMode, and cannot be differentiated: make it outside");
 }
 
@@ -58,16 +58,15 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     : model_(std::move(model)), objective_(std::move(objective)) {
   const Differentiating outside_inference;  // what is made here may be kept by autograd
   const at::NoGradGuard no_grad;
-  check_can_be_trained(*model_->network);
-  const auto& network = *model_->network;
-  check_matrix("X", train.x, -1, network.dimension());
-  check_like("X", train.x, "W", network.w);
+  const auto& expanded = model_->expanded();
+  check_can_be_trained(model_->displacement());
+  expanded.check_points("X", train.x);
+  check_like("X", train.x, "W", model_->displacement());
   check_vector("y", train.y, train.x.size(0));
   check_like("y", train.y, "X", train.x);
   check_finite("X", train.x);
   check_finite("y", train.y);
-  check_finite("W0", network.w0);
-  check_finite("a", network.a);
+  for (const auto& [name, values] : expanded.start()) check_finite(name, values);
   check_labels("y", objective_.loss, train.y);
   samples_ = train.x.size(0);
   targets_ = recordable(train.y);
@@ -83,8 +82,9 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
       throw InputError(fmt::format("weight of {}: expected a finite number, got {}", term.name, term.weight));
     }
     check_representable("weight of " + term.name, term.weight, train.x.scalar_type());
+    if (term.of_neurons && term.weight != 0) model_->two_layer(term.name);
     if (!term.own_points.defined()) continue;
-    check_matrix("points of " + term.name, term.own_points, -1, network.dimension());
+    expanded.check_points("points of " + term.name, term.own_points);
     const auto points = term.own_points.to(train.x.options());
     const auto equal = [&](const at::Tensor& set) { return set.sizes() == points.sizes() && at::equal(set, points); };
     if (term.own_are_training && term.own_points.scalar_type() != train.x.scalar_type()) {
@@ -111,8 +111,8 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   auto primitive_options = options;
   primitive_options.orders = model_->options().order;
   const auto points = sets.size() == 1 ? train.x : at::cat(sets);
-  primitive_ = factory ? factory(network, points, primitive_options) : model_->primitive(points, primitive_options);
-  initial_ = network.initial_output(train.x);
+  primitive_ = factory ? factory(*model_, points, primitive_options) : model_->primitive(points, primitive_options);
+  initial_ = expanded.initial_output(train.x);
   check_loss_fits(objective_.loss, initial_, targets_);
 }
 
@@ -130,6 +130,7 @@ TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t
 at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at::Tensor& all_terms,
                                       const at::Tensor& w) const {
   const Term& term = objective_.terms[index];
+  if (term.of_neurons && model_->network.is_empty()) return at::full({}, NAN, w.options());  // only with weight 0
   if (const auto& own = own_[index]) {
     in.own_terms = own->separate ? own->separate->terms(w) : columns(all_terms, own->first, own->count);
   }
@@ -175,7 +176,7 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
     if (term.reads == TermReads::model) {
       value = term_value(i, in, vectors, w);  // differentiated in the model's own W
       check_has_gradient(term.name, value);
-      const auto grad = torch::autograd::grad({value}, {model_->network->w}, {}, std::nullopt, false, true)[0];
+      const auto grad = torch::autograd::grad({value}, {model_->displacement()}, {}, std::nullopt, false, true)[0];
       if (!grad.defined()) check_has_gradient(term.name, value.detach());
       result.extra = result.extra.defined() ? result.extra + term.weight * grad : term.weight * grad;
       value = value.detach();

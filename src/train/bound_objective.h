@@ -17,12 +17,12 @@ struct Evaluation {
   at::Tensor regularized;         ///< L_λ
   std::vector<at::Tensor> terms;  ///< R_i, unweighted; undefined where it was not asked for
   at::Tensor cotangents;          ///< ∂D/∂u: P×ñ
-  at::Tensor extra;               ///< ∂E/∂W: m×d, or undefined
+  at::Tensor extra;               ///< ∂E/∂W, or undefined
 };
 
-/// Makes the primitive of a network on points; make_primitive by default.
-using PrimitiveFactory = std::function<std::shared_ptr<const TaylorPrimitive>(
-    const NetworkImpl& network, const at::Tensor& x, const PrimitiveOptions& options)>;
+/// Makes the primitive of a model on points; TaylorModelImpl::primitive by default.
+using PrimitiveFactory = std::function<std::shared_ptr<const Primitive>(
+    const TaylorModelImpl& model, const at::Tensor& x, const PrimitiveOptions& options)>;
 
 /// @throws InputError where shapes, types, devices or labels do not fit.
 class BoundObjective {
@@ -32,7 +32,7 @@ class BoundObjective {
                  const PrimitiveFactory& factory = {});
 
   /// The primitive on the training points and all own points of terms with a nonzero weight.
-  const std::shared_ptr<const TaylorPrimitive>& primitive() const { return primitive_; }
+  const std::shared_ptr<const Primitive>& primitive() const { return primitive_; }
   const Objective& objective() const { return objective_; }  ///< as it was given
   TaylorModel model() const { return model_; }               ///< a handle to the model
   std::int64_t samples() const { return samples_; }          ///< n, training points
@@ -51,7 +51,7 @@ class BoundObjective {
   /// What a user should know of the gradients of the loss and of each term with a weight, at a run's first W: those
   /// that are exactly 0. @throws InputError naming the loss or term whose gradient is not finite.
   std::vector<std::string> check_gradients(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const;
-  /// ∇L_λ(W): m×d.
+  /// ∇L_λ(W), like W.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
   /// The loss of an output at other points. @throws InputError for targets of another length, or labels that are none.
   double loss_of(const at::Tensor& output, const at::Tensor& targets) const;
@@ -66,8 +66,8 @@ class BoundObjective {
   Evaluation evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step, const at::Tensor& batch,
                             const std::function<bool(std::size_t part)>& wanted) const;
   struct OwnPoints {
-    std::int64_t first = 0, count = 0;                // columns of the primitive's terms
-    std::shared_ptr<const TaylorPrimitive> separate;  // for terms of weight zero: evaluated at records
+    std::int64_t first = 0, count = 0;          // columns of the primitive's terms
+    std::shared_ptr<const Primitive> separate;  // for terms of weight zero: evaluated at records
   };
   at::Tensor term_value(std::size_t index, TermInputs inputs, const at::Tensor& all_terms, const at::Tensor& w) const;
   TermInputs inputs_from(const at::Tensor& all_terms, std::int64_t step) const;
@@ -77,7 +77,7 @@ class BoundObjective {
   std::int64_t samples_;
   at::Tensor targets_, initial_;
   std::vector<std::optional<OwnPoints>> own_;  // one a term
-  std::shared_ptr<const TaylorPrimitive> primitive_;
+  std::shared_ptr<const Primitive> primitive_;
 };
 
 }  // namespace entk

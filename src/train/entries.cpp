@@ -22,7 +22,8 @@ at::Tensor exact(const at::Tensor& t) { return t.detach().to(at::kDouble); }
 double mean_square(const at::Tensor& t) { return exact(t).square().mean().item<double>(); }
 
 /// ‖w_r‖·√m: where the neurons' median, 99th percentile and largest lie.
-Observable movement(const Parameters&, const Setting&) {
+Observable movement(const Parameters&, const Setting& s) {
+  s.model->two_layer("observable movement");
   return {{"movement_median", "movement_p99", "movement_max"}, [](const Observation& in) {
             const double scale = std::sqrt(static_cast<double>(in.w.size(0)));
             const auto sorted = std::get<0>(exact(in.w).square().sum(1).sqrt().cpu().sort()).contiguous();
@@ -52,14 +53,13 @@ Observable shares(const Parameters& p, const Setting& s) {
   }
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
-  const auto& own = *s.model->network;
-  const Network network(exact(own.w0), exact(own.a), own.activation());
-  const auto [values, vectors] = at::linalg_eigh(feature_kernel(*network, points));  // ascending
+  const auto model = s.model->expanded().exact();
+  const auto [values, vectors] = at::linalg_eigh(feature_kernel(*model, points));  // ascending
   const auto n = points.size(0), rank = s.sigma->rank();
   // Below this an eigenvalue is rounding, and its vector belongs to the null space.
   const double floor = static_cast<double>(n) * 2.2e-16 * values[n - 1].item<double>();
   const auto inverse = at::where(values > floor, values.reciprocal(), at::zeros_like(values));
-  const auto primitive = make_primitive(*network, points, {.orders = 1, .mode = KernelMode::recompute});
+  const auto primitive = model->primitive(points, {.orders = 1, .mode = KernelMode::recompute});
   return {{"share_V1", "share_V2", "share_rest"},
           [primitive, inverse = inverse, vectors = vectors, n, rank](const Observation& in) {
             const auto w = exact(in.w).contiguous();
@@ -82,6 +82,7 @@ Observable term_squares(const Parameters&, const Setting& s) {
 
 /// Σ_r |w_r·β| / Σ_r ‖w_r‖ for each direction: mean |cos(w_r, β)|, weighted by the neuron's norm.
 Observable alignment(const Parameters& p, const Setting& s) {
+  s.model->two_layer("observable alignment");
   const auto given = p.has("directions") ? read_rows(p.reader(), "directions") : s.directions;
   if (given.empty()) {
     throw InputError("observable alignment: expected directions, for a target that singles out none");
@@ -131,9 +132,9 @@ at::Tensor slopes(const TaylorModelImpl& model, const at::Tensor& x, const at::T
 
 /// ‖K(W) − K(0)‖_F/‖K(0)‖_F, K the model's tangent kernel at the first training points.
 Observable kernel_drift(const Parameters& p, const Setting& s) {
+  const auto& network = s.model->two_layer("observable kernel_drift");
   const auto count = std::min<std::int64_t>(p.get<std::int64_t>("points"), s.data.train.x.size(0));
-  const auto x = exact(s.data.train.x.narrow(0, 0, count)), w0 = exact(s.model->network->w0),
-             a = exact(s.model->network->a);
+  const auto x = exact(s.data.train.x.narrow(0, 0, count)), w0 = exact(network.w0), a = exact(network.a);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto kernel = [x, w0, a, gram = x.mm(x.t())](const TaylorModelImpl& model, const at::Tensor& w) {

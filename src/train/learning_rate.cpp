@@ -17,7 +17,7 @@ AutomaticRate automatic_rate(const BoundObjective& bound, std::uint64_t seed) {
   const Differentiating outside_inference;
   const at::NoGradGuard no_grad;
   // In the model's own W, where terms that go through the whole model are differentiated.
-  const auto w = bound.model()->network->w.detach();
+  const auto w = bound.model()->displacement().detach();
   const std::shared_ptr<void> put_back(nullptr, [w, before = w.clone()](void*) { w.copy_(before); });
   const auto gradient_at = [&](const at::Tensor& place) {
     w.copy_(place);

@@ -16,13 +16,13 @@ Meter::Meter(const BoundObjective& bound, const Samples& test, std::vector<Obser
     : bound_(bound), observables_(std::move(observables)) {
   if (!test.x.defined()) return;
   const auto model = bound_.model();
-  check_matrix("X_test", test.x, -1, model->network->dimension());
+  model->expanded().check_points("X_test", test.x);
   check_vector("y_test", test.y, test.x.size(0));
   check_like("y_test", test.y, "X_test", test.x);
   check_finite("X_test", test.x);
   check_finite("y_test", test.y);
-  check_like("X_test", test.x, "W", model->network->w);
-  test_ = {model->primitive(test.x, {.mode = KernelMode::recompute}), model->network->initial_output(test.x)};
+  check_like("X_test", test.x, "W", model->displacement());
+  test_ = {model->primitive(test.x, {.mode = KernelMode::recompute}), model->expanded().initial_output(test.x)};
   test_targets_ = test.y;
 }
 

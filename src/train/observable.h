@@ -12,7 +12,7 @@ namespace entk {
 /// Where a run stands at a record. Nothing here carries gradients.
 struct Observation {
   std::int64_t step = 0;             ///< steps taken
-  at::Tensor w;                      ///< W: m×d
+  at::Tensor w;                      ///< W: m×d, or a module's parameters as one vector
   at::Tensor terms;                  ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
   at::Tensor output;                 ///< the model's output there: n
   at::Tensor targets;                ///< y: n

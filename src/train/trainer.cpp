@@ -32,10 +32,11 @@ class Run {
         model_(model),
         bound_(model, objective, data.train,
                {.mode = kernel.mode, .memory_limit = kernel.memory_limit, .tf32 = kernel.tf32}, kernel.primitives),
-        w_(model->network->w.detach()),
+        w_(model->displacement().detach()),
         meter_(bound_, data.test, hooks.observables),
         latch_(w_.options()) {
     check_finite("W", w_);
+    if (descent.random_signs) model->two_layer("random_signs");
     if (meter_.has_test_points()) return;
     if (descent.stop_when_settled.training_loss > 0) {
       throw InputError("stop_when_settled: it looks at the test loss; expected test points, got none");
@@ -63,8 +64,7 @@ class Run {
       if (term.weight != 0) tell(term.note);
     }
     if (!model_->options().whole_network) {
-      tell(vanishing_terms(model_->network->activation(), model_->options().order, primitive.points(),
-                           model_->network->w0));
+      tell(model_->expanded().vanishing_terms(model_->options().order, primitive.points()));
     }
     started_ = interval_started_ = saved_ = now();
     state_.records = from_.records;
@@ -146,8 +146,9 @@ class Run {
   bool perturb(std::int64_t step, const Evaluation& evaluation) {
     const auto& p = descent_.perturbation;
     if (!(frobenius_norm(bound_.gradient(w_, evaluation)) <= p.threshold)) return false;
-    w_ += uniform_in_ball(w_.size(0), w_.size(1), p.radius,
+    w_ += uniform_in_ball(w_.size(0), w_.numel() / w_.size(0), p.radius,
                           RandomStream(Purpose::ball, descent_.seed, static_cast<std::uint32_t>(step)))
+              .view(w_.sizes())
               .to(w_.device(), w_.scalar_type());
     stepping_->renew();
     ++result_.perturbations;
@@ -212,9 +213,7 @@ class Run {
       return fmt::format("tf32: no part of {}; products had the accuracy of {}", result_.kernel,
                          c10::toString(w_.scalar_type()));
     }
-    const auto exact = make_primitive(*model_->network, primitive.points(),
-                                      {.orders = primitive.orders(), .mode = KernelMode::recompute})
-                           ->terms(w_);
+    const auto exact = model_->primitive(primitive.points(), {.mode = KernelMode::recompute})->terms(w_);
     const auto off = at::linalg_norm(stepping_->terms() - exact) / at::linalg_norm(exact);
     return fmt::format("tf32: the terms at the last W are off by {:.1e} (relative to their norm) from those in float32",
                        off.item<double>());
@@ -329,13 +328,13 @@ TrainResult Trainer::fit(const DataSet& data, c10::Device device, const TrainSta
   model_->to(device);
   if (from.w.defined()) {
     const at::NoGradGuard no_grad;
-    auto& w = model_->network->w;
+    const auto& w = model_->displacement();
     if (from.w.sizes() != w.sizes() || from.w.scalar_type() != w.scalar_type()) {
       throw InputError("the state's W: expected the shape and type of the model's");
     }
     w.copy_(from.w);
   }
-  auto moved = data.to(device, model_->network->w.scalar_type());
+  auto moved = data.to(device, model_->displacement().scalar_type());
   // A term may differentiate the model at points that the caller holds; here they are fixed.
   for (auto* t : {&moved.train.x, &moved.train.y, &moved.test.x, &moved.test.y}) {
     if (t->defined()) *t = recordable(t->detach());

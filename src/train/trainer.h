@@ -31,7 +31,7 @@ struct BestRecord {
 /// tensors copied if they are kept, fit() goes on from, to the same bits.
 struct TrainState {
   std::int64_t step = 0;  ///< steps taken
-  at::Tensor w{};         ///< m×d; undefined for fit(): the model's own
+  at::Tensor w{};         ///< undefined for fit(): the model's own
   /// η, an automatic one too; for fit() 0 where it is to be chosen.
   double learning_rate = 0;
   at::Tensor optimizer{};         ///< what a torch optimizer remembers, as bytes; undefined: nothing
@@ -54,8 +54,8 @@ struct DescentOptions {
   std::int64_t steps = 20000;                 ///< in all, those before a resumption too
   double noise_variance = 0.0;                ///< σ² of (21)
   SmallGradientPerturbation perturbation{};   ///< none by default
-  /// Bai and Lee's sign randomisation: each step's loss is at SW, S fresh random signs of the neurons.
-  /// f_Q(SW) = f_Q(W), and f_L(SW) is zero on average. W holds S W.
+  /// Bai and Lee's sign randomisation, of two-layer networks: each step's loss is at SW, S fresh random signs of the
+  /// neurons. f_Q(SW) = f_Q(W), and f_L(SW) is zero on average. W holds S W.
   bool random_signs = false;
   Schedule schedule{};                   ///< of η
   UpdateRule update{};                   ///< descent (21) by default

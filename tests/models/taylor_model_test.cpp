@@ -326,7 +326,7 @@ TEST(Modules, OneStepOfAnOptimizerStepsWOnce) {
   const auto want = network->w.detach() - 0.1 * network->w.grad();
   optimizer.step();
   EXPECT_TRUE(close(network->w, want, 1e-15));
-  EXPECT_TRUE(testing::identical(model->linear->network->w, network->w));
+  EXPECT_TRUE(testing::identical(model->linear->parameters()[0], network->w));
 }
 
 TEST(Network, SameSeedSameBitsAndAnotherSeedOthers) {

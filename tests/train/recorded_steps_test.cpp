@@ -36,7 +36,9 @@ Fitted fit(bool recorded, const DescentOptions& descent, const Term& term, const
   Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
   TaylorModel model(network);
   Fitted out;
-  options.primitives = [tf32 = options.tf32](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
+  options.primitives = [tf32 = options.tf32](const TaylorModelImpl& model, const at::Tensor& x,
+                                             const PrimitiveOptions&) {
+    const auto& n = *model.network;
     return kernels::fused::make_fused_primitive(std::make_shared<testing::EmulatedLauncher>(tf32), x, n.w0, n.a,
                                                 n.activation().functions(), {});
   };

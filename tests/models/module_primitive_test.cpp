@@ -1,0 +1,276 @@
+#include "entk/models/module_primitive.h"
+
+#include <gtest/gtest.h>
+#include <torch/optim/sgd.h>
+
+#include "entk/base/error.h"
+#include "entk/kernels/taylor_function.h"
+#include "entk/models/taylor_expansion.h"
+#include "entk/models/taylor_model.h"
+#include "tests/support/explicit_matrices.h"
+#include "tests/support/modules.h"
+#include "tests/support/testing.h"
+
+namespace entk::module_primitive_test {
+namespace {
+
+using namespace entk::testing;  // NOLINT: tests alone
+
+constexpr double rounding = 1e-10;
+
+template <class M>
+std::shared_ptr<const Primitive> primitive_of(const M& module, const torch::Tensor& x, int orders,
+                                              ModuleStartKind kind = ModuleStartKind::plain) {
+  return make_module_primitive(point_module(module.ptr()), kind, x, orders);
+}
+
+torch::Tensor random_vector(std::int64_t length, std::uint64_t seed) {
+  return random_matrix(1, length, seed).squeeze(0);
+}
+
+TEST(ModulePrimitive, OfATwoLayerNetworkIsTheClosedForm) {
+  constexpr std::int64_t n = 300, d = 4, m = 12;  // three batches
+  const auto network = float64_network(d, m, Initialisation::plain);
+  const PlainTwoLayer module(network);
+  const auto x = random_matrix(n, d, 1), w = random_matrix(m, d, 2), v = random_matrix(m, d, 3);
+  for (const int orders : {1, 2, 3}) {
+    const auto want = make_primitive(
+        *network, x, {.orders = orders, .mode = orders == 3 ? KernelMode::reference : KernelMode::automatic});
+    const auto got = primitive_of(module, x, orders);
+    const auto g = random_matrix(orders, n, 4), c = random_matrix(3, n, 5);
+    EXPECT_EQ(got->displacement_sizes(), at::IntArrayRef({m * d}));
+    EXPECT_TRUE(close(got->terms(w.view(-1)), want->terms(w), rounding)) << orders;
+    EXPECT_TRUE(close(got->pull_back(w.view(-1), g), want->pull_back(w, g).view(-1), rounding)) << orders;
+    EXPECT_TRUE(close(got->reference_pull_back(w.view(-1), g), want->pull_back(w, g).view(-1), rounding)) << orders;
+    if (orders == 1) continue;
+    EXPECT_TRUE(close(got->terms_along(w.view(-1), v.view(-1)), want->terms_along(w, v), rounding));
+    EXPECT_TRUE(
+        close(got->pull_back_along(w.view(-1), v.view(-1), c), want->pull_back_along(w, v, c).view(-1), rounding));
+  }
+}
+
+template <class M>
+void expect_explicit(M module, const torch::Tensor& x) {
+  const auto parameters = module->parameters();
+  const auto at = derivatives(module, x);
+  const std::int64_t n = x.size(0), p = at.jacobian.size(1);
+  const auto w = 0.5 * random_vector(p, 6), v = random_vector(p, 7), g = random_matrix(3, n, 8);
+  // D³f[w,w,w] by central differences of the Hessians: exact to the fourth power of h.
+  const auto form_at = [&](double t) {
+    M moved(std::dynamic_pointer_cast<typename M::Impl>(module->clone()));
+    {
+      const torch::NoGradGuard no_grad;
+      std::int64_t first = 0;
+      for (auto& q : moved->parameters()) {
+        q.add_(w.narrow(0, first, q.numel()).view(q.sizes()), t);
+        first += q.numel();
+      }
+    }
+    return derivatives(moved, x).hessian.matmul(w).matmul(w);
+  };
+  const double h = 1e-2;
+  const auto third = (8 * (form_at(h) - form_at(-h)) - (form_at(2 * h) - form_at(-2 * h))) / (12 * h);
+  const auto hw = at.hessian.matmul(w), hv = at.hessian.matmul(v);  // n×p
+  const auto primitive = primitive_of(module, x, 3);
+  const auto terms = primitive->terms(w);
+  EXPECT_TRUE(close(terms[0], at.jacobian.mv(w), rounding));
+  EXPECT_TRUE(close(terms[1], hw.mv(w) / 2, rounding));
+  EXPECT_TRUE(close(terms[2], third / 6, 1e-6));
+  const auto second = primitive_of(module, x, 2);
+  EXPECT_TRUE(close(second->pull_back(w, g.narrow(0, 0, 2)), at.jacobian.t().mv(g[0]) + hw.t().mv(g[1]), rounding));
+  EXPECT_TRUE(close(second->terms_along(w, v), torch::stack({at.jacobian.mv(v), hw.mv(v)}), rounding));
+  EXPECT_TRUE(
+      close(second->pull_back_along(w, v, g), at.jacobian.t().mv(g[0]) + hw.t().mv(g[1]) + hv.t().mv(g[2]), rounding));
+  // The pull-back of order 3 is the derivative of ⟨g, terms⟩.
+  const double e = 1e-5;
+  const double slope =
+      (g * (primitive->terms(w + e * v) - primitive->terms(w - e * v))).sum().template item<double>() / (2 * e);
+  EXPECT_NEAR(primitive->pull_back(w, g).dot(v).template item<double>(), slope, 1e-7 * (1 + std::fabs(slope)));
+}
+
+TEST(ModulePrimitive, OfAnMlpIsItsJacobianAndHessians) {
+  expect_explicit(SmallMlp(std::vector<std::int64_t>{3, 4, 3, 1}), random_matrix(5, 3, 9));
+}
+
+TEST(ModulePrimitive, OfAnAttentionBlockIsItsJacobianAndHessians) {
+  expect_explicit(SmallAttention(), random_matrix(4, 6, 10).view({4, 3, 2}));
+}
+
+TEST(ModulePrimitive, APairIsTheDifferenceOfTwoCopiesAndZeroAtTheStart) {
+  SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
+  const auto x = random_matrix(6, 3, 9);
+  const auto one = primitive_of(module, x, 2), pair = primitive_of(module, x, 2, ModuleStartKind::pair);
+  const std::int64_t p = one->displacement_sizes()[0];
+  ASSERT_EQ(pair->displacement_sizes(), at::IntArrayRef({2 * p}));
+  const auto w = random_vector(2 * p, 2), v = random_vector(2 * p, 3), g = random_matrix(2, 6, 4),
+             c = random_matrix(3, 6, 5);
+  const auto halves = [&](const torch::Tensor& t) { return std::pair{t.narrow(0, 0, p), t.narrow(0, p, p)}; };
+  const auto [w1, w2] = halves(w);
+  const auto [v1, v2] = halves(v);
+  const double root = std::sqrt(0.5);
+  EXPECT_TRUE(close(pair->terms(w), root * (one->terms(w1) - one->terms(w2)), rounding));
+  EXPECT_TRUE(
+      close(pair->pull_back(w, g), root * torch::cat({one->pull_back(w1, g), -one->pull_back(w2, g)}), rounding));
+  EXPECT_TRUE(close(pair->terms_along(w, v), root * (one->terms_along(w1, v1) - one->terms_along(w2, v2)), rounding));
+  EXPECT_TRUE(close(pair->pull_back_along(w, v, c),
+                    root * torch::cat({one->pull_back_along(w1, v1, c), -one->pull_back_along(w2, v2, c)}), rounding));
+  const TaylorModel model(module, {.pair = true});
+  EXPECT_EQ(model->expanded().initial_output(x).abs().max().item<double>(), 0);
+  const auto xg = x.clone().requires_grad_(true);
+  TaylorModel same = model;
+  EXPECT_EQ(same->forward(xg).abs().max().item<double>(), 0);
+  EXPECT_GT(TaylorModel(module)->expanded().initial_output(x).abs().min().item<double>(), 0);
+}
+
+TEST(ModulePrimitive, HasTheSameBitsForAnyNumberOfThreads) {
+  SmallMlp module(std::vector<std::int64_t>{3, 8, 1});
+  const auto x = random_matrix(1100, 3, 1);
+  const auto primitive = primitive_of(module, x, 2);
+  const auto w = random_vector(primitive->displacement_sizes()[0], 2), g = random_matrix(2, 1100, 3);
+  const auto terms = primitive->terms(w), gradient = primitive->pull_back(w, g);
+  for (const int count : {1, 2, 3}) {
+    const ThreadCount threads(count);
+    EXPECT_TRUE(identical(primitive->terms(w), terms));
+    EXPECT_TRUE(identical(primitive->pull_back(w, g), gradient));
+  }
+}
+
+TEST(ModuleModel, IsTheTaylorExpansionOfTheModuleAndDifferentiableInXAndTwice) {
+  SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
+  for (const int order : {1, 2, 3}) {
+    TaylorModel model(module, {.order = order});
+    auto expansion = taylor_expand(module, module->parameters(), order);
+    const auto w = 0.4 * random_vector(model->displacement().size(0), 2);
+    {
+      const torch::NoGradGuard no_grad;
+      torch::Tensor own = model->parameters()[0];
+      own.copy_(w);
+      auto theirs = expansion->named_parameters();
+      for (const auto& part : model->module->parts()) theirs[part.name].add_(part.of(w));
+    }
+    const auto x = random_matrix(5, 3, 3);
+    EXPECT_TRUE(close(model(x), expansion(x).squeeze(1), rounding));
+    EXPECT_TRUE(close(model->linear(x), model->terms(x)[0], rounding));
+    if (order > 1) {
+      EXPECT_TRUE(close(model->quadratic(x), model->terms(x)[1], rounding));
+    }
+    const auto slope = [&](auto& of, const torch::Tensor& parameter) {
+      const auto at = x.clone().requires_grad_(true);
+      const auto g = torch::autograd::grad({of(at).square().sum()}, {at}, {}, true, true)[0];
+      return std::pair{g.detach(), torch::autograd::grad({g.square().sum()}, {parameter})[0]};
+    };
+    const auto [got, got_second] = slope(model, model->parameters()[0]);
+    const auto [want, want_second] = slope(expansion, expansion->named_parameters()["weight0"]);
+    EXPECT_TRUE(close(got, want, rounding));
+    EXPECT_TRUE(close(model->module->parts()[0].of(got_second), want_second, rounding)) << order;
+    // Without a gradient in x the primitive differentiates, by its own forms.
+    const auto own = model->parameters()[0];
+    const auto g = torch::autograd::grad({model(x).square().sum()}, {own}, {}, true, true)[0];
+    const auto twice = torch::autograd::grad({g.square().sum()}, {own})[0];
+    const auto whole =
+        torch::autograd::grad({model(x.clone().requires_grad_(true)).square().sum()}, {own}, {}, true, true)[0];
+    EXPECT_TRUE(close(g, whole, rounding));
+    EXPECT_TRUE(close(twice, torch::autograd::grad({whole.square().sum()}, {own})[0], 1e-9)) << order;
+  }
+}
+
+TEST(ModuleModel, ItsCopyIsAnotherAndOneStepOfAnOptimizerStepsItOnce) {
+  SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
+  TaylorModel model(module);
+  ASSERT_EQ(model->parameters().size(), 1u);
+  const auto x = random_matrix(5, 3, 3);
+  torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.1));
+  model(x).square().mean().backward();
+  const auto want = -0.1 * model->parameters()[0].grad();
+  optimizer.step();
+  EXPECT_TRUE(close(model->displacement(), want, 1e-15));
+  TaylorModel copy(std::dynamic_pointer_cast<TaylorModelImpl>(model->clone()));
+  EXPECT_TRUE(identical(copy(x), model(x)));
+  {
+    const torch::NoGradGuard no_grad;
+    copy->parameters()[0].zero_();
+  }
+  EXPECT_TRUE(close(copy(x), module->forward(x).squeeze(1), 1e-12));
+  EXPECT_FALSE(close(copy(x), model(x), 1e-3));
+  copy->to(torch::kFloat32);
+  EXPECT_EQ(copy(x.to(torch::kFloat32)).scalar_type(), torch::kFloat32);
+  EXPECT_EQ(module->parameters()[0].scalar_type(), torch::kFloat64);
+}
+
+/// x·w less its mean over the points.
+struct CoupledImpl : torch::nn::Cloneable<CoupledImpl> {
+  CoupledImpl() { reset(); }
+  void reset() override { w = register_parameter("w", torch::ones({3}, torch::kFloat64)); }
+  torch::Tensor forward(const torch::Tensor& x) { return x.mv(w) - x.mv(w).mean(); }
+  torch::Tensor w;
+};
+/// x·w times a draw.
+struct DrawingImpl : torch::nn::Cloneable<DrawingImpl> {
+  DrawingImpl() { reset(); }
+  void reset() override { w = register_parameter("w", torch::ones({3}, torch::kFloat64)); }
+  torch::Tensor forward(const torch::Tensor& x) { return x.mv(w) * (1 + 1e-9 * torch::rand({1}, torch::kFloat64)); }
+  torch::Tensor w;
+};
+/// Copied as what it derives from, which has another forward.
+struct DerivedImpl : SmallMlpImpl {
+  DerivedImpl() : SmallMlpImpl({3, 4, 1}) {}
+  torch::Tensor forward(const torch::Tensor& x) { return 2 * SmallMlpImpl::forward(x); }
+};
+
+TEST(ModuleModel, AModuleThatCopiesItselfAsAnotherIsHeldAndRefusedOnceChanged) {
+  const auto module = std::make_shared<DerivedImpl>();
+  TaylorModel model(module);
+  const auto x = random_matrix(5, 3, 3);
+  EXPECT_TRUE(close(model(x), module->forward(x).squeeze(1), rounding));
+  const torch::NoGradGuard no_grad;
+  module->weights[0].add_(1);
+  EXPECT_THROW(model(x), InputError);
+}
+
+TEST(ModuleModel, AnAnyModuleIsTheModuleInIt) {
+  SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
+  TaylorModel model(torch::nn::AnyModule(module), TaylorModelOptions{.order = 1});
+  const auto x = random_matrix(5, 3, 3);
+  EXPECT_TRUE(close(model(x), module->forward(x).squeeze(1), rounding));
+  EXPECT_TRUE(identical(model->primitive(x, {})->terms(model->displacement().detach() + 1),
+                        primitive_of(module, x, 1)->terms(model->displacement().detach() + 1)));
+}
+
+template <class F>
+std::string refusal(F&& f) {
+  try {
+    f();
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(ModuleModel, WhatIsNoFunctionOfPointsIsRefusedByName) {
+  const auto x = random_matrix(5, 3, 3);
+  const auto said = [&](auto module, const std::string& what) {
+    const auto message = refusal([&] {
+      make_module_primitive(point_module(module), ModuleStartKind::plain, x, 2)
+          ->terms(torch::zeros({flattened(module->parameters()).size(0)}, torch::kFloat64));
+    });
+    EXPECT_NE(message.find(what), std::string::npos) << message;
+  };
+  said(std::make_shared<SmallMlpImpl>(std::vector<std::int64_t>{3, 4, 2}),
+       "expected one number for each of 5 points, got [5, 2]");
+  said(std::make_shared<SmallMlpImpl>(std::vector<std::int64_t>{4, 3, 1}),
+       "its forward failed at points of shape [5, 3]");
+  said(std::make_shared<CoupledImpl>(), "depends on the other points");
+  said(std::make_shared<DrawingImpl>(), "draws random numbers");
+  SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
+  EXPECT_NE(refusal([&] { TaylorModel(module, {.order = 5}); }).find("order: expected 1 to 4"), std::string::npos);
+  EXPECT_NE(refusal([&] { TaylorModel(module, {.whole_network = true}); }).find("whole_network"), std::string::npos);
+  EXPECT_NE(refusal([&] { TaylorModel(module)->two_layer("R4"); }).find("R4: it reads neurons"), std::string::npos);
+  EXPECT_NE(refusal([&] {
+              TaylorModel model(module);
+              model(x.to(torch::kFloat32));
+            }).find("x: expected the type"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace entk::module_primitive_test

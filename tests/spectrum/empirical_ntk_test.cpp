@@ -1,0 +1,139 @@
+#include "entk/spectrum/empirical_ntk.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "entk/base/error.h"
+#include "entk/io/pt_file.h"
+#include "tests/io/io_testing.h"
+#include "tests/support/explicit_matrices.h"
+#include "tests/support/modules.h"
+#include "tests/support/testing.h"
+
+namespace entk::empirical_ntk_test {
+namespace {
+
+using namespace entk::testing;  // NOLINT: tests alone
+
+constexpr double tolerance = 1e-12;
+
+/// J of all outputs, row by row: nO×p.
+torch::Tensor jacobian(SmallMlp& module, const torch::Tensor& x) { return derivatives(module, x, false).jacobian; }
+
+TEST(EmpiricalNtk, IsJacobianTimesJacobianByEitherMethodInAnyBlocks) {
+  constexpr std::int64_t n = 7, n2 = 5, outputs = 3;
+  SmallMlp module(std::vector<std::int64_t>{4, 6, outputs});
+  const auto x = random_matrix(n, 4, 1), x2 = random_matrix(n2, 4, 2);
+  const auto j = jacobian(module, x), j2 = jacobian(module, x2);
+  const auto full = [&](const torch::Tensor& a, const torch::Tensor& b) {
+    return a.mm(b.t()).view({a.size(0) / outputs, outputs, b.size(0) / outputs, outputs}).permute({0, 2, 1, 3});
+  };
+  for (const auto method : {NtkMethod::automatic, NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products}) {
+    for (const std::int64_t limit : {std::int64_t{1} << 30, std::int64_t{4} * outputs * j.size(1) * 8}) {  // two rows
+      NtkOptions options{.outputs = NtkOutputs::full, .method = method, .memory_limit = limit};
+      EXPECT_TRUE(close(empirical_ntk(module, x, x2, options), full(j, j2), tolerance));
+      const auto own = empirical_ntk(module, x, {}, options);
+      EXPECT_TRUE(close(own, full(j, j), tolerance));
+      EXPECT_TRUE(identical(own, own.permute({1, 0, 3, 2})));
+      options.outputs = NtkOutputs::trace;
+      EXPECT_TRUE(close(empirical_ntk(module, x, x2, options), full(j, j2).diagonal(0, 2, 3).mean(-1), tolerance));
+    }
+  }
+}
+
+TEST(EmpiricalNtk, HasTheSameBitsForAnyNumberOfThreads) {
+  SmallMlp module(std::vector<std::int64_t>{4, 6, 2});
+  const auto x = random_matrix(70, 4, 1);
+  for (const auto method : {NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products}) {
+    const NtkOptions options{.outputs = NtkOutputs::full, .method = method};
+    const auto want = empirical_ntk(module, x, {}, options);
+    for (const int count : {1, 2, 3}) {
+      const ThreadCount threads(count);
+      EXPECT_TRUE(identical(empirical_ntk(module, x, {}, options), want));
+    }
+  }
+}
+
+TEST(EmpiricalNtk, IsThatOfTorchFunc) {
+  if (!have_python()) GTEST_SKIP() << "no Python with torch";
+  const TemporaryFolder folder;
+  SmallMlp module(std::vector<std::int64_t>{4, 8, 6, 2});
+  const auto x = random_matrix(9, 4, 1), x2 = random_matrix(5, 4, 2);
+  TensorDict entries{{"x", x}, {"x2", x2}, {"K", empirical_ntk(module, x, x2, {.outputs = NtkOutputs::full})}};
+  for (const auto& item : module->named_parameters()) entries[item.key()] = item.value().detach();
+  write_pt(folder / "ntk.pt", entries);
+  const auto output = python(R"(
+import torch
+from torch.func import vmap, jacrev
+d = torch.load('ntk.pt')
+theta = {k: d[k] for k in d if k.startswith(('weight', 'bias'))}
+def f(theta, x):
+    for i in range(3):
+        x = theta[f'weight{i}'] @ (x if i == 0 else torch.tanh(x)) + theta[f'bias{i}']
+    return x
+def rows(x):
+    j = vmap(jacrev(f), (None, 0))(theta, x)
+    return torch.cat([j[k].flatten(2) for k in theta], 2)
+k = torch.einsum('iap,jbp->ijab', rows(d['x']), rows(d['x2']))
+print(float((k - d['K']).norm() / k.norm()) < 1e-13)
+)",
+                             folder.path());
+  EXPECT_EQ(output, "True\n");
+}
+
+/// A relu network in the NTK parameterisation: h_l = √(2/n_l) W_l relu(h_{l−1}), W_l of standard normals.
+struct WideReluImpl : torch::nn::Cloneable<WideReluImpl> {
+  WideReluImpl(std::int64_t d, std::int64_t width, std::uint64_t seed) : d(d), width(width), seed(seed) { reset(); }
+  void reset() override {
+    torch::manual_seed(seed);
+    const auto matrix = [&](const char* name, std::int64_t rows, std::int64_t columns) {
+      return register_parameter(name, torch::randn({rows, columns}, torch::kFloat64));
+    };
+    first = matrix("first", width, d);
+    second = matrix("second", width, width);
+    last = matrix("last", 1, width);
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const double scale = std::sqrt(2.0 / static_cast<double>(width));
+    const auto h = torch::relu(x.mm(first.t()) / std::sqrt(static_cast<double>(d)));
+    return scale * torch::relu(scale * h.mm(second.t())).mm(last.t());
+  }
+  std::int64_t d, width;
+  std::uint64_t seed;
+  torch::Tensor first, second, last;
+};
+TORCH_MODULE(WideRelu);
+
+TEST(EmpiricalNtk, OfAWideNetworkIsNearItsInfiniteLimit) {
+  constexpr std::int64_t d = 5;
+  const auto x = random_matrix(8, d, 3);
+  // Θ_1 = Σ_1 = x·x'/d; Σ_{l+1} = 2 E[relu relu], Θ_{l+1} = Σ_{l+1} + Θ_l 2 E[relu' relu'] (arc-cosine kernels).
+  auto covariance = x.mm(x.t()) / static_cast<double>(d), limit = covariance;
+  for (int layer = 0; layer < 2; ++layer) {
+    const auto norms = covariance.diagonal().sqrt(), product = torch::outer(norms, norms);
+    const auto cosine = (covariance / product).clamp(-1, 1), angle = cosine.acos();
+    covariance = product * ((1 - cosine.square()).clamp_min(0).sqrt() + (M_PI - angle) * cosine) / M_PI;
+    limit = covariance + limit * (M_PI - angle) / M_PI;
+  }
+  const auto off = [&](std::int64_t width) {
+    double sum = 0;
+    for (const std::uint64_t seed : {1, 2, 3, 4}) {
+      sum += relative_error(empirical_ntk(WideRelu(d, width, seed), x), limit);
+    }
+    return sum / 4;
+  };
+  const double narrow = off(16), wide = off(400);
+  EXPECT_LT(wide, 0.15);
+  EXPECT_LT(wide, narrow / 2.5);  // √25 = 5 in the mean
+}
+
+TEST(EmpiricalNtk, WhatDoesNotFitIsRefusedByName) {
+  const SmallMlp module(std::vector<std::int64_t>{4, 6, 1});
+  EXPECT_THROW(empirical_ntk(module, random_matrix(3, 5, 1)), InputError);
+  EXPECT_THROW(empirical_ntk(module, random_matrix(3, 4, 1).to(torch::kFloat32)), InputError);
+  EXPECT_THROW(empirical_ntk(module, torch::Tensor()), InputError);
+}
+
+}  // namespace
+}  // namespace entk::empirical_ntk_test
