@@ -14,6 +14,7 @@ enum class ExitCode : int {
   diverged = 3,       ///< a loss or a result was not finite
   save_failed = 4,    ///< the last checkpoint could not be written
   failed = 5,         ///< out of memory, a CUDA error, a bug
+  held = 75,          ///< another process has the folder: later it may be free (EX_TEMPFAIL of sysexits.h)
   interrupted = 130,  ///< SIGINT
   terminated = 143,   ///< SIGTERM
 };
@@ -34,6 +35,12 @@ class InputError : public Error {
  public:
   explicit InputError(const std::string& message)
       : Error(ExitCode::bad_input, message) {}  ///< what is wrong, what was expected, what came
+};
+
+/// A folder that another process has.
+class HeldError : public Error {
+ public:
+  explicit HeldError(const std::string& message) : Error(ExitCode::held, message) {}
 };
 
 /// A result that is not finite.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -21,10 +22,15 @@ namespace entk {
 
 namespace {
 
+/// Those that this process may use. Slurm's share of a task is in its environment, whether or not the cluster binds
+/// tasks to processors.
 int processors() {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
+  int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (sched_getaffinity(0, sizeof set, &set) == 0) count = std::max(1, CPU_COUNT(&set));
+  const char* given = std::getenv("SLURM_CPUS_PER_TASK");
+  const int share = given ? std::atoi(given) : 0;
+  return share > 0 ? std::min(count, share) : count;
 }
 
 std::atomic<int> configured_threads{0};

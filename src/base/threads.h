@@ -14,7 +14,8 @@ namespace entk {
 /// Number of threads that parallel_for uses here: the thread's budget if it has one, otherwise the
 /// number of processors, or what set_threads says.
 int threads();
-/// Sets it; 0 means the number of processors this process may use. @throws InputError if negative.
+/// Sets it; 0 means the number of processors this process may use: its affinity and SLURM_CPUS_PER_TASK. @throws
+/// InputError if negative.
 void set_threads(int count);
 
 /// Calls body(i) once for each i in [0, count), shared out over threads(); returns when all are

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <ctime>
 #include <map>
 #include <mutex>
@@ -42,17 +44,40 @@ fs::path tidy(const fs::path& path) {
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
-/// Holds the folder, or throws at once.
-Descriptor lock(const fs::path& path) {
-  Descriptor file = open_file(path / lock_name, O_RDWR | O_CREAT);
-  if (!file) refuse(path, "it cannot be written: " + error_text(errno));
+/// 0, or errno.
+int try_lock(const Descriptor& file) {
   int failed = -1;
   do {
     failed = ::flock(file.get(), LOCK_EX | LOCK_NB);
   } while (failed != 0 && errno == EINTR);
-  if (failed != 0 && errno == EWOULDBLOCK) refuse(path, "another process is using it");
-  if (failed != 0) refuse(path, "it cannot be locked: " + error_text(errno));
-  return file;
+  return failed == 0 ? 0 : errno;
+}
+
+bool has_no_locks(int error) { return error == ENOSYS || error == EOPNOTSUPP || error == ENOLCK; }
+
+/// " (process 1234 on node7, job 55_3)", as far as the folder's status says so.
+std::string holder_of(const fs::path& path) {
+  try {
+    const auto status = read_status(path);
+    if (status.state != RunState::running || status.pid == 0) return "";
+    return fmt::format(" (process {} on {}{})", status.pid, status.host,
+                       status.job.empty() ? "" : ", job " + status.job);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
+/// Holds the folder, or throws at once. Empty where the file system has no locks and none is required.
+Descriptor lock(const fs::path& path, Locking locking = Locking::required) {
+  Descriptor file = open_file(path / lock_name, O_RDWR | O_CREAT);
+  if (!file) refuse(path, "it cannot be written: " + error_text(errno));
+  const int error = try_lock(file);
+  if (error == 0) return file;
+  if (error == EWOULDBLOCK) {
+    throw HeldError("folder " + path.string() + ": another process is using it" + holder_of(path));
+  }
+  if (has_no_locks(error) && locking == Locking::where_supported) return Descriptor();
+  refuse(path, "it cannot be locked: " + error_text(error));
 }
 
 /// 0, or errno.
@@ -71,10 +96,38 @@ int make(const fs::path& path) {
 std::mutex running_mutex;
 std::map<fs::path, std::int64_t> running_folders;
 
+std::string host_name() {
+  char name[256] = "";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+/// Slurm's number of this job, as its commands take it.
+std::string job_name() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value ? value : "");
+  };
+  const auto array = variable("SLURM_ARRAY_JOB_ID");
+  return array.empty() ? variable("SLURM_JOB_ID") : array + "_" + variable("SLURM_ARRAY_TASK_ID");
+}
+
 void write_status(const fs::path& folder, RunState state, std::int64_t step, const std::string& message) {
-  write_file_atomically(
-      folder / status_name,
-      dump_json({{"state", to_string(state)}, {"step", step}, {"message", message}, {"time", utc_stamp()}}));
+  write_file_atomically(folder / status_name, dump_json({{"state", to_string(state)},
+                                                         {"step", step},
+                                                         {"message", message},
+                                                         {"time", utc_stamp()},
+                                                         {"host", host_name()},
+                                                         {"pid", ::getpid()},
+                                                         {"job", job_name()}}));
+}
+
+/// What a killed process leaves.
+void remove_temporary(const fs::path& path) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path, error)) {
+    if (is_temporary_name(entry.path().filename().string())) fs::remove_all(entry.path(), error);
+  }
 }
 
 /// Whether a folder holds nothing: what a process leaves that was killed before its first file.
@@ -130,10 +183,29 @@ RunFolder RunFolder::open(const fs::path& asked) {
   std::error_code error;
   if (!fs::is_directory(path, error)) refuse(path, "there is no such folder");
   Descriptor held = lock(path);
-  for (const auto& entry : fs::directory_iterator(path, error)) {
-    if (is_temporary_name(entry.path().filename().string())) fs::remove_all(entry.path(), error);
-  }
+  remove_temporary(path);
   return {path, std::move(held)};
+}
+
+RunFolder RunFolder::create_or_open(const fs::path& asked, Locking locking) {
+  const fs::path path = tidy(asked);
+  make_folder(path.parent_path());
+  make_folder(path);
+  Descriptor held = lock(path, locking);
+  remove_temporary(path);
+  return {path, std::move(held)};
+}
+
+RunFolder RunFolder::shared(const fs::path& asked) {
+  const fs::path path = tidy(asked);
+  std::error_code error;
+  if (!fs::is_directory(path, error)) refuse(path, "there is no such folder");
+  return {path, Descriptor()};
+}
+
+bool held_now(const fs::path& folder) {
+  const Descriptor file = open_file(folder / lock_name, O_RDWR);
+  return file && try_lock(file) == EWOULDBLOCK;
 }
 
 fs::path RunFolder::file(const std::string& name) const {
@@ -187,8 +259,13 @@ RunStatus read_status(const fs::path& folder) {
   const fs::path path = folder / status_name;
   const JsonReader reader(load_json(path), path.string());
   const std::vector<std::string> names(state_names.begin(), state_names.end());
-  RunStatus status{run_state(reader.get<std::string>("state", {.one_of = names})), reader.get<std::int64_t>("step"),
-                   reader.get<std::string>("message"), reader.get<std::string>("time")};
+  RunStatus status{run_state(reader.get<std::string>("state", {.one_of = names})),
+                   reader.get<std::int64_t>("step"),
+                   reader.get<std::string>("message"),
+                   reader.get<std::string>("time"),
+                   reader.get_or<std::string>("host", ""),
+                   reader.get_or<std::int64_t>("pid", 0),
+                   reader.get_or<std::string>("job", "")};
   reader.finish();
   return status;
 }

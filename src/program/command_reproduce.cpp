@@ -39,7 +39,7 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
     return ExitCode::ok;
   }
   const auto program = std::filesystem::read_symlink("/proc/self/exe");
-  check_stages(config, o.resume, program);
+  check_stages(config, o.earlier(), program);
   const auto folder = open_study(o, "reproduce", to_json(config), {}, pick_device(config.device), command_line);
   ReproduceHooks hooks;
   hooks.interrupted = caught_signal;

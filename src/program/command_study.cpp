@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <numeric>
 
 #include "entk/program/commands.h"
 #include "entk/program/common_options.h"
@@ -13,6 +16,9 @@
 #include "entk/base/threads.h"
 #include "entk/config/config_layers.h"
 #include "entk/studies/studies.h"
+#include "entk/report/process.h"
+#include "entk/runs/memory.h"
+#include "entk/runs/plan.h"
 #include "entk/runs/study_page.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/strict_json.h"
@@ -58,7 +64,7 @@ nlohmann::json summary_of(const RunFolder& folder, const std::vector<Unit>& unit
 }
 
 RunState state_of(const StudyOutcome& outcome) {
-  if (outcome.interrupted) return RunState::interrupted;
+  if (outcome.interrupted || outcome.code == ExitCode::held) return RunState::interrupted;
   if (outcome.code == ExitCode::ok) return RunState::done;
   return outcome.code == ExitCode::diverged ? RunState::diverged : RunState::failed;
 }
@@ -70,7 +76,7 @@ ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& com
   const auto folder = RunFolder::create(place);
   const std::shared_ptr<void> remove(nullptr, [&](void*) { std::filesystem::remove_all(place); });
   const auto outcome =
-      take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), task.take_options());
+      take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), place, task.take_options());
   if (outcome.interrupted) return static_cast<ExitCode>(128 + caught_signal());
   for (const auto& unit : outcome.units) {
     if (unit.code != ExitCode::ok) say(unit.message);
@@ -85,7 +91,121 @@ ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& com
   return ExitCode::ok;
 }
 
+std::string command_of(const Study& study) {
+  return study.name + (study.variant.empty() ? "" : " --study " + study.variant);
+}
+
+/// What became of the units; the message of the worst of them.
+std::string say_failures(const std::vector<Unit>& units, const StudyOutcome& outcome) {
+  std::string worst;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto& unit = outcome.units[i];
+    if (unit.code == ExitCode::ok || unit.state == RunState::interrupted) continue;
+    say(fmt::format("{}: {}", units[i].name, unit.message));
+    if (unit.code == outcome.code) worst = unit.message;
+  }
+  return worst;
+}
+
+/// --plan: the folder with its numbered units and a script, for others to take.
+ExitCode plan_study(const Study& study, Task& task, const StudyOptions& o, const RunFolder& folder,
+                    const std::string& command_line) {
+  const auto units = task.units({folder, command_line});
+  write_plan(folder, units);
+  const auto path = std::filesystem::absolute(folder.path()).lexically_normal();
+  const auto script = path / "array.sbatch";
+  const auto program = std::filesystem::read_symlink("/proc/self/exe");
+  const auto command = fmt::format("{} {} --resume {}{}", shell_word(program.string()), command_of(study),
+                                   shell_word(path.string()), o.force ? " --force" : "");
+  if (!std::filesystem::exists(script)) {
+    std::int64_t largest = 0;
+    for (const auto& unit : units) largest = std::max(largest, unit.bytes);
+    folder.write_text("array.sbatch", array_script({.command = command,
+                                                    .name = "entk-" + study.name,
+                                                    .folder = path.string(),
+                                                    .bytes = largest > 0 ? largest + resident_bytes_now() : 0}));
+  }
+  folder.set_status(RunState::interrupted, 0, "planned");
+  std::vector<std::int64_t> all(read_plan(path).size());
+  std::iota(all.begin(), all.end(), 0);
+  const auto array = array_expression(all);
+  const auto sbatch = fmt::format("sbatch --array={} {}", array, shell_word(script.string()));
+  if (o.json) {
+    fmt::print("{}",
+               dump_json({{"folder", path.string()}, {"runs", all.size()}, {"array", array}, {"sbatch", sbatch}}));
+  } else {
+    fmt::print("{} {} into {}\nSlurm:    {}\nparallel: seq 0 {} | parallel {} --run {{}}\nthen:     {}\n", all.size(),
+               all.size() == 1 ? "run" : "runs", path.string(), sbatch, all.size() - 1, command, command);
+  }
+  return ExitCode::ok;
+}
+
+/// --pending: the numbers of the units that are neither settled nor in another process's hands.
+ExitCode print_pending(Task& task, const RunFolder& folder) {
+  std::map<std::string, bool> settled;
+  for (const auto& unit : task.units({.folder = folder, .command = "", .take = false}))
+    settled[unit.name] = unit.settled.has_value();
+  std::vector<std::int64_t> left;
+  int held = 0;
+  const auto names = read_plan(folder.path());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!settled.count(names[i]) || settled.at(names[i])) continue;
+    if (held_now(unit_path(folder.path(), names[i]))) {
+      ++held;
+    } else {
+      left.push_back(static_cast<std::int64_t>(i));
+    }
+  }
+  fmt::print("{}\n", array_expression(left));
+  if (held > 0) say(fmt::format("left out, as other processes are taking them now: {}", held));
+  return ExitCode::ok;
+}
+
+/// --run: units of the plan, each held alone, the study's folder by nobody.
+ExitCode take_part(const Study& study, Task& task, const StudyOptions& o, const RunFolder& folder,
+                   const std::string& command_line) {
+  const auto names = read_plan(folder.path());
+  const auto first = static_cast<std::size_t>(*o.run), count = static_cast<std::size_t>(o.runs);
+  if (first >= names.size()) {
+    throw InputError(fmt::format("--run: expected a number from 0 to {} of {}, got {}", names.size() - 1,
+                                 folder.file("plan.csv").string(), *o.run));
+  }
+  StudyOutcome outcome;
+  std::vector<Unit> units;
+  {
+    Console console(o.quiet, o.verbose, 2);
+    const TakeContext context{folder, command_line, hooks_for(console, o),
+                              [&](const std::string& text) { console.line(text); }};
+    auto all = task.units(context);
+    for (auto i = first; i < std::min(names.size(), first + count); ++i) {
+      const auto unit = std::find_if(all.begin(), all.end(), [&](const Unit& u) { return u.name == names[i]; });
+      if (unit == all.end()) {
+        throw InputError(fmt::format("--run: {} is {}, which this study no longer has", i, names[i]));
+      }
+      console.line(fmt::format("{} {}{}", i, unit->name, unit->settled ? ": done before" : ""));
+      units.push_back(std::move(*unit));
+    }
+    auto options = task.take_options();
+    options.locking = Locking::where_supported;
+    options.no_lock = [&](const std::string& path) {
+      console.notice(path, "this file system has no locks: nothing but the plan keeps two processes off one run");
+    };
+    outcome = take_units(units, folder.path(), options);
+  }
+  say_failures(units, outcome);
+  if (outcome.interrupted) {
+    say(fmt::format("go on with: {} {} --resume {} --run {} --runs {}", o.program, command_of(study),
+                    folder.path().string(), *o.run, o.runs));
+    return static_cast<ExitCode>(128 + caught_signal());
+  }
+  return outcome.code;
+}
+
 ExitCode take(const Study& study, const StudyOptions& o, const std::string& command_line) {
+  if ((o.pending || o.run) && o.resume.empty()) {
+    throw InputError(
+        fmt::format("--{} is of a study that was planned: it needs --resume DIR", o.run ? "run" : "pending"));
+  }
   const auto task = read_task(study, o);
   if (o.print_config) {
     fmt::print("{}", dump_json(task->config()));
@@ -93,13 +213,22 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
   }
   const auto device = pick_device(task->device());
   set_threads(static_cast<int>(task->threads()));
+  if (o.pending || o.run) {
+    const auto folder = RunFolder::shared(o.resume);
+    check_study(o, folder.path(), task->config(), {});
+    if (o.pending) return print_pending(*task, folder);
+    task->prepare();
+    return take_part(study, *task, o, folder, command_line);
+  }
   const bool numbers = study.numbers_alone && std::filesystem::path(o.out).extension() == ".json";
+  if (numbers && o.plan) throw InputError("--plan makes a folder: give --out one, not a file");
   if (numbers) check_new_file(o.out, o.force);
   task->prepare();
   if (!o.force) task->check_memory();
   if (numbers) return write_numbers(*task, o, command_line);
 
   const auto folder = open_study(o, study.name, task->config(), task->may_change(), device, command_line);
+  if (o.plan) return plan_study(study, *task, o, folder, command_line);
   const auto started = std::chrono::steady_clock::now();
   std::vector<Unit> units;
   StudyOutcome outcome;
@@ -110,18 +239,13 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
     units = task->units(context);
     console.line(
         fmt::format("{} {} into {}", units.size(), units.size() == 1 ? "part" : "parts", folder.path().string()));
-    outcome = take_units(units, task->take_options());
+    if (std::filesystem::exists(folder.file("plan.csv"))) write_plan(folder, units);
+    outcome = take_units(units, folder.path(), task->take_options());
   }
-  std::string worst;
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    const auto& unit = outcome.units[i];
-    if (unit.code == ExitCode::ok || unit.state == RunState::interrupted) continue;
-    say(fmt::format("{}: {}", units[i].name, unit.message));
-    if (unit.code == outcome.code) worst = unit.message;
-  }
+  const auto worst = say_failures(units, outcome);
   if (outcome.interrupted) {
     folder.set_status(RunState::interrupted, 0, "interrupted");
-    say_how_to_resume(o, study.name + (study.variant.empty() ? "" : " --study " + study.variant), folder);
+    say_how_to_resume(o, command_of(study), folder);
     return static_cast<ExitCode>(128 + caught_signal());
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -161,6 +285,7 @@ void add_command(CLI::App& app, Program& program, const std::vector<const Study*
   add_study_options(*command, o, first.presets, keys, program);
   if (std::any_of(variants.begin(), variants.end(), [](const Study* s) { return s->estimates_memory; }))
     add_force(*command, o);
+  add_plan_options(*command, o);
   if (first.sweeps) add_sweep_options(*command, o);
   if (first.numbers_alone) {
     command->get_option("--out")->description(

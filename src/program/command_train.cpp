@@ -23,8 +23,9 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   set_threads(static_cast<int>(config.threads));
   if (config.data.source == "file") config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
+  const bool goes_on = o.goes_on();
   const auto folder = open_folder(o, "train");
-  if (o.resume.empty()) {
+  if (!goes_on) {
     folder.write_json("config.json", to_json(config));
   } else {
     check_resumable(folder, config, o.other_device);
@@ -53,6 +54,9 @@ ExitCode train(const CommonOptions& o, const std::string& command_line) {
   if (o.theory_weights) set_theory_weights(o, json, source);
   const auto study = read_study_config(json, source, o.catalogue);
   if (!study.sweep.empty() || study.seeds.size() > 1) return take_study_command("train", o, command_line);
+  if (o.plan || o.pending || o.run) {
+    throw InputError(fmt::format("{}: --plan, --run and --pending are of a study: give --seeds or --sweep", source));
+  }
   const auto config = plan_runs(study, source)[0].config;
   if (o.print_config) {
     auto full = to_json(config);

@@ -143,11 +143,31 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
   if (has("dtype")) command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
   command.add_option("--out", o.out, "new folder [runs/<command>-<UTC time>]")->type_name("DIR");
   command.add_option("--resume", o.resume, "go on in a folder; what is finished is skipped")->type_name("DIR");
+  command
+      .add_option("--at", o.at,
+                  "new folder, or one begun with this configuration, which goes on: for a job that may start again")
+      ->type_name("DIR");
   command.add_flag("--print-config", o.print_config, "print the configuration and stop");
   command.add_flag("--json", o.json, "results as JSON on stdout");
   command.add_flag("--quiet", o.quiet, "no progress");
   command.add_flag("--verbose", o.verbose, "every record; whole error messages");
   command.footer(keys_footer(keys, o.catalogue));
+}
+
+void add_plan_options(CLI::App& command, CommonOptions& o) {
+  auto* plan =
+      command.add_flag("--plan", o.plan, "make the folder, number its runs, write a script for Slurm; run nothing");
+  auto* run = command.add_option("--run", o.run, "of --resume DIR, the run of this number alone")
+                  ->type_name("K")
+                  ->check(CLI::NonNegativeNumber);
+  command.add_option("--runs", o.runs, "how many from K on [1]")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->needs(run);
+  auto* pending =
+      command.add_flag("--pending", o.pending, "of --resume DIR, print the numbers of the runs that are left");
+  plan->excludes(run)->excludes(pending);
+  run->excludes(pending);
 }
 
 void add_force(CLI::App& command, CommonOptions& o) {
@@ -160,6 +180,7 @@ void add_common_options(CLI::App& command, CommonOptions& o, const Presets& pres
   keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
   add_study_options(command, o, presets, keys, program);
   add_force(command, o);
+  add_plan_options(command, o);
   add_sweep_options(command, o);
 }
 
@@ -173,7 +194,8 @@ void add_sweep_options(CLI::App& command, CommonOptions& o) {
 }
 
 ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const nlohmann::json& standard) {
-  if (!o.out.empty() && !o.resume.empty()) throw InputError("--out and --resume exclude each other");
+  if (!o.out.empty() + !o.resume.empty() + !o.at.empty() > 1)
+    throw InputError("--out, --resume and --at exclude each other");
   ResolvedJson resolved{nlohmann::json::object(), "command line"};
   auto& json = resolved.json;
   if (!o.resume.empty()) {
@@ -255,35 +277,45 @@ void say_how_to_resume(const CommonOptions& o, const std::string& command, const
   say(fmt::format("resume with: {} {} --resume {}", o.program, command, folder.path().string()));
 }
 
+bool CommonOptions::goes_on() const {
+  return !resume.empty() || (!at.empty() && std::filesystem::exists(std::filesystem::path(at) / "config.json"));
+}
+
 RunFolder open_folder(const CommonOptions& o, const std::string& command) {
-  if (!o.resume.empty()) return RunFolder::open(o.resume);
+  if (o.goes_on()) return RunFolder::open(o.earlier());
+  if (!o.at.empty()) return RunFolder::create(o.at);
   if (!o.out.empty()) return RunFolder::create(o.out);
   return RunFolder::create_default(command);
 }
 
+void check_study(const CommonOptions& o, const std::filesystem::path& folder, const nlohmann::json& config,
+                 std::vector<std::string> may_change) {
+  const auto path = folder / "config.json";
+  if (std::filesystem::exists(folder / "metrics.csv")) {
+    throw InputError(
+        fmt::format("{0}: a single run, not a study; go on with: entk train --resume {0}", folder.string()));
+  }
+  // Results have the same bits for every number of threads.
+  may_change.insert(may_change.begin(), "threads");
+  auto paths = changed_paths(o, without_resolved(load_json(path)), config);
+  std::erase_if(paths, [&](const std::string& changed) {
+    return changed.ends_with(".threads") ||
+           std::any_of(may_change.begin(), may_change.end(),
+                       [&](const std::string& key) { return changed == key || changed.starts_with(key + "."); });
+  });
+  if (paths.empty()) return;
+  throw InputError(fmt::format("{}: a resumed study may change {}{}; this one changes {}", path.string(),
+                               fmt::join(may_change, ", "), may_change.size() == 1 ? " alone" : "",
+                               fmt::join(paths, ", ")));
+}
+
 RunFolder open_study(const CommonOptions& o, const std::string& command, const nlohmann::json& config,
                      std::vector<std::string> may_change, c10::Device device, const std::string& command_line) {
+  const bool goes_on = o.goes_on();
   auto folder = open_folder(o, command);
-  if (!o.resume.empty()) {
-    const auto path = folder.file("config.json");
-    if (std::filesystem::exists(folder.file("metrics.csv"))) {
-      throw InputError(
-          fmt::format("{}: a single run, not a study; go on with: entk train --resume {}", o.resume, o.resume));
-    }
-    // Results have the same bits for every number of threads.
-    may_change.insert(may_change.begin(), "threads");
-    auto paths = changed_paths(o, without_resolved(load_json(path)), config);
-    std::erase_if(paths, [&](const std::string& changed) {
-      return changed.ends_with(".threads") ||
-             std::any_of(may_change.begin(), may_change.end(),
-                         [&](const std::string& key) { return changed == key || changed.starts_with(key + "."); });
-    });
-    if (!paths.empty()) {
-      throw InputError(fmt::format("{}: a resumed study may change {}{}; this one changes {}", path.string(),
-                                   fmt::join(may_change, ", "), may_change.size() == 1 ? " alone" : "",
-                                   fmt::join(paths, ", ")));
-    }
-    if (may_change.size() > 1) folder.write_json("config.json", config);
+  if (goes_on) {
+    check_study(o, folder.path(), config, may_change);
+    if (!may_change.empty()) folder.write_json("config.json", config);
   } else {
     folder.write_json("config.json", config);
     folder.write_text("command.txt", command_line + "\n");

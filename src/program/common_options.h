@@ -18,14 +18,23 @@ using Presets = std::vector<std::pair<std::string, std::string>>;
 
 struct CommonOptions {
   std::string preset, config, device, dtype, out, resume;
+  std::string at;  ///< as `out` where nothing has begun, else as `resume` of the same configuration
   std::vector<std::string> set, sweep;
   std::vector<std::uint64_t> seeds;
   std::optional<int> threads;
   std::optional<double> theory_weights;
   bool force = false, print_config = false, json = false, quiet = false, verbose = false;
   bool other_device = false;
+  bool plan = false, pending = false;  ///< of a study, as `run` and `runs`
+  std::optional<std::int64_t> run;
+  std::int64_t runs = 1;
   Catalogue catalogue = built_in_catalogue();
   std::string program = "entk";  ///< for hints
+
+  /// Whether the folder is one that was begun before.
+  bool goes_on() const;
+  /// The folder of --resume or --at.
+  const std::string& earlier() const { return at.empty() ? resume : at; }
 };
 
 /// Of a command that trains configurations of RunConfig, with what goes with seeds and sweeps.
@@ -34,6 +43,9 @@ void add_sweep_options(CLI::App& command, CommonOptions& options);
 /// Of a study with a configuration of its own; `keys` are what --help lists.
 void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
                        const std::vector<KeyInfo>& keys, const Program& program);
+
+/// --plan, --run, --runs and --pending, of a study.
+void add_plan_options(CLI::App& command, CommonOptions& options);
 
 /// --force, of a command that estimates its memory.
 void add_force(CLI::App& command, CommonOptions& options);
@@ -62,10 +74,14 @@ void check_new_file(const std::string& out, bool force);
 /// "resume with: entk train --resume DIR", on stderr.
 void say_how_to_resume(const CommonOptions& options, const std::string& command, const RunFolder& folder);
 
-/// The folder of --out, --resume, or a new runs/<command>-<UTC time>.
+/// The folder of --out, --at, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
 /// The folder of a study: a new one gets config.json, command.txt and environment.json; status `running`.
 /// @throws InputError if a resumed one has another configuration, the keys of `may_change` and threads apart.
+/// @throws InputError where the study in a folder has another configuration, the keys of `may_change` and threads
+/// apart.
+void check_study(const CommonOptions& options, const std::filesystem::path& folder, const nlohmann::json& config,
+                 std::vector<std::string> may_change);
 RunFolder open_study(const CommonOptions& options, const std::string& command, const nlohmann::json& config,
                      std::vector<std::string> may_change, c10::Device device, const std::string& command_line);
 

@@ -21,7 +21,7 @@ namespace entk {
 
 namespace {
 
-std::int64_t read_number(const char* path) {
+std::int64_t read_number(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::int64_t value = 0;
   return file >> value ? value : std::numeric_limits<std::int64_t>::max();
@@ -168,11 +168,31 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   return total < 9e18 ? static_cast<std::int64_t>(total) : std::numeric_limits<std::int64_t>::max();
 }
 
+std::int64_t control_group_limit(const std::filesystem::path& mount, std::istream& groups) {
+  auto limit = std::numeric_limits<std::int64_t>::max();
+  for (std::string line; std::getline(groups, line);) {
+    // "0::/system.slice/job", or in version 1 "4:memory:/slurm/job": the least on the way up to the root.
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const auto controllers = line.substr(first + 1, second - first - 1);
+    const bool second_version = controllers.empty();
+    if (!second_version && ("," + controllers + ",").find(",memory,") == std::string::npos) continue;
+    const auto root = second_version ? mount : mount / "memory";
+    const auto* file = second_version ? "memory.max" : "memory.limit_in_bytes";
+    for (auto group = std::filesystem::path(line.substr(second + 1)).lexically_normal();; group = group.parent_path()) {
+      limit = std::min(limit, read_number(root / group.relative_path() / file));
+      if (group.empty() || group == group.parent_path()) break;
+    }
+  }
+  return limit;
+}
+
 std::int64_t memory_limit_bytes() {
   const std::int64_t held = resident_bytes_now();
   std::int64_t limit = available_bytes();
   if (limit != std::numeric_limits<std::int64_t>::max()) limit += held;
-  limit = std::min(limit, read_number("/sys/fs/cgroup/memory.max"));
+  std::ifstream groups("/proc/self/cgroup");
+  limit = std::min(limit, control_group_limit("/sys/fs/cgroup", groups));
   rlimit address{};
   if (getrlimit(RLIMIT_AS, &address) == 0 && address.rlim_cur != RLIM_INFINITY) {
     // It bounds addresses, of which libraries and threads take far more than memory: what is left may be filled.

@@ -3,6 +3,9 @@
 
 #include <c10/core/Device.h>
 
+#include <filesystem>
+#include <istream>
+
 #include "entk/config/run_config.h"
 
 namespace entk {
@@ -15,8 +18,11 @@ std::int64_t resident_bytes_now();
 /// Gives memory that was freed back to the system, which the allocator otherwise keeps in pieces.
 void release_free_memory();
 /// Bytes that this process may hold in all: what it holds and the least that is left of the machine's available memory,
-/// of a control group's limit and of RLIMIT_AS (which counts addresses).
+/// of its control groups' limits and of RLIMIT_AS (which counts addresses).
 std::int64_t memory_limit_bytes();
+/// The least limit of the control groups that lines as those of /proc/self/cgroup name and of those around them;
+/// `mount`: where the tree of groups is.
+std::int64_t control_group_limit(const std::filesystem::path& mount, std::istream& groups);
 /// @throws InputError where `bytes` at the peak are above the limit, saying both and what to make `smaller`.
 void check_fits(double bytes, const std::string& smaller);
 /// @throws InputError where the estimate is above the limit, saying both and what to make smaller.

@@ -22,9 +22,7 @@ void RunsTask::check_memory() const {
   for (const auto& run : plan_) entk::check_memory(run.config, pick_device(run.config.device));
 }
 
-std::vector<Unit> RunsTask::units(const TakeContext& context) {
-  return run_units(plan_, context.folder, context.command, cache_, context.hooks);
-}
+std::vector<Unit> RunsTask::units(const TakeContext& context) { return run_units(plan_, context, cache_); }
 
 TakeOptions RunsTask::take_options() {
   return {.jobs = pick_device(device()).is_cpu() ? 0 : 1,

@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <tuple>
 
 #include "entk/base/error.h"
 #include "entk/io/csv.h"
@@ -18,48 +17,50 @@ namespace entk {
 
 namespace {
 
-/// Finished trials, in memory and in the file.
+std::string unit_name(const SampleSearch& search, std::int64_t dimension, std::uint64_t seed) {
+  return fmt::format("{}{}d={},seed={}", search.name, search.name.empty() ? "" : ",", dimension, seed);
+}
+
+/// Finished trials of one search, in memory and in its file.
 class TrialLog {
  public:
-  explicit TrialLog(const std::filesystem::path& path, bool writes = true) {
-    if (writes)
-      file_.emplace(path, std::vector<std::string>{"dimension", "samples", "seed", "train_loss", "test_loss"});
-    if (!std::filesystem::exists(path)) return;
-    for (const auto& row : read_csv(path).rows) {
-      keep({static_cast<std::int64_t>(row[0]),
-            static_cast<std::int64_t>(row[1]),
-            static_cast<std::uint64_t>(row[2]),
-            {row[3], row[4]}});
+  TrialLog(const SampleSearch& search, const std::filesystem::path& study, std::int64_t dimension, std::uint64_t seed,
+           bool writes) {
+    const auto own = unit_path(study, unit_name(search, dimension, seed)) / "trials.csv";
+    const auto common = study / (search.name.empty() ? "trials.csv" : "trials-" + search.name + ".csv");
+    if (writes) file_.emplace(own, std::vector<std::string>{"dimension", "samples", "seed", "train_loss", "test_loss"});
+    for (const auto& path : {common, own}) {
+      if (!std::filesystem::exists(path)) continue;
+      for (const auto& row : read_csv(path).rows) {
+        if (row[0] != static_cast<double>(dimension) || row[2] != static_cast<double>(seed)) continue;
+        keep({dimension, static_cast<std::int64_t>(row[1]), seed, {row[3], row[4]}});
+      }
     }
   }
-  std::optional<FinalLosses> find(const Trial& trial) {
-    const std::lock_guard lock(mutex_);
-    const auto found = losses_.find(key(trial));
+  std::optional<FinalLosses> find(std::int64_t samples) const {
+    const auto found = losses_.find(samples);
     return found == losses_.end() ? std::nullopt : std::optional(found->second);
   }
-  void add(const Trial& t, double seconds, const std::function<void(const Trial&, double)>& told) {
-    const std::lock_guard lock(mutex_);
+  void add(const Trial& t) {
     file_->row({static_cast<double>(t.dimension), static_cast<double>(t.samples), static_cast<double>(t.seed),
                 t.losses.train, t.losses.test});
     file_->sync();
     keep(t);
-    if (told) told(t, seconds);
   }
-  std::vector<Trial> trials() const { return trials_; }
+  const std::vector<Trial>& trials() const { return trials_; }
 
  private:
-  using Key = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
-  static Key key(const Trial& t) { return {t.dimension, t.samples, t.seed}; }
   void keep(const Trial& t) {
-    losses_[key(t)] = t.losses;
+    losses_[t.samples] = t.losses;
     trials_.push_back(t);
   }
 
-  std::mutex mutex_;
   std::optional<CsvWriter> file_;
-  std::map<Key, FinalLosses> losses_;
+  std::map<std::int64_t, FinalLosses> losses_;
   std::vector<Trial> trials_;
 };
+
+std::mutex told_mutex;
 
 double crossing_between(std::int64_t n_above, double above, std::int64_t n_below, double below, double threshold) {
   if (!(above > 0) || !(below > 0) || !std::isfinite(above)) return NAN;
@@ -73,13 +74,17 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   bool stopped = false;
   const auto loss_at = [&](std::int64_t index) {
     Trial trial{dimension, sizes[index], seed};
-    if (const auto known = log.find(trial)) return known->test;
+    if (const auto known = log.find(trial.samples)) return known->test;
     const auto started = std::chrono::steady_clock::now();
     const auto losses = search.run(dimension, trial.samples, seed);
     stopped = !losses.has_value();
     if (stopped) return static_cast<double>(NAN);
     trial.losses = *losses;
-    log.add(trial, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), search.on_trial);
+    log.add(trial);
+    if (search.on_trial) {
+      const std::lock_guard one_at_a_time(told_mutex);
+      search.on_trial(trial, std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    }
     return losses->test;
   };
   // Invariant: every candidate up to `failed` failed; `learned`, where there is one, learned. What the file has comes
@@ -87,7 +92,7 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   const auto count = static_cast<std::int64_t>(sizes.size());
   std::int64_t failed = -1, learned = count;
   for (std::int64_t i = 0; i < count && learned == count; ++i) {
-    if (const auto known = log.find({dimension, sizes[i], seed})) {
+    if (const auto known = log.find(sizes[i])) {
       (known->test < search.threshold ? learned : failed) = i;
     }
   }
@@ -123,6 +128,11 @@ std::optional<SmallestSamples> search_one(const SampleSearch& search, std::int64
   return found;
 }
 
+SampleSearch reading_alone(SampleSearch search) {
+  search.run = [](std::int64_t, std::int64_t, std::uint64_t) { return std::nullopt; };
+  return search;
+}
+
 std::vector<std::int64_t> checked_sizes(const SampleSearch& search, std::int64_t dimension) {
   const auto sizes = search.sizes(dimension);
   if (sizes.empty() || sizes[0] < 1 ||
@@ -139,37 +149,42 @@ std::string trial_text(const Trial& t, double seconds) {
                      t.samples, t.seed, t.losses.train, t.losses.test, seconds);
 }
 
-std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials) {
+std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& study) {
   const auto shared = std::make_shared<const SampleSearch>(search);
-  const auto log = std::make_shared<TrialLog>(trials);
+  const auto reading = reading_alone(search);
   auto dimensions = search.dimensions;
   std::stable_sort(dimensions.begin(), dimensions.end(), std::greater<>());
   std::vector<Unit> units;
   for (const auto dimension : dimensions) {
     const auto sizes = checked_sizes(search, dimension);
     for (const auto seed : search.seeds) {
-      units.push_back({.name = fmt::format("d={},seed={}", dimension, seed), .take = [=] {
-                         RunOutcome outcome;
-                         if (!search_one(*shared, dimension, seed, sizes, *log)) outcome.state = RunState::interrupted;
-                         return outcome;
-                       }});
+      Unit unit{.name = unit_name(search, dimension, seed), .take = [=](const RunFolder& own) {
+                  own.set_status(RunState::running, 0);
+                  TrialLog log(*shared, study, dimension, seed, true);
+                  RunOutcome outcome;
+                  if (!search_one(*shared, dimension, seed, sizes, log)) outcome.state = RunState::interrupted;
+                  own.set_status(outcome.state, 0);
+                  return outcome;
+                }};
+      TrialLog log(search, study, dimension, seed, false);
+      if (search_one(reading, dimension, seed, sizes, log)) unit.settled = RunOutcome{};
+      units.push_back(std::move(unit));
     }
   }
   return units;
 }
 
-SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& trials) {
-  auto reading = search;
-  reading.run = [](std::int64_t, std::int64_t, std::uint64_t) { return std::nullopt; };
-  TrialLog log(trials, false);
+SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& study) {
+  const auto reading = reading_alone(search);
   SampleSearchResult result;
   for (const auto dimension : search.dimensions) {
     const auto sizes = checked_sizes(search, dimension);
     for (const auto seed : search.seeds) {
+      TrialLog log(search, study, dimension, seed, false);
       if (const auto found = search_one(reading, dimension, seed, sizes, log)) result.found.push_back(*found);
+      result.trials.insert(result.trials.end(), log.trials().begin(), log.trials().end());
     }
   }
-  result.trials = log.trials();
   result.finished = result.found.size() == search.dimensions.size() * search.seeds.size();
   return result;
 }

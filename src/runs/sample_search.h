@@ -36,6 +36,7 @@ enum class SearchMethod {
 };
 
 struct SampleSearch {
+  std::string name{};  ///< of what is searched, where a study searches several
   std::vector<std::int64_t> dimensions;
   std::vector<std::uint64_t> seeds;
   /// The candidates n for a dimension, ascending.
@@ -64,13 +65,13 @@ struct SampleSearchResult {
   bool finished = false;               ///< every search is
 };
 
-/// A unit for each dimension and seed, the largest dimensions first: they take longest. `trials` is a CSV file
-/// (dimension, samples, seed, train_loss, test_loss) that keeps each finished run: a search that finds it there
-/// continues after it. No run is larger than about twice what is needed. The units share the file; they keep `search`.
-/// @throws InputError for empty or unordered candidates.
-std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& trials);
-/// What the runs in the file say; `search` needs no `run`.
-SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& trials);
+/// A unit for each dimension and seed, the largest dimensions first: they take longest. trials.csv in its folder
+/// (dimension, samples, seed, train_loss, test_loss) keeps each finished run: a search that finds it there continues
+/// after it. Folders of before have one such file for all of a name's searches, which is read too. No run is larger
+/// than about twice what is needed. The units keep `search`. @throws InputError for empty or unordered candidates.
+std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& study);
+/// What the runs in the study's folder say; `search` needs no `run`.
+SampleSearchResult read_searches(const SampleSearch& search, const std::filesystem::path& study);
 
 /// What the searches of one dimension found, a seed each.
 struct NeededSamples {

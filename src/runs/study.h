@@ -34,14 +34,6 @@ struct Findings {
   nlohmann::json numbers = nlohmann::json::object();    ///< for machines: of --json
 };
 
-/// What a task's units are made for.
-struct TakeContext {
-  const RunFolder& folder;
-  std::string command;  ///< as it was typed
-  RunHooks hooks{};
-  std::function<void(const std::string&)> line{};  ///< what a unit has to say; from any thread
-};
-
 /// A study with its configuration.
 class Task {
  public:
@@ -52,7 +44,7 @@ class Task {
   virtual std::int64_t threads() const = 0;
   /// Keys that resuming may change; `threads` always.
   virtual std::vector<std::string> may_change() const { return {}; }
-  /// What can be known of data files before a folder is made. @throws InputError
+  /// What can be known of data files before a folder is made; not called where units are not taken. @throws InputError
   virtual void prepare() {}
   /// @throws InputError where the memory does not hold any one of the units.
   virtual void check_memory() const {}

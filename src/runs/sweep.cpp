@@ -36,11 +36,17 @@ std::vector<std::vector<nlohmann::json>> combinations(const std::vector<SweepAxi
   return all;
 }
 
-/// Whether a run has nothing left to do: it diverged, or took all its steps.
+/// Whether a run has nothing left to do: it diverged, took all its steps, or ended before by what it was told then and
+/// is told now.
 bool is_settled(const std::filesystem::path& folder, const RunConfig& config) {
   if (!std::filesystem::exists(folder / "status.json")) return false;
   const auto status = read_status(folder);
-  return status.state == RunState::diverged || (status.state == RunState::done && status.step >= config.train.steps);
+  if (status.state == RunState::diverged) return true;
+  if (status.state != RunState::done) return false;
+  if (status.step >= config.train.steps) return true;
+  const auto before = to_json(read_written_config(folder / "config.json", config.catalogue)), now = to_json(config);
+  return before["train"]["steps"] == now["train"]["steps"] &&
+         before["train"]["stop_when_settled"] == now["train"]["stop_when_settled"];
 }
 
 RunOutcome settled_outcome(const std::filesystem::path& folder) {
@@ -50,18 +56,6 @@ RunOutcome settled_outcome(const std::filesystem::path& folder) {
   outcome.message = status.message;
   outcome.code = status.state == RunState::diverged ? ExitCode::diverged : ExitCode::ok;
   return outcome;
-}
-
-RunOutcome take_planned(const PlannedRun& run, const std::filesystem::path& path, const std::string& command,
-                        ProblemCache& cache, const RunHooks& hooks) {
-  try {
-    const bool exists = std::filesystem::exists(path);
-    const auto folder = exists ? RunFolder::open(path) : RunFolder::create(path);
-    if (exists && std::filesystem::exists(folder.file("config.json"))) check_resumable(folder, run.config, false);
-    return take_run(run.config, folder, run.name, command, cache, hooks);
-  } catch (const Error& e) {
-    return {e.code(), RunState::failed, e.what(), std::nullopt};
-  }
 }
 
 }  // namespace
@@ -152,28 +146,30 @@ std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& s
 }
 
 std::filesystem::path run_path(const std::filesystem::path& study, const PlannedRun& run) {
-  return study / "runs" / run.name;
+  return unit_path(study, run.name);
 }
 
-std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
-                            ProblemCache& cache, const RunHooks& hooks) {
+std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeContext& context, ProblemCache& cache) {
   std::map<std::string, nlohmann::json> checksums;
   for (const auto& run : plan) {
-    if (run.config.data.source != "file") continue;
+    if (run.config.data.source != "file" || !context.take) continue;
     const auto& file = run.config.data.file;
     if (!checksums.count(file)) checksums[file] = data_checksums(load_data(file));
-    check_same_data(run_path(folder.path(), run), file, checksums[file]);
+    check_same_data(run_path(context.folder.path(), run), file, checksums[file]);
   }
-  make_folder(folder.path() / "runs");
   std::vector<Unit> units;
   for (const auto& run : plan) {
-    const auto path = run_path(folder.path(), run);
+    const auto path = run_path(context.folder.path(), run);
     Unit unit{.name = run.name,
-              .take = [&, path, command] { return take_planned(run, path, command, cache, hooks); },
+              .take =
+                  [&](const RunFolder& own) {
+                    if (std::filesystem::exists(own.file("config.json"))) check_resumable(own, run.config, false);
+                    return take_run(run.config, own, run.name, context.command, cache, context.hooks);
+                  },
               .shared = ProblemCache::key(run.config)};
     if (is_settled(path, run.config)) {
       unit.settled = settled_outcome(path);
-    } else {
+    } else if (context.take) {
       unit.bytes = estimate_peak_bytes(run.config, pick_device(run.config.device)) - resident_bytes_now();
     }
     units.push_back(std::move(unit));
@@ -184,8 +180,9 @@ std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const RunFolder
 StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
                         const RunHooks& hooks) {
   ProblemCache cache;
+  const TakeContext context{folder, command, hooks};
   const bool cpu = plan.empty() || pick_device(plan[0].config.device).is_cpu();
-  return take_units(run_units(plan, folder, command, cache, hooks),
+  return take_units(run_units(plan, context, cache), folder.path(),
                     {.jobs = cpu ? 0 : 1, .release = [&](const std::string& key) { cache.forget(key); }});
 }
 

@@ -1,5 +1,8 @@
 #include "entk/runs/units.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -7,6 +10,7 @@
 
 #include "entk/base/failure.h"
 #include "entk/base/threads.h"
+#include "entk/io/run_folder.h"
 #include "entk/runs/memory.h"
 
 namespace entk {
@@ -23,19 +27,51 @@ int jobs_that_fit(const std::vector<const Unit*>& pending) {
   return jobs;
 }
 
-RunOutcome take(const Unit& unit) {
+RunOutcome take(const Unit& unit, const std::filesystem::path& path, const TakeOptions& options) {
+  RunOutcome failed{ExitCode::failed, RunState::failed, {}, std::nullopt};
+  std::optional<RunFolder> own;
   try {
-    return unit.take();
+    own = RunFolder::create_or_open(path, options.locking);
+    if (!own->is_held() && options.no_lock) options.no_lock(path.string());
+    return unit.take(*own);
   } catch (...) {
     const auto [code, message] = current_failure();
-    return {code, code == ExitCode::diverged ? RunState::diverged : RunState::failed, message, std::nullopt};
+    failed.code = code;
+    failed.message = message;
+    if (code == ExitCode::diverged) failed.state = RunState::diverged;
+    if (code == ExitCode::held) failed.state = RunState::running;
   }
+  try {
+    if (own && std::filesystem::exists(own->file("status.json"))) own->set_status(failed.state, 0, failed.message);
+  } catch (const SaveError&) {
+    // The disk that the unit failed on is full: what is said in the outcome must do.
+  }
+  return failed;
 }
 
 }  // namespace
 
-StudyOutcome take_units(const std::vector<Unit>& units, const TakeOptions& options) {
+std::string missing_text(const std::vector<Unit>& units) {
+  constexpr std::size_t shown = 5;
+  std::vector<std::string> missing;
+  for (const auto& unit : units) {
+    if (!unit.settled) missing.push_back(unit.name);
+  }
+  if (missing.empty()) return "";
+  const auto count = missing.size();
+  missing.resize(std::min(count, shown));
+  return fmt::format("{} of {} are not done: {}{}", count, units.size(), fmt::join(missing, ", "),
+                     count > shown ? ", …" : "");
+}
+
+std::filesystem::path unit_path(const std::filesystem::path& study, const std::string& name) {
+  return study / "runs" / checked_name(name);
+}
+
+StudyOutcome take_units(const std::vector<Unit>& units, const std::filesystem::path& study_path,
+                        const TakeOptions& options) {
   StudyOutcome study;
+  make_folder(study_path / "runs");
   study.units.resize(units.size());
   std::vector<const Unit*> pending;
   std::map<std::string, std::atomic<int>> users;
@@ -55,7 +91,7 @@ StudyOutcome take_units(const std::vector<Unit>& units, const TakeOptions& optio
     for (std::size_t i; !stop && (i = next++) < pending.size();) {
       const auto& unit = *pending[i];
       auto& outcome = study.units[static_cast<std::size_t>(&unit - units.data())];
-      outcome = take(unit);
+      outcome = take(unit, unit_path(study_path, unit.name), options);
       if (outcome.state == RunState::interrupted) stop = true;
       if (--users.at(unit.shared) == 0 && options.release) options.release(unit.shared);
     }

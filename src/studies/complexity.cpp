@@ -234,17 +234,14 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
 
 namespace {
 
-SampleSearch search_of(const ComplexityConfig& config) {
+SampleSearch search_of(const ComplexityConfig& config, const CompareModel& model) {
   SampleSearch search;
+  search.name = model.name;
   search.dimensions = config.dimensions;
   search.seeds = config.seeds;
   search.threshold = config.threshold;
   search.sizes = [config](std::int64_t d) { return candidates(config, d); };
   return search;
-}
-
-std::filesystem::path trials_of(const std::filesystem::path& folder, const CompareModel& model) {
-  return folder / ("trials-" + model.name + ".csv");
 }
 
 class ComplexityTask : public Task {
@@ -270,7 +267,7 @@ class ComplexityTask : public Task {
   std::vector<Unit> units(const TakeContext& context) override {
     std::vector<Unit> all;
     for (const auto& model : config_.models) {
-      auto search = search_of(config_);
+      auto search = search_of(config_, model);
       search.run = [this, &model, &context](std::int64_t d, std::int64_t n, std::uint64_t seed) {
         return final_losses(complexity_run(config_, model, d, n, seed, source_), context.hooks.interrupted);
       };
@@ -279,18 +276,14 @@ class ComplexityTask : public Task {
           context.line(model.name + ": " + trial_text(t, seconds));
         };
       }
-      for (auto& unit : search_units(search, trials_of(context.folder.path(), model))) {
-        unit.name = model.name + "," + unit.name;
-        all.push_back(std::move(unit));
-      }
+      for (auto& unit : search_units(search, context.folder.path())) all.push_back(std::move(unit));
     }
     return all;
   }
   TakeOptions take_options() override { return {.jobs = pick_device(device()).is_cpu() ? 0 : 1}; }
   Findings findings(const std::filesystem::path& folder) const override {
     std::vector<SampleSearchResult> models;
-    for (const auto& model : config_.models)
-      models.push_back(read_searches(search_of(config_), trials_of(folder, model)));
+    for (const auto& model : config_.models) models.push_back(read_searches(search_of(config_, model), folder));
     return complexity_findings(config_, models);
   }
 

@@ -33,7 +33,7 @@ RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& mod
 /// What each model's searches found, in the configuration's order.
 Findings complexity_findings(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models);
 
-/// A unit is a model's search at a dimension and seed; finished runs are kept in trials-<model>.csv.
+/// A unit is a model's search at a dimension and seed; finished runs are kept in its trials.csv.
 Study complexity_study();
 
 }  // namespace entk

@@ -143,14 +143,14 @@ class ExpressivityTask : public Task {
   nlohmann::json config() const override { return to_json(config_); }
   std::int64_t threads() const override { return config_.threads; }
   std::vector<Unit> units(const TakeContext& context) override {
-    make_folder(context.folder.path() / "parts");
+    if (context.take) make_folder(context.folder.path() / "parts");
     std::vector<Unit> all;
     for (const auto seed : config_.seeds) {
       for (const auto k : config_.degrees) {
         for (const auto width : config_.widths) {
           const auto name = part_name(k, width, seed);
           const auto file = expressivity_part(context.folder.path(), k, width, seed);
-          Unit unit{.name = name, .take = [=, this, &context] {
+          Unit unit{.name = name, .take = [=, this, &context](const RunFolder&) {
                       RunOutcome outcome;
                       if (context.hooks.interrupted && context.hooks.interrupted() != 0) {
                         outcome.state = RunState::interrupted;

@@ -218,11 +218,11 @@ class Figure2Task : public Task {
     auto search = figure2_search(config_, context.hooks.interrupted);
     if (context.line)
       search.on_trial = [&context](const Trial& t, double seconds) { context.line(trial_text(t, seconds)); };
-    return search_units(search, context.folder.file("trials.csv"));
+    return search_units(search, context.folder.path());
   }
   TakeOptions take_options() override { return {.jobs = pick_device(config_.device).is_cpu() ? 0 : 1}; }
   Findings findings(const std::filesystem::path& folder) const override {
-    const auto searches = read_searches(figure2_search(config_, {}), folder / "trials.csv");
+    const auto searches = read_searches(figure2_search(config_, {}), folder);
     const auto result = figure2_result(config_, searches);
     const auto number = [](double v) { return std::isfinite(v) ? nlohmann::json(v) : nlohmann::json(); };
     const auto& exponent = result.fit.exponent;

@@ -93,7 +93,7 @@ Table figure2_table(const Figure2Config& config, const Figure2Result& result);
 Figure figure2_plot(const Figure2Config& config, const Figure2Result& result);
 std::vector<Claim> figure2_claims(const Figure2Config& config, const Figure2Result& result);
 
-/// A unit is the search at a dimension and seed; finished runs are kept in trials.csv.
+/// A unit is the search at a dimension and seed; finished runs are kept in its trials.csv.
 Study figure2_study();
 
 }  // namespace entk

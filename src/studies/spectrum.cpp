@@ -442,11 +442,11 @@ class SpectrumTask : public Task {
   nlohmann::json config() const override { return to_json(config_); }
   std::int64_t threads() const override { return config_.threads; }
   std::vector<Unit> units(const TakeContext& context) override {
-    make_folder(context.folder.path() / "parts");
+    if (context.take) make_folder(context.folder.path() / "parts");
     std::vector<Unit> all;
     for (const auto& sample : spectrum_samples(config_)) {
       const auto file = file_of(context.folder.path(), sample);
-      Unit unit{.name = sample, .take = [=, this, &context] {
+      Unit unit{.name = sample, .take = [=, this, &context](const RunFolder&) {
                   RunOutcome outcome;
                   const auto e = measure_spectrum(
                       config_, sample, [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });

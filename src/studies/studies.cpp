@@ -71,7 +71,11 @@ Results write_page_of(const std::filesystem::path& folder, const std::filesystem
                                  folder.string()));
   }
   const auto [study, task] = study_of(folder, catalogue.tolerant());
-  return write_study_page(folder, study->name, study->title, task->findings(folder), study->standard, out);
+  auto findings = task->findings(folder);
+  const auto held = RunFolder::shared(folder);
+  const auto missing = missing_text(task->units({.folder = held, .command = "", .take = false}));
+  if (!missing.empty()) findings.warnings.push_back(missing);
+  return write_study_page(folder, study->name, study->title, findings, study->standard, out);
 }
 
 }  // namespace entk

@@ -221,7 +221,7 @@ class Run {
 };
 
 std::filesystem::path run_folder_of(const std::filesystem::path& study, std::int64_t seed) {
-  return study / "runs" / fmt::format("seed={}", seed);
+  return unit_path(study, fmt::format("seed={}", seed));
 }
 
 bool is_done(const std::filesystem::path& folder) {
@@ -414,19 +414,11 @@ std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const Ta
 }
 
 std::vector<Unit> taylor_units(const TaylorStudyConfig& config, const DataSet& data, const TakeContext& context) {
-  make_folder(context.folder.path() / "runs");
   std::vector<Unit> all;
   for (const auto seed : config.seeds) {
     const auto path = run_folder_of(context.folder.path(), seed);
-    Unit unit{.name = fmt::format("seed={}", seed), .take = [&, seed, path] {
-                const auto run = std::filesystem::exists(path) ? RunFolder::open(path) : RunFolder::create(path);
-                try {
-                  return take_run_of(config, data, seed, run, context);
-                } catch (const NotFiniteError& e) {
-                  run.set_status(RunState::diverged, 0, e.what());
-                  throw;
-                }
-              }};
+    Unit unit{.name = fmt::format("seed={}", seed),
+              .take = [&, seed](const RunFolder& own) { return take_run_of(config, data, seed, own, context); }};
     if (is_done(path)) unit.settled = RunOutcome{};
     all.push_back(std::move(unit));
   }
@@ -444,7 +436,7 @@ class TaylorTask : public Task {
   std::int64_t threads() const override { return config_.threads; }
   void prepare() override { data_ = load_images(config_); }
   std::vector<Unit> units(const TakeContext& context) override {
-    if (context.line) {
+    if (context.line && context.take) {
       context.line(
           fmt::format("{}: {} training and {} test images", data_.target, data_.train.x.size(0), data_.test.x.size(0)));
     }

@@ -198,7 +198,9 @@ TEST_F(Faults, WhatExistsIsNotOverwrittenAndAHeldFolderIsRefused) {
 
   const auto held = RunFolder::create(folder / "held");
   held.write_json("config.json", to_json(RunConfig{}));
-  EXPECT_TRUE(says(resume("held", {}), "another process is using it"));
+  const auto refused = resume("held", {});
+  EXPECT_TRUE(exits_with(refused, static_cast<int>(ExitCode::held)));
+  EXPECT_TRUE(says(refused, "another process is using it"));
 }
 
 TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {

@@ -64,6 +64,15 @@ TEST(Threads, ABudgetHoldsForItsThreadAlone) {
   EXPECT_EQ(threads(), 4);
 }
 
+TEST(Threads, ThoseOfASlurmTaskAreItsProcessors) {
+  const int all = threads();
+  for (const auto& [given, want] : {std::pair{"1", 1}, {"100000", all}, {"", all}, {"none", all}}) {
+    ::setenv("SLURM_CPUS_PER_TASK", given, 1);
+    EXPECT_EQ(threads(), want) << given;
+  }
+  ::unsetenv("SLURM_CPUS_PER_TASK");
+}
+
 TEST(Threads, NegativeCountsAreRefused) { EXPECT_THROW(set_threads(-1), InputError); }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace {
 using testing::contains;
 using testing::in_child;
 using testing::input_error;
+using testing::message_of;
 using testing::read_text;
 using testing::TemporaryFolder;
 using testing::write_text;
@@ -23,9 +24,12 @@ TEST(RunFolder, CreateMakesANewFolderOnly) {
   {
     const auto run = RunFolder::create(path.string() + "/");
     EXPECT_EQ(run.path(), path);
-    EXPECT_TRUE(contains(input_error([&] { RunFolder::create(path); }), "another process is using it"));
+    EXPECT_TRUE(contains(message_of<HeldError>([&] { RunFolder::create(path); }), "another process is using it"));
+    EXPECT_TRUE(held_now(path));
     run.write_text("config.json", "{}");
   }
+  EXPECT_FALSE(held_now(path));
+  EXPECT_FALSE(held_now(folder / "none"));
   EXPECT_TRUE(std::filesystem::is_directory(path));
   const auto message = input_error([&] { RunFolder::create(path); });
   EXPECT_TRUE(contains(message, path.string()));
@@ -108,7 +112,7 @@ TEST(RunFolder, ASecondProcessIsRefusedUntilTheFirstIsGone) {
   const auto path = folder / "run";
   const auto attempt = [&] {
     return in_child([&] {
-      const auto message = input_error([&] { RunFolder::open(path); });
+      const auto message = message_of<HeldError>([&] { RunFolder::open(path); });
       if (message == "nothing thrown") return 0;
       return contains(message, path.string() + ": another process is using it") ? 1 : 2;
     });
@@ -195,6 +199,20 @@ TEST(RunFolder, TheStatusReadsBack) {
   EXPECT_EQ(status.step, 120);
   EXPECT_TRUE(contains(status.message, "train_loss is inf at step 120"));
   EXPECT_EQ(status.time.size(), 16u);
+  EXPECT_EQ(status.pid, ::getpid());
+  EXPECT_FALSE(status.host.empty());
+  EXPECT_EQ(status.job, "");
+  ::setenv("SLURM_JOB_ID", "7", 1);
+  run.set_status(RunState::running, 1);
+  EXPECT_EQ(read_status(run.path()).job, "7");
+  ::setenv("SLURM_ARRAY_JOB_ID", "6", 1);
+  ::setenv("SLURM_ARRAY_TASK_ID", "3", 1);
+  run.set_status(RunState::running, 1);
+  EXPECT_EQ(read_status(run.path()).job, "6_3");
+  for (const char* name : {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}) ::unsetenv(name);
+  // Folders of before say less.
+  run.write_text("status.json", R"({"state": "done", "step": 1, "message": "", "time": ""})");
+  EXPECT_EQ(read_status(run.path()).host, "");
   for (const auto state : {RunState::running, RunState::done, RunState::failed, RunState::interrupted}) {
     run.set_status(state, 1);
     EXPECT_EQ(read_status(run.path()).state, state);

@@ -56,7 +56,7 @@ TEST(SampleSearch, BisectionFindsTheFirstCandidateThatLearnsAsTryingAllDoes) {
   std::atomic<int> runs{0};
   const TemporaryFolder folder;
   const auto s = search(runs);
-  const auto result = search_samples(s, folder / "trials.csv");
+  const auto result = search_samples(s, folder / "trials");
   expect_first_that_learns(s, result);
   EXPECT_LT(runs, 6 * 10) << "bisection, not a scan of 17 candidates each";
   for (const auto& t : result.trials)
@@ -68,7 +68,7 @@ TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
   const TemporaryFolder folder;
   auto s = search(runs);
   s.method = SearchMethod::scan;
-  const auto result = search_samples(s, folder / "trials.csv", 1);
+  const auto result = search_samples(s, folder / "trials", 1);
   expect_first_that_learns(s, result);
   for (const auto& found : result.found) {
     std::vector<std::int64_t> tried, want;
@@ -86,7 +86,7 @@ TEST(SampleSearch, AScanTriesEveryCandidateUpToTheFirstThatLearns) {
   };
   s.dimensions = {9};
   s.seeds = {0};
-  EXPECT_EQ(search_samples(s, folder / "uneven.csv").found.at(0).samples, 15);
+  EXPECT_EQ(search_samples(s, folder / "uneven").found.at(0).samples, 15);
 }
 
 TEST(SampleSearch, KeepsBothLossesInTheFile) {
@@ -99,9 +99,9 @@ TEST(SampleSearch, KeepsBothLossesInTheFile) {
     EXPECT_EQ(t.losses.test, loss(t.dimension, t.samples, t.seed));
     EXPECT_GE(seconds, 0);
   };
-  search_samples(s, folder / "trials.csv");
+  search_samples(s, folder / "trials");
   EXPECT_EQ(told, runs);
-  const auto again = search_samples(s, folder / "trials.csv");
+  const auto again = search_samples(s, folder / "trials");
   EXPECT_EQ(told, runs) << "what is in the file is not told again";
   for (const auto& t : again.trials) {
     EXPECT_EQ(t.losses.train, 0.5 * loss(t.dimension, t.samples, t.seed));
@@ -112,10 +112,10 @@ TEST(SampleSearch, KeepsBothLossesInTheFile) {
 TEST(SampleSearch, AnInterruptedSearchGoesOnWithoutRunningAnythingTwice) {
   std::atomic<int> whole{0}, first{0}, second{0};
   const TemporaryFolder folder;
-  const auto want = search_samples(search(whole), folder / "whole.csv");
-  const auto part = search_samples(search(first, 7), folder / "trials.csv", 1);
+  const auto want = search_samples(search(whole), folder / "whole");
+  const auto part = search_samples(search(first, 7), folder / "trials", 1);
   EXPECT_FALSE(part.finished);
-  const auto rest = search_samples(search(second), folder / "trials.csv");
+  const auto rest = search_samples(search(second), folder / "trials");
   EXPECT_TRUE(rest.finished);
   EXPECT_EQ(second, whole - 7);
   ASSERT_EQ(rest.found.size(), want.found.size());
@@ -153,11 +153,11 @@ TEST(SampleSearch, WhereNothingLearnsOrEverythingDoesItSaysSo) {
   s.dimensions = {9};
   s.seeds = {0};
   s.threshold = 1e-9;
-  const auto none = search_samples(s, folder / "none.csv").found.at(0);
+  const auto none = search_samples(s, folder / "none").found.at(0);
   EXPECT_FALSE(none.samples.has_value());
   EXPECT_EQ(none.failed, 540);
   s.threshold = 1e9;
-  const auto all = search_samples(s, folder / "all.csv").found.at(0);
+  const auto all = search_samples(s, folder / "all").found.at(0);
   EXPECT_EQ(all.samples, 9);
   EXPECT_FALSE(all.failed.has_value());
   EXPECT_TRUE(std::isnan(all.crossing));
@@ -170,7 +170,7 @@ TEST(SampleSearch, ARunThatDivergesHasNotLearned) {
   s.run = [](std::int64_t d, std::int64_t n, std::uint64_t seed) -> std::optional<FinalLosses> {
     return FinalLosses{0, n < 200 ? NAN : loss(d, n, seed)};
   };
-  for (const auto& found : search_samples(s, folder / "trials.csv").found) EXPECT_GE(*found.samples, 200);
+  for (const auto& found : search_samples(s, folder / "trials").found) EXPECT_GE(*found.samples, 200);
 }
 
 TEST(SampleSearch, CandidatesOutOfOrderAndErrorsOfARunAreThrown) {
@@ -178,10 +178,10 @@ TEST(SampleSearch, CandidatesOutOfOrderAndErrorsOfARunAreThrown) {
   const TemporaryFolder folder;
   auto s = search(runs);
   s.sizes = [](std::int64_t) { return std::vector<std::int64_t>{5, 5}; };
-  EXPECT_THROW(search_samples(s, folder / "a.csv"), InputError);
+  EXPECT_THROW(search_samples(s, folder / "a"), InputError);
   s = search(runs);
   s.run = [](std::int64_t, std::int64_t, std::uint64_t) -> std::optional<FinalLosses> { throw RunError("no"); };
-  EXPECT_THROW(search_samples(s, folder / "b.csv"), RunError);
+  EXPECT_THROW(search_samples(s, folder / "b"), RunError);
   EXPECT_THROW(geometric_sizes(5, 4, 2), InputError);
   EXPECT_EQ(geometric_sizes(2, 9, 2), (std::vector<std::int64_t>{2, 4, 8, 9}));
 }

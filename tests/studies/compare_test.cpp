@@ -222,17 +222,17 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   std::atomic<int> trials = 0;
   const auto study = RunFolder::create(folder / "study");
   TakeContext context{study, "test", {}, [&](const std::string&) { ++trials; }};
-  EXPECT_FALSE(take_units(task->units(context), {}).interrupted);
+  EXPECT_FALSE(take_units(task->units(context), study.path(), {}).interrupted);
   EXPECT_GT(trials, 0);
   trials = 0;
-  EXPECT_FALSE(take_units(task->units(context), {}).interrupted);
+  EXPECT_FALSE(take_units(task->units(context), study.path(), {}).interrupted);
   EXPECT_EQ(trials, 0) << "finished runs are not run again";
   const auto findings = task->findings(study.path());
   EXPECT_EQ(findings.table.rows.size(), 4u);
   for (const auto& claim : findings.claims) EXPECT_EQ(claim.verdict, Verdict::too_small_to_tell);
   const auto other = RunFolder::create(folder / "other");
   TakeContext stopping{other, "test", {.interrupted = [] { return 2; }}, {}};
-  EXPECT_TRUE(take_units(task->units(stopping), {}).interrupted);
+  EXPECT_TRUE(take_units(task->units(stopping), other.path(), {}).interrupted);
   EXPECT_EQ(task->findings(other.path()).claims[0].verdict, Verdict::not_run);
 }
 

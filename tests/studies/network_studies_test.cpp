@@ -49,7 +49,7 @@ Tried tried(const SearchConfig& config, SearchMethod method, std::int64_t dimens
     tried.order.push_back(n);
     return FinalLosses{0, n >= enough ? 0.05 : 0.5};
   };
-  tried.found = search_samples(search, folder / "trials.csv").found.at(0).samples;
+  tried.found = search_samples(search, folder / "trials").found.at(0).samples;
   return tried;
 }
 
@@ -125,7 +125,7 @@ TEST(Figure2, ADivergedRunIsNotEnough) {
   ASSERT_TRUE(losses);
   EXPECT_TRUE(std::isnan(losses->test));
   const TemporaryFolder folder;
-  EXPECT_FALSE(search_samples(figure2_search(config, {}), folder / "trials.csv").found.at(0).samples);
+  EXPECT_FALSE(search_samples(figure2_search(config, {}), folder / "trials").found.at(0).samples);
 }
 
 /// Searches that found n = factor d^exponent, some 2% about it.
@@ -220,7 +220,7 @@ bool take_taylor(const TaylorStudyConfig& config, const DataSet& data, const std
                  const std::function<int()>& interrupted = {}) {
   const auto folder = std::filesystem::exists(place) ? RunFolder::open(place) : RunFolder::create(place);
   const TakeContext context{folder, "test", {.interrupted = interrupted}, {}};
-  const auto outcome = take_units(taylor_units(config, data, context), {.jobs = 1});
+  const auto outcome = take_units(taylor_units(config, data, context), folder.path(), {.jobs = 1});
   EXPECT_EQ(outcome.code, ExitCode::ok);
   return !outcome.interrupted;
 }
@@ -300,7 +300,7 @@ TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
   const auto study = RunFolder::create(folder / "study");
   const auto data = tiny_images();
   const TakeContext context{study, "test", {}, {}};
-  EXPECT_EQ(take_units(taylor_units(config, data, context), {.jobs = 1}).code, ExitCode::diverged);
+  EXPECT_EQ(take_units(taylor_units(config, data, context), study.path(), {.jobs = 1}).code, ExitCode::diverged);
   for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"})
     EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
 }

@@ -61,7 +61,7 @@ TEST(Spectrum, AnInterruptedStudyHoldsTheFinishedPartsAndResumesToTheSameNumbers
     int asked = 0;
     const auto task = read();
     const TakeContext context{study, "test", {.interrupted = [&] { return ++asked > most ? 2 : 0; }}, {}};
-    const bool interrupted = take_units(task->units(context), task->take_options()).interrupted;
+    const bool interrupted = take_units(task->units(context), place, task->take_options()).interrupted;
     return std::pair{interrupted, task->findings(place)};
   };
   const auto [stopped, whole] = take("whole", 1000);

@@ -5,13 +5,13 @@
 
 namespace entk::testing {
 
-/// What the searches over a file of trials find. @throws RunError with what a run threw
-inline SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& trials,
-                                         int jobs = 0) {
-  for (const auto& unit : take_units(search_units(search, trials), {.jobs = jobs}).units) {
+/// What the searches of a study's folder find. @throws RunError with what a run threw
+inline SampleSearchResult search_samples(const SampleSearch& search, const std::filesystem::path& study, int jobs = 0) {
+  std::filesystem::create_directories(study);
+  for (const auto& unit : take_units(search_units(search, study), study, {.jobs = jobs}).units) {
     if (unit.state == RunState::failed) throw RunError(unit.message);
   }
-  return read_searches(search, trials);
+  return read_searches(search, study);
 }
 
 }  // namespace entk::testing
