@@ -8,19 +8,21 @@
 
 namespace entk {
 
-at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const RandomStream& stream) {
+at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const RandomStream& stream,
+                           std::int64_t first_row) {
   auto points = at::empty({rows, dimension}, at::kDouble);
   double* values = points.mutable_data_ptr<double>();
   parallel_for(rows, [&](std::int64_t i) {
     for (std::int64_t k = i * dimension; k < (i + 1) * dimension; ++k) {
-      values[k] = stream.normal(static_cast<std::uint64_t>(k));
+      values[k] = stream.normal(static_cast<std::uint64_t>(first_row * dimension + k));
     }
   });
   return points;
 }
 
-at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream) {
-  auto points = gaussian_points(rows, dimension, stream);
+at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream,
+                         std::int64_t first_row) {
+  auto points = gaussian_points(rows, dimension, stream, first_row);
   double* values = points.mutable_data_ptr<double>();
   // Plain loops: a library's reduction may sum in another order on another processor.
   parallel_for(rows, [&](std::int64_t i) {

@@ -10,6 +10,7 @@
 #include "entk/kernels/cpu/cpu_primitive.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/reference.h"
+#include "entk/kernels/shard.h"
 #if ENTK_HAS_CUDA
 #include "entk/kernels/gpu/cuda_primitive.h"
 #endif
@@ -65,6 +66,10 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
   }
   const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
+  if (group().size() > 1 && (options.mode == KernelMode::reference || !x.is_cpu() || !has_twins(start, signs))) {
+    throw InputError(
+        "a network is shared out among processes on the CPU, with entk's own kernels and from a symmetric start alone");
+  }
   const auto plain = [&] { return kernels::make_aten_primitive(points, start, signs, activation, options.orders); };
   if (options.mode == KernelMode::reference || !(x.is_cpu() || (ENTK_HAS_CUDA && x.is_cuda()))) return plain();
   const PrimitiveSizes sizes{

@@ -6,6 +6,7 @@
 #include "entk/base/sphere.h"
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/reference.h"
+#include "entk/kernels/shard.h"
 
 namespace entk {
 
@@ -23,9 +24,15 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
     throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(options.dtype)));
   }
   checked_product("width times dimension", options.width, options.dimension);
-  const std::int64_t m = options.width, drawn = symmetric_start ? m / 2 : m;
-  const auto rows =
-      sphere_points(drawn, options.dimension, 1.0, RandomStream(Purpose::first_layer, options.seed)).to(options.dtype);
+  if (!symmetric_start && group().size() > 1) {
+    throw InputError(
+        "initialisation: a network is shared out among processes from the symmetric start alone, got plain");
+  }
+  const auto shard = own_shard(options.width);
+  const std::int64_t drawn = symmetric_start ? shard.count : options.width, m = symmetric_start ? 2 * drawn : drawn;
+  const auto rows = sphere_points(drawn, options.dimension, 1.0, RandomStream(Purpose::first_layer, options.seed),
+                                  symmetric_start ? shard.first : 0)
+                        .to(options.dtype);
   at::Tensor signs = at::ones({m}, at::kDouble);
   if (symmetric_start) {
     w0 = at::cat({rows, rows});

@@ -13,6 +13,7 @@
 #include "entk/program/common_options.h"
 #include "entk/program/console.h"
 #include "entk/base/device.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
 #include "entk/config/config_layers.h"
 #include "entk/studies/studies.h"
@@ -202,6 +203,12 @@ ExitCode take_part(const Study& study, Task& task, const StudyOptions& o, const 
 }
 
 ExitCode take(const Study& study, const StudyOptions& o, const std::string& command_line) {
+  if (group().size() > 1) {
+    throw InputError(
+        fmt::format("{} processes were started for one run, and this is a study: --plan, then --run for "
+                    "each process, shares out its runs",
+                    group().size()));
+  }
   if ((o.pending || o.run) && o.resume.empty()) {
     throw InputError(
         fmt::format("--{} is of a study that was planned: it needs --resume DIR", o.run ? "run" : "pending"));

@@ -7,7 +7,9 @@
 #include "entk/program/common_options.h"
 #include "entk/program/console.h"
 #include "entk/base/device.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 #include "entk/runs/memory.h"
 #include "entk/runs/results.h"
 #include "entk/io/strict_json.h"
@@ -18,15 +20,61 @@ namespace entk::app {
 
 namespace {
 
+/// @throws InputError for what is not a sum over neurons, or is not yet taken as one.
+void check_can_be_shared(const RunConfig& c) {
+  const auto refuse = [](const char* key, const std::string& got) {
+    throw InputError(fmt::format("{}: one run over {} processes does not have {} yet", key, group().size(), got));
+  };
+  if (!pick_device(c.device).is_cpu()) refuse("device", c.device);
+  if (!c.model.kind.is_null()) refuse("model.kind", c.model.kind.dump());
+  if (c.model.whole_network) refuse("model.whole_network", "true");
+  if (c.model.kernel != "none") refuse("model.kernel", c.model.kernel);
+  if (c.model.initialisation != "symmetric") refuse("model.initialisation", c.model.initialisation);
+  if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
+  if (c.projector.source == "harmonic") refuse("projector.source", c.projector.source);
+  if (c.projector.population_degree >= 0)
+    refuse("projector.population_degree", fmt::format("{}", c.projector.population_degree));
+  if (!c.train.learning_rate) refuse("train.learning_rate", "auto");
+  if (!c.train.update.empty()) refuse("train.update", c.train.update.dump());
+  if (c.train.keep_best) refuse("train.keep_best", "true");
+  if (c.train.perturbation.radius > 0)
+    refuse("train.perturbation.radius", fmt::format("{}", c.train.perturbation.radius));
+  if (c.train.kernel == "reference") refuse("train.kernel", c.train.kernel);
+  if (!c.regularizers.empty()) refuse("regularizers", c.regularizers.dump());
+  if (!c.observables.empty()) refuse("observables", c.observables.dump());
+  own_shard(c.model.width);
+}
+
+/// The folder, which the first process holds.
+RunFolder open_together(const CommonOptions& o) {
+  if (group().size() == 1) return open_folder(o, "train");
+  std::optional<RunFolder> folder;
+  std::string path;
+  std::exception_ptr refused;
+  if (leads()) {
+    try {
+      folder = open_folder(o, "train");
+      path = folder->path().string();
+    } catch (...) {
+      refused = std::current_exception();
+    }
+  }
+  path = agreed(path);
+  if (refused) std::rethrow_exception(refused);
+  if (path.empty()) throw InputError("the first process was refused its folder");
+  return leads() ? std::move(*folder) : RunFolder::shared(path);
+}
+
 ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string& command_line) {
+  if (group().size() > 1) check_can_be_shared(config);
   const auto device = pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
   if (config.data.source == "file") config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
-  const bool goes_on = o.goes_on();
-  const auto folder = open_folder(o, "train");
+  const bool goes_on = agreed(std::int64_t{o.goes_on()}) != 0;
+  const auto folder = open_together(o);
   if (!goes_on) {
-    folder.write_json("config.json", to_json(config));
+    if (leads()) folder.write_json("config.json", to_json(config));
   } else {
     check_resumable(folder, config, o.other_device);
     if (config.data.source == "file") {
@@ -41,7 +89,7 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   }
   if (!outcome.message.empty()) say(outcome.message);
   if (outcome.state == RunState::interrupted) say_how_to_resume(o, "train", folder);
-  if (outcome.state == RunState::done) {
+  if (outcome.state == RunState::done && leads()) {
     auto summary = load_json(folder.file("summary.json"));
     summary["folder"] = folder.path().string();
     show_results(o, write_run_results(folder.path(), folder.path()), {}, folder.path(), summary);

@@ -1,5 +1,7 @@
 #include "entk/program/console.h"
 
+#include "entk/base/group.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 /// To stderr. A reader that has gone, or a full disk, costs lines of talk and not the work.
 void tell(const std::string& text) {
+  if (!leads()) return;  // of several processes the first one speaks
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }

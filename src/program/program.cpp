@@ -12,6 +12,7 @@
 #include "entk/program/commands.h"
 #include "entk/program/completion.h"
 #include "entk/program/console.h"
+#include "entk/program/processes.h"
 #include "entk/base/device.h"
 #include "entk/base/failure.h"
 #include "entk/base/threads.h"
@@ -103,6 +104,7 @@ int run(int argc, char** argv, const Catalogue& own) {
   }
   program.command_line = program.name;
   std::string isa;
+  double rank_timeout = 300;
   bool verbose = false;
   for (int i = 1; i < argc; ++i) {
     program.command_line += " " + shell_word(argv[i]);
@@ -136,6 +138,11 @@ int run(int argc, char** argv, const Catalogue& own) {
     command->add_option("--isa", isa, "entk's own CPU kernels: portable, avx2 or avx512 [the processor's best]")
         ->type_name("NAME");
   }
+  app.get_subcommand("train")
+      ->add_option("--rank-timeout", rank_timeout,
+                   "of one run over the processes of mpirun or srun: seconds to wait for one of them [300]")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber);
   const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
     say(fmt::format("there is no command {}{}", argv[1], hint(app, argv[1])));
@@ -153,6 +160,11 @@ int run(int argc, char** argv, const Catalogue& own) {
     check_not_empty(app);
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
     kernels::selected_isa();  // refused before work starts
+    if (launched_processes() > 1 && !app.got_subcommand("train")) {
+      throw InputError(fmt::format("{} processes were started, and {} is taken by one", launched_processes(),
+                                   app.get_subcommands()[0]->get_name()));
+    }
+    join_processes(rank_timeout);
     return after_output(static_cast<int>(program.action()));
   } catch (...) {
     const auto failure = current_failure(verbose);
@@ -168,6 +180,6 @@ int run(int argc, char** argv, const Catalogue& own) {
 
 namespace entk {
 
-int run_program(int argc, char** argv, const Catalogue& own) { return app::run(argc, argv, own); }
+int run_program(int argc, char** argv, const Catalogue& own) { return app::part_processes(app::run(argc, argv, own)); }
 
 }  // namespace entk

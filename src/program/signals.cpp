@@ -29,8 +29,8 @@ int wake[2] = {-1, -1};  // a byte a signal
 
 void handle(int signal) {
   count = count + 1;
-  if (count > 2) _exit(128 + signal);
-  caught = signal;
+  if (count > 2) _exit(128 + (signal == SIGUSR1 ? SIGTERM : signal));
+  caught = signal == SIGUSR1 ? SIGTERM : signal;  // mpirun passes SIGUSR1 on, and after SIGTERM it kills
   static const char message[] = "\nentk: stopping; again to leave at once\n";
   [[maybe_unused]] auto written = write(wake[1], "!", 1);
   if (count == 1) written = write(STDERR_FILENO, message, sizeof message - 1);
@@ -74,6 +74,7 @@ void catch_signals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR1, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not a reason to die
 }

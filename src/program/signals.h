@@ -1,6 +1,7 @@
-// SIGINT and SIGTERM. The first asks runs to stop at the end of their step and save; where there is nothing to save (a
-// set-up, a decomposition, plots) and the work does not stop by itself, the process leaves within two seconds: programs
-// that it started are ended and the folders' status says `interrupted`. A second signal leaves at once.
+// SIGINT, SIGTERM, and SIGUSR1 as SIGTERM. The first asks runs to stop at the end of their step and save; where there
+// is nothing to save (a set-up, a decomposition, plots) and the work does not stop by itself, the process leaves within
+// two seconds: programs that it started are ended and the folders' status says `interrupted`. A second signal leaves at
+// once.
 #pragma once
 
 namespace entk::app {

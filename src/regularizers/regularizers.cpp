@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "entk/base/check.h"
+#include "entk/kernels/shard.h"
 #include "entk/kernels/taylor_function.h"
 
 namespace entk {
@@ -117,7 +118,7 @@ Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) 
 Term R4() {
   return {.name = "R4",
           .reads = TermReads::displacement,
-          .value = [](const TermInputs& in) { return in.w.square().sum(1).square().sum().square(); },
+          .value = [](const TermInputs& in) { return neuron_sum(in.w.square().sum(1).square()).square(); },
           .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
           .recordable = true,
           .of_neurons = true,

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "entk/base/check.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/network_primitive.h"
@@ -61,17 +62,18 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const int element = c.dtype == "float64" ? 8 : 4;
   const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
   const auto bytes = [&](double entries) { return entries * element; };
+  const std::int64_t width = c.model.width / group().size();  // of this process
   const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
   const double tests = static_cast<double>(c.data.test_samples);
   const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
   const bool twins = c.model.initialisation == "symmetric", unlabeled_projector = c.projector.source == "unlabeled";
   const bool weighted = c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0;
-  const double weights = bytes(static_cast<double>(c.model.width) * d);  // a matrix like W
+  const double weights = bytes(static_cast<double>(width) * d);  // a matrix like W
 
   const double data = bytes((n + tests + unlabeled) * (d + 1));
   const double drawing = (n + tests + unlabeled) * d * 8 + (element == 4 ? data : 0);  // float64 first
   // W0, its half in float64, W.
-  const double making = weights + static_cast<double>(c.model.width) * d * (twins ? 4 : 8) + weights;
+  const double making = weights + static_cast<double>(width) * d * (twins ? 4 : 8) + weights;
 
   if (c.model.kernel != "none") {
     // The network in float64, K and its factors; then K at blocks of test points.
@@ -87,7 +89,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
 
   // Projectors: beside them W0 in the problem, and the networks' W0 and W.
   const std::int64_t rank = c.projector.rank > 0 ? c.projector.rank : c.data.dimension + 1;
-  const ProjectorSizes sizes{c.data.samples, c.data.dimension, c.model.width, rank, twins, element, workers};
+  const ProjectorSizes sizes{c.data.samples, c.data.dimension, width, rank, twins, element, workers};
   ProjectorBytes sigma, harmonic, population;
   double tables = 0;  // of terms at other points than the projector's, made when training begins
   double table_making = 0, fresh = 0;
@@ -124,15 +126,14 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   double held = 0, step = 0, testing = 0;
   if (unlabeled_projector) held += weighted ? bytes((n + unlabeled) * d) : bytes(3 * 2 * unlabeled * d);
   const auto at = [&](double samples) {
-    return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, c.model.width, twins,
+    return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, width, twins,
                           static_cast<int>(c.model.order),    element};
   };
   const auto mode = resolved_mode(at(points), read_kernel_mode(c.train.kernel),
                                   static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
   if (c.model.whole_network) {
     const auto moment = [&](double samples) {
-      return static_cast<double>(
-          network_primitive_bytes(static_cast<std::int64_t>(samples), c.model.width, element, workers));
+      return static_cast<double>(network_primitive_bytes(static_cast<std::int64_t>(samples), width, element, workers));
     };
     step = moment(points), testing = moment(tests);
   } else {
@@ -143,7 +144,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   }
   // f at W0 before the first step, where twins do not cancel.
   const auto most = std::max(c.data.samples, c.data.test_samples);
-  const auto initial = twins ? 0.0 : static_cast<double>(network_output_bytes(most, c.model.width, element, workers));
+  const auto initial = twins ? 0.0 : static_cast<double>(network_output_bytes(most, width, element, workers));
   // Where steps are not fused: the gradient and the noise.
   if (c.model.whole_network || mode == KernelMode::reference) step += (c.train.noise_variance > 0 ? 2 : 1) * weights;
   // ∂E/∂W, and R4's powers on the way to it.
@@ -158,7 +159,9 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double remembered = static_cast<double>(descent_options(c).update.held) * weights;
   const double kept = remembered + (c.train.keep_best ? weights : 0);
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
-  const double saving = 2 * weights + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
+  // Of several processes the first one brings all rows together to write them.
+  const double whole = group().size() == 1 ? 2 * weights : leads() ? 4 * group().size() * weights : 0;
+  const double saving = whole + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
   const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra + kept +
                           std::max(table_making, held + std::max({initial, step, record, saving, tuning}));
   const double peak = std::max({drawing, data + making, data + projecting, data + training});

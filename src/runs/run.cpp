@@ -22,6 +22,7 @@
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
 #include "entk/kernels/cpu/tile_kernels.h"
+#include "entk/kernels/shard.h"
 #include "entk/train/schedule.h"
 
 namespace entk {
@@ -137,17 +138,20 @@ class FolderRun {
 
   RunOutcome take(const std::string& command) {
     // First of all, so that from here on the folder can be resumed.
-    if (!std::filesystem::exists(folder_.file("config.json"))) folder_.write_json("config.json", to_json(config_));
-    if (!std::filesystem::exists(folder_.file("command.txt"))) folder_.write_text("command.txt", command + "\n");
-    const bool resumed = has_checkpoint(folder_.path());
+    if (leads()) {
+      if (!std::filesystem::exists(folder_.file("config.json"))) folder_.write_json("config.json", to_json(config_));
+      if (!std::filesystem::exists(folder_.file("command.txt"))) folder_.write_text("command.txt", command + "\n");
+    }
+    const bool resumed = agreed(std::int64_t{has_checkpoint(folder_.path())}) != 0;
     auto where = environment(device_);
     where["dtype"] = config_.dtype;
     where["seed"] = config_.seed;
-    if (resumed) compare_arithmetic(where);
+    if (group().size() > 1) where["processes"] = group().size();
+    if (leads() && resumed) compare_arithmetic(where);
     where["estimated_peak_bytes"] = estimate_peak_bytes(config_, device_);
-    folder_.write_json("environment.json", where);
+    write_json("environment.json", where);
     if (!hooks_.ignore_memory) check_memory(config_, device_);
-    folder_.set_status(RunState::running, 0);
+    set_status(RunState::running, 0);
     problem_ = cache_.problem(config_, device_);
     release_free_memory();  // of drawing and of the projector
     for (const auto& notice : problem_->notices) tell(notice);
@@ -172,18 +176,24 @@ class FolderRun {
     // Asked after every step: from the first on there is something to save.
     hooks.interrupted = [&] {
       if (!unsaved_) unsaved_.emplace();
-      return hooks_.interrupted ? hooks_.interrupted() : 0;
+      // All stop behind the same step.
+      return static_cast<int>(largest_of_all(hooks_.interrupted ? hooks_.interrupted() : 0));
     };
     const auto objective = make_objective(*problem_, model);
     hooks.observables = make_observables(config_, make_setting(*problem_, model));
     const auto columns = metrics_columns(names_of(*problem_, objective, hooks.observables));
     const auto row_of = [&](const Record& r) { return metrics_row(columns, by_name(r, objective, hooks.observables)); };
-    CsvWriter metrics(folder_.file("metrics.csv"), columns);
-    CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
+    std::optional<CsvWriter> metrics, timing;
+    if (leads()) {
+      metrics.emplace(folder_.file("metrics.csv"), columns);
+      timing.emplace(folder_.file("timing.csv"),
+                     std::vector<std::string>{"step", "seconds", "seconds_per_step", "record_seconds"});
+    }
     double told = 0;
     hooks.on_record = [&](const Record& r, const Timing& t) {
-      metrics.row(row_of(r));
-      timing.row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
+      if (!leads()) return true;
+      metrics->row(row_of(r));
+      timing->row({static_cast<double>(r.step), t.seconds, t.seconds_per_step, t.record_seconds});
       // Whoever looks on is told where the run is; not every record is worth a file.
       if (t.seconds - told >= 1) folder_.set_status(RunState::running, r.step), told = t.seconds;
       if (hooks_.progress) {
@@ -193,20 +203,30 @@ class FolderRun {
       return true;
     };
     hooks.on_checkpoint = [&](const TrainState& state) {
-      metrics.sync();
-      write_checkpoint(folder_.path(), checkpoint(state));
+      const auto whole = checkpoint(state);  // of which all bring their rows
+      if (!leads()) return;
+      metrics->sync();
+      write_checkpoint(folder_.path(), whole);
       if (state.best.step >= 0) write_pt(folder_.file("best.pt"), tensors_at(state.best.step, state.best.w));
     };
-    write_config(model->network->symmetric());
+    if (leads()) write_config(model->network->symmetric());
     Trainer trainer(model, objective, descent, hooks, kernels);
     release_free_memory();  // of the terms' tables
     const auto result = trainer.fit(problem_->data, device_, from);
     for (const auto& notice : result.notices) tell(notice);
-    folder_.write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));
+    write_json("summary.json", summary_json(result, *problem_, columns, row_of(result.last)));
     return conclude(result);
   }
 
  private:
+  // Of several processes the first one writes.
+  void write_json(const std::string& name, const nlohmann::json& value) const {
+    if (leads()) folder_.write_json(name, value);
+  }
+  void set_status(RunState state, std::int64_t step, const std::string& message = "") const {
+    if (leads()) folder_.set_status(state, step, message);
+  }
+
   void tell(const std::string& notice) {
     if (hooks_.notice) hooks_.notice(name_, notice);
   }
@@ -260,6 +280,7 @@ class FolderRun {
 
   /// A run at step 0 makes its first record itself.
   void begin_again(const std::string& why) {
+    if (!leads()) return;
     if (std::filesystem::exists(folder_.file("metrics.csv")))
       tell(fmt::format("{}: {}; it begins at step 0", name_, why));
     for (const char* name : {"metrics.csv", "timing.csv"}) std::filesystem::remove(folder_.file(name));
@@ -308,9 +329,9 @@ class FolderRun {
   /// What stands for the run at a W, and is read by `entk evaluate`.
   TensorDict tensors_at(std::int64_t step, const at::Tensor& w) const {
     const auto& p = *problem_;
-    TensorDict dict{{"W0", p.w0},
-                    {"a", p.a},
-                    {"W", w},
+    TensorDict dict{{"W0", gather_rows(p.w0)},
+                    {"a", gather_rows(p.a)},
+                    {"W", gather_rows(w)},
                     {"X", p.data.train.x},
                     {"y", p.data.train.y},
                     {"step", at::scalar_tensor(step, at::kLong)},
@@ -355,20 +376,30 @@ class FolderRun {
     auto refused = differing_paths(deciding(before), deciding(problem_->config));
     std::erase_if(refused, [](const std::string& path) { return path == "device" || path == "data.file"; });
     if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
+    // What is this process's own of a matrix of all rows.
+    const auto own = [&](const char* name) {
+      const auto& whole = tensors.at(name);
+      if (group().size() == 1 || whole.dim() < 1 || whole.size(0) != sum_of_all(problem_->w0.size(0))) return whole;
+      const auto shard = own_shard(whole.size(0));
+      std::vector<at::Tensor> halves;
+      for (std::int64_t half = 0; half < shard.halves(); ++half)
+        halves.push_back(whole.narrow(0, shard.row(half), shard.count));
+      return at::cat(halves);
+    };
     const auto same = [](const at::Tensor& a, const at::Tensor& b) {
       return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b.cpu());
     };
     if (!same(tensors.at("X"), problem_->data.train.x) || !same(tensors.at("y"), problem_->data.train.y)) {
       fail("its X or y is not what this configuration gives now: has the data file changed?");
     }
-    if (!same(tensors.at("W0"), problem_->w0) || !same(tensors.at("a"), problem_->a)) {
+    if (!same(own("W0"), problem_->w0) || !same(own("a"), problem_->a)) {
       fail("its W0 or a is not what this configuration gives now");
     }
     if (tensors.at("W").sizes() != tensors.at("W0").sizes() ||
         tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
       fail("its W is not like its W0");
     }
-    TrainState from{.step = tensors.at("step").item<std::int64_t>(), .w = tensors.at("W")};
+    TrainState from{.step = tensors.at("step").item<std::int64_t>(), .w = own("W")};
     if (from.step > config_.train.steps) {
       fail(fmt::format("it has taken {} steps, more than train.steps = {}", from.step, config_.train.steps));
     }
@@ -376,7 +407,8 @@ class FolderRun {
       begin_again("its checkpoint is that of the start");
     } else {
       for (const char* name : {"metrics.csv", "timing.csv"})
-        cut_csv_after(folder_.file(name), "step", static_cast<double>(from.step));
+        if (leads()) cut_csv_after(folder_.file(name), "step", static_cast<double>(from.step));
+      group().barrier();
       check_records(from.step);
       from.records = earlier_records();
     }
@@ -452,7 +484,7 @@ class FolderRun {
       default:
         break;
     }
-    folder_.set_status(outcome.state, result.step, outcome.message);
+    set_status(outcome.state, result.step, outcome.message);
     return outcome;
   }
 
@@ -504,7 +536,7 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
     outcome = {code, RunState::failed, what, std::nullopt};
   }
   try {
-    folder.set_status(RunState::failed, 0, outcome.message);
+    if (leads()) folder.set_status(RunState::failed, 0, outcome.message);
   } catch (const SaveError&) {
     // The disk that the run failed on is full: what is said in the outcome must do.
   }

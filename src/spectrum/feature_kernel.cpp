@@ -9,6 +9,7 @@
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/legendre.h"
@@ -19,7 +20,8 @@ namespace entk {
 namespace {
 
 constexpr std::int64_t block_rows = 256;
-constexpr std::int64_t neurons_at_once = 512;
+/// Rows of K made at a time: of these as many sums are held as the tree over groups of neurons is high.
+constexpr std::int64_t stripe_rows = 8 * block_rows;
 
 struct Blocks {
   std::int64_t size;
@@ -61,6 +63,8 @@ class BlockGrid {
     });
   }
 
+  at::Tensor of(const at::Tensor& matrix, std::int64_t i, std::int64_t j) const { return across_block(matrix, i, j); }
+
   const Blocks down, across;
 
  private:
@@ -70,6 +74,85 @@ class BlockGrid {
 
   bool cpu_, symmetric_;
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs_;
+};
+
+/// This process's neurons in groups, and sums over the groups of all processes.
+class NeuronGroups {
+ public:
+  NeuronGroups(const NetworkImpl& network, const at::TensorOptions& options)
+      : twins_(network.symmetric()),
+        shard_(shard_with(network.width())),
+        neurons_(twins_ ? network.width() / 2 : network.width()),
+        w0_(network.w0.narrow(0, 0, neurons_).to(options)),
+        sizes_(network.a.narrow(0, 0, neurons_).to(options).abs()) {}
+
+  /// Twins contribute equally: half of the neurons, twice.
+  double factor() const { return std::sqrt((twins_ ? 2.0 : 1.0) / static_cast<double>(shard_.width)); }
+  /// W0 and |a| of this process's g-th group.
+  std::pair<at::Tensor, at::Tensor> at(std::int64_t g) const {
+    const auto from = g * pair_group, count = std::min(pair_group, neurons_ - from);
+    return {w0_.narrow(0, from, count), sizes_.narrow(0, from, count)};
+  }
+  /// The sum over all groups by the fixed tree. make(g): a matrix of this process's g-th; add(to, from).
+  template <class Make, class Add>
+  at::Tensor sum(Make&& make, Add&& add) const {
+    const auto own = (neurons_ + pair_group - 1) / pair_group;
+    if (group().size() == 1) return node(make, add, 0, own);
+    // Each process's nodes, an entry at a time of every matrix: all of them at once could be many matrices.
+    std::vector<TreeNode> nodes;
+    std::vector<at::Tensor> mine;
+    std::vector<std::int64_t> counts;
+    for (int r = 0; r < group().size(); ++r) {
+      const auto part = shard_of(shard_.width, r, group().size());
+      const auto first = part.first / pair_group;
+      const auto these = tree_nodes(first, first + part.own_groups(), shard_.groups());
+      nodes.insert(nodes.end(), these.begin(), these.end());
+      counts.push_back(static_cast<std::int64_t>(these.size()));
+      if (r != group().rank()) continue;
+      for (const auto& n : these)
+        mine.push_back(node(make, add, n.first - first, std::min(own, n.first - first + n.count)));
+    }
+    const auto rows = mine[0].size(0), columns = mine[0].size(1);
+    auto total = at::empty_like(mine[0]);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      std::vector<at::Tensor> lines;
+      for (const auto& matrix : mine) lines.push_back(matrix.select(0, i));
+      const auto sent = at::stack(lines);
+      const auto all = at::empty({static_cast<std::int64_t>(nodes.size()), columns}, sent.options());
+      std::vector<std::int64_t> bytes;
+      for (const auto count : counts) bytes.push_back(count * columns * static_cast<std::int64_t>(sizeof(double)));
+      group().all_gather(sent.const_data_ptr(), all.mutable_data_ptr(), bytes);
+      climb(nodes, [&](std::size_t to, std::size_t from) {
+        all.select(0, static_cast<std::int64_t>(to)).add_(all.select(0, static_cast<std::int64_t>(from)));
+      });
+      total.select(0, i).copy_(all.select(0, 0));
+    }
+    return total;
+  }
+
+ private:
+  /// The sum of groups first … last−1 by the tree.
+  template <class Make, class Add>
+  at::Tensor node(Make&& make, Add&& add, std::int64_t first, std::int64_t last) const {
+    std::vector<std::pair<std::int64_t, at::Tensor>> open;
+    const auto join = [&] {
+      const auto from = open.back();
+      open.pop_back();
+      add(open.back().second, from.second);
+      open.back().first += from.first;
+    };
+    for (auto g = first; g < last; ++g) {
+      open.emplace_back(1, make(g));
+      while (open.size() > 1 && open[open.size() - 2].first == open.back().first) join();
+    }
+    while (open.size() > 1) join();
+    return open[0].second;
+  }
+
+  bool twins_;
+  Shard shard_;
+  std::int64_t neurons_;
+  at::Tensor w0_, sizes_;
 };
 
 /// σ^(order) for some neurons, n×count, scaled so that K is the plain sum of products.
@@ -100,33 +183,40 @@ at::Tensor kernel(const NetworkImpl& network, const at::Tensor& x, const at::Ten
   const at::NoGradGuard no_grad;
   const auto options = network.w0.options().dtype(at::kDouble).requires_grad(false);
   const auto left = x.to(options).contiguous(), right = symmetric ? left : x2.to(options).contiguous();
-  const std::int64_t m = network.width();
-  // Twins contribute equally: half of the neurons, twice.
-  const bool twins = network.symmetric();
-  const std::int64_t neurons = twins ? m / 2 : m;
-  const double factor = std::sqrt((twins ? 2.0 : 1.0) / static_cast<double>(m)) / std::tgamma(order + 1.0);
-  const auto w0 = network.w0.to(options);
-  const auto signs = network.a.to(options);
+  const NeuronGroups neurons(network, options);
+  const double factor = neurons.factor() / std::tgamma(order + 1.0);
 
-  const BlockGrid grid(left, right, symmetric);
-  auto sum = at::zeros({left.size(0), right.size(0)}, options);
-  for (std::int64_t from = 0; from < neurons; from += neurons_at_once) {
-    const std::int64_t count = std::min(neurons_at_once, neurons - from);
-    const auto rows = w0.narrow(0, from, count);
-    // a_r² multiplies each neuron's product: |a_r| goes with each side.
-    const auto size = signs.narrow(0, from, count).abs();
-    const auto s = scaled_slopes(network, left, rows, order, factor) * size;
-    const auto s2 = symmetric ? s : scaled_slopes(network, right, rows, order, factor) * size;
+  auto whole = at::empty({left.size(0), right.size(0)}, options);
+  for (std::int64_t top = 0; top < left.size(0); top += stripe_rows) {
+    // Of a symmetric K the rows' part from the diagonal on.
+    const std::int64_t first = symmetric ? top : 0;
+    const auto down = left.narrow(0, top, std::min(stripe_rows, left.size(0) - top));
+    const auto across = right.narrow(0, first, right.size(0) - first);
+    const BlockGrid grid(down, across, symmetric);
+    const auto of_group = [&](std::int64_t g) {
+      const auto [rows, size] = neurons.at(g);
+      // a_r² multiplies each neuron's product: |a_r| goes with each side.
+      const auto s2 = scaled_slopes(network, across, rows, order, factor) * size;
+      const auto s =
+          symmetric ? s2.narrow(0, 0, down.size(0)) : scaled_slopes(network, down, rows, order, factor) * size;
+      auto sum = at::zeros({down.size(0), across.size(0)}, options);
+      grid.for_each(sum, [&](at::Tensor block, std::int64_t i, std::int64_t j) {
+        at::mm_out(block, grid.down.of(s, i), grid.across.of(s2, j).t());
+      });
+      return sum;
+    };
+    const auto add = [&](const at::Tensor& to, const at::Tensor& from) {
+      grid.for_each(to, [&](at::Tensor block, std::int64_t i, std::int64_t j) { block.add_(grid.of(from, i, j)); });
+    };
+    const auto sum = neurons.sum(of_group, add);
     grid.for_each(sum, [&](at::Tensor block, std::int64_t i, std::int64_t j) {
-      block.addmm_(grid.down.of(s, i), grid.across.of(s2, j).t());
+      const auto inner = grid.down.of(down, i).mm(grid.across.of(across, j).t());
+      for (int p = 0; p < order; ++p) block.mul_(inner);
     });
+    whole.narrow(0, top, down.size(0)).narrow(1, first, across.size(0)).copy_(sum);
   }
-  grid.for_each(sum, [&](at::Tensor block, std::int64_t i, std::int64_t j) {
-    const auto inner = grid.down.of(left, i).mm(grid.across.of(right, j).t());
-    for (int p = 0; p < order; ++p) block.mul_(inner);
-  });
-  grid.complete(sum);
-  return sum;
+  BlockGrid(left, right, symmetric).complete(whole);
+  return whole;
 }
 
 /// c_j(x) = √B(d,j) E_t[σ'(‖x‖ t) P_j(t)] for points of these norms (n): n×(L+1), L the first degree at which no more
@@ -180,11 +270,13 @@ at::Tensor module_kernel(const Expandable& of, const at::Tensor& x, const at::Te
 
 double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s) {
   const double m = static_cast<double>(s.width), d = static_cast<double>(s.dimension);
-  const double neurons = std::min(static_cast<double>(neurons_at_once), s.twins ? m / 2 : m);
+  const double all = s.twins ? m / 2 : m, neurons = std::min(static_cast<double>(pair_group), all);
   const double points = rows == columns ? rows : rows + columns;
-  // K; W0 and the points in float64; slopes and their scaled copy; the eight blocks that σ' of a sigmoid
-  // takes on the way, for each worker.
-  return 8 * (rows * columns + m * d + points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
+  // K; the tree's open sums for a stripe of it; W0 and the points in float64; slopes and their scaled copy; the eight
+  // blocks that σ' of a sigmoid takes on the way, for each worker.
+  const double open = 1 + std::floor(std::log2(std::max(1.0, std::ceil(all / static_cast<double>(pair_group)))));
+  return 8 * (rows * columns + open * std::min(rows, static_cast<double>(stripe_rows)) * columns + all * d +
+              points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
 }
 
 at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, const at::Tensor& x2, int order) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "entk/base/check.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/projector_bytes.h"
@@ -48,7 +49,12 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const Expandable& of, co
   }
   const at::NoGradGuard no_grad;
   const std::int64_t wanted = std::min(n, rank + 1);
-  const auto pairs = kernel_eigenpairs(of, x, wanted, options);
+  auto pairs = kernel_eigenpairs(of, x, wanted, options);
+  // On another processor the library's eigenvectors may have other bits: all take the first one's.
+  for (auto* t : {&pairs.values, &pairs.vectors}) {
+    *t = t->contiguous();
+    group().broadcast(t->mutable_data_ptr(), t->numel() * static_cast<std::int64_t>(t->element_size()));
+  }
   const auto values = pairs.values.cpu();
   const double* lambda = values.const_data_ptr<double>();
   // Below this, an eigenvalue of K is rounding: its vector is arbitrary.

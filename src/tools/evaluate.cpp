@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
-#include "entk/base/norm.h"
+#include "entk/kernels/shard.h"
 #include "entk/base/threads.h"
 #include "entk/config/precision.h"
 #include "entk/runs/problem.h"
@@ -143,7 +143,7 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
   for (int i = 0; i < 4; ++i) put(fmt::format("R{}", i + 1).c_str(), values.terms[i].item<double>());
   put("loss", values.loss.item<double>());
   put("regularized_loss", values.regularized.item<double>());
-  put("gradient_norm", frobenius_norm(gradient));
+  put("gradient_norm", neuron_norm(gradient));
   if (with_gradient) {
     auto rows = nlohmann::json::array();
     for (std::int64_t r = 0; r < gradient.size(0); ++r) rows.push_back(as_list(gradient[r]));

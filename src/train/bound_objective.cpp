@@ -6,6 +6,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
+#include "entk/base/group.h"
 #include "entk/base/representable.h"
 #include "entk/base/threads.h"
 
@@ -209,7 +210,7 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
   // By the extremes, NaN included: nothing of W's size is made beside the gradient.
   const auto extremes = [](const at::Tensor& t) {
     const auto [least, greatest] = at::aminmax(t);
-    return std::pair{least.item<double>(), greatest.item<double>()};
+    return std::pair{-largest_of_all(-least.item<double>()), largest_of_all(greatest.item<double>())};
   };
   const bool at_zero = extremes(w) == std::pair{0.0, 0.0};
   std::vector<std::string> notices;

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
-#include "entk/base/norm.h"
+#include "entk/kernels/shard.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -37,8 +37,8 @@ Record Meter::record(std::int64_t step, const at::Tensor& w, const at::Tensor& t
   r.test_loss = has_test_points() ? test_loss(seen) : NAN;
   for (const auto& term : values.terms) r.terms.push_back(term.item<double>());
   r.regularized_loss = values.regularized.item<double>();
-  r.norm_w = frobenius_norm(w);
-  r.norm_gradient = frobenius_norm(bound_.gradient(w, whole));
+  r.norm_w = neuron_norm(w);
+  r.norm_gradient = neuron_norm(bound_.gradient(w, whole));
   if (!observables_.empty()) observe(seen, terms, r);
   return r;
 }

@@ -85,7 +85,7 @@ Update Stepping::update_at(std::int64_t step) const {
   Update update;
   update.learning_rate = learning_rate_at(descent_.schedule, rate_, step);
   if (descent_.noise_variance > 0) {
-    const double deviation = std::sqrt(descent_.noise_variance / static_cast<double>(w_.numel()));
+    const double deviation = std::sqrt(descent_.noise_variance / entries_);
     update.noise = kernels::NoiseCode{descent_.seed, static_cast<std::uint32_t>(step), deviation};
   }
   // The next step is descent at S W, whose gradient in W is S times that in S W: descent on W under S and

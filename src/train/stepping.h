@@ -1,6 +1,7 @@
 // Takes the steps of a run.
 #pragma once
 
+#include "entk/base/group.h"
 #include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/train/latch.h"
 #include "entk/train/trainer.h"
@@ -37,6 +38,7 @@ class Stepping {
 
   const BoundObjective& bound_;
   at::Tensor w_;
+  const double entries_ = static_cast<double>(sum_of_all(w_.numel()));  // m d, of all processes
   const DescentOptions& descent_;
   double rate_;
   GraphRecorder graphs_;

@@ -9,9 +9,9 @@
 
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
-#include "entk/base/norm.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 #include "entk/train/meter.h"
 #include "entk/train/stepping.h"
 
@@ -122,7 +122,10 @@ class Run {
   bool nobody_looks_at(std::int64_t step) const {
     return step % Latch::look_every != 0 && !is_record_step(step) && !save_is_due();
   }
-  bool save_is_due() const { return hooks_.on_checkpoint && now() - saved_ > hooks_.checkpoint_seconds; }
+  /// By the clock of process 0.
+  bool save_is_due() const {
+    return hooks_.on_checkpoint && agreed(std::int64_t{now() - saved_ > hooks_.checkpoint_seconds}) != 0;
+  }
 
   /// A resumed run has the record of its first step already: it was written before the checkpoint.
   bool to_be_recorded(std::int64_t step) const { return is_record_step(step) && (step > from_.step || step == 0); }
@@ -145,7 +148,7 @@ class Run {
   /// Moves W to a uniform point of the ball around it if the gradient is small; whether it did.
   bool perturb(std::int64_t step, const Evaluation& evaluation) {
     const auto& p = descent_.perturbation;
-    if (!(frobenius_norm(bound_.gradient(w_, evaluation)) <= p.threshold)) return false;
+    if (!(neuron_norm(bound_.gradient(w_, evaluation)) <= p.threshold)) return false;
     w_ += uniform_in_ball(w_.size(0), w_.numel() / w_.size(0), p.radius,
                           RandomStream(Purpose::ball, descent_.seed, static_cast<std::uint32_t>(step)))
               .view(w_.sizes())

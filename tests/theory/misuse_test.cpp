@@ -3,7 +3,7 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
-#include "entk/base/norm.h"
+#include "entk/kernels/shard.h"
 #include "entk/data/dataset.h"
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/noise.h"
@@ -91,7 +91,7 @@ TEST(Misuse, OfThePrimitive) {
                    {"w: expected", "[5, 12]"}},
                   {"noise_like", [&] { kernels::noise_like(s.longer, {1, 1, 1.0}); }, {"w: expected", "[24]"}},
                   {"relu_output", [&] { relu_output(s.x, relu_start(d + 1, m, 1)); }, {"w: expected", "[any, 5]"}},
-                  {"frobenius_norm", [] { frobenius_norm({}); }, {"nothing"}}});
+                  {"neuron_norm", [] { neuron_norm({}); }, {"nothing"}}});
 }
 
 TEST(Misuse, OfModelsAndData) {

@@ -10,6 +10,7 @@
 #include "entk/base/threads.h"
 #include "entk/kernels/cpu/aligned_buffer.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 #include "entk/kernels/cpu/tile_kernels.h"
 
 namespace entk::kernels {
@@ -40,13 +41,15 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
         neurons_(twins_ ? m_ / 2 : m_),
         table_columns_(twins_ ? tile_columns / 2 : tile_columns),
         tiles_((neurons_ + table_columns_ - 1) / table_columns_),
+        shard_(shard_with(m_)),
         // The kernels know the derivatives up to order 2.
         native_(activation.kind.has_value() && orders <= 2) {
+    plan_tree();
     pack_points();
     scale_ = AlignedBuffer<T>(tiles_ * table_columns_);
     const T* signs = a_.template const_data_ptr<T>();
     for (std::int64_t r = 0; r < neurons_; ++r) {
-      scale_.data()[r] = static_cast<T>(signs[r] / std::sqrt(static_cast<double>(m_)));
+      scale_.data()[r] = static_cast<T>(signs[r] / std::sqrt(static_cast<double>(shard_.width)));
     }
     if (mode_ == KernelMode::keep) {
       tables_ = AlignedBuffer<T>(tiles_ * tile_tables());
@@ -264,7 +267,7 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
 
   /// Sums of a group of tiles, and of the groups before it.
   struct TileSums {
-    Space tiles, groups;
+    Space tiles, groups, nodes, all_nodes;
   };
 
   /// count rows of `length` to the first of them, by a fixed tree.
@@ -280,36 +283,85 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     });
   }
 
-  /// Σ over tiles of what make(tile, worker, sums) makes, with 1/p! where `factorials` orders want it. The
-  /// tree is that over all tiles, climbed a group at a time: a group's size is a power of two and changes no
-  /// bits, and what is kept does not grow with n×m.
+  /// Which nodes of the tree over all tiles each process makes of its own.
+  void plan_tree() {
+    if (group().size() == 1) {
+      own_nodes_ = {{0, tiles_}};
+      return;
+    }
+    static_assert(pair_group % tile_columns == 0, "a group of neurons is whole tiles");
+    const auto tiles_in = [&](std::int64_t neurons) { return (neurons + table_columns_ - 1) / table_columns_; };
+    for (int r = 0; r < group().size(); ++r) {
+      const auto part = shard_of(shard_.width, r, group().size());
+      const auto first = part.first / table_columns_;
+      const auto nodes = tree_nodes(first, first + tiles_in(part.count), tiles_in(part.pairs()));
+      nodes_of_each_.push_back(static_cast<std::int64_t>(nodes.size()));
+      all_nodes_.insert(all_nodes_.end(), nodes.begin(), nodes.end());
+      if (r != group().rank()) continue;
+      for (auto node : nodes) {
+        node.first -= first;
+        node.count = std::min(node.count, tiles_ - node.first);
+        own_nodes_.push_back(node);
+      }
+    }
+  }
+
+  /// Σ over all processes' tiles of what make(tile, worker, sums) makes, with 1/p! where `factorials` orders want it:
+  /// each sums up its tiles to nodes of the tree over all of them, and finishes the tree itself.
   template <class F>
   at::Tensor sum_tiles(TileSums& sums, int factorials, F&& make) const {
     const std::int64_t rows = factorials ? factorials : 2;
     const std::int64_t length = rows * padded_;
-    // Groups of some 4 MB, of enough tiles that threads do not wait for each other's last one.
-    const auto fitting = static_cast<std::uint64_t>((std::int64_t{4} << 20) / (length * std::int64_t{sizeof(T)}) + 1);
-    const auto group = static_cast<std::int64_t>(
-        std::max(std::bit_floor(fitting), std::bit_ceil(static_cast<std::uint64_t>(16 * threads()))));
-    const std::int64_t groups = (tiles_ + group - 1) / group;
-    T* tile_rows = sums.tiles.reserve(std::min(group, tiles_) * length);
-    T* group_rows = groups > 1 ? sums.groups.reserve(groups * length) : tile_rows;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t first = g * group, count = std::min(group, tiles_ - first);
-      parallel_for_workers(count, [&](std::int64_t i, int worker) { make(first + i, worker, tile_rows + i * length); });
-      add_up(tile_rows, count, length);
-      if (groups > 1) std::copy(tile_rows, tile_rows + length, group_rows + g * length);
+    T* total = nullptr;
+    if (group().size() == 1) {
+      total = sum_node(sums, own_nodes_[0], length, make);
+    } else {
+      const auto own = static_cast<std::int64_t>(own_nodes_.size());
+      T* nodes = sums.nodes.reserve(own * length);
+      for (std::int64_t i = 0; i < own; ++i) {
+        const T* node = sum_node(sums, own_nodes_[static_cast<std::size_t>(i)], length, make);
+        std::copy(node, node + length, nodes + i * length);
+      }
+      std::vector<std::int64_t> bytes;
+      for (const auto count : nodes_of_each_) bytes.push_back(count * length * static_cast<std::int64_t>(sizeof(T)));
+      total = sums.all_nodes.reserve(static_cast<std::int64_t>(all_nodes_.size()) * length);
+      group().all_gather(nodes, total, bytes);
+      climb(all_nodes_, [&](std::size_t to, std::size_t from) {
+        kernels_.add(length, total + static_cast<std::int64_t>(from) * length,
+                     total + static_cast<std::int64_t>(to) * length);
+      });
     }
-    if (groups > 1) add_up(group_rows, groups, length);
     at::Tensor out = at::empty({rows, n_}, x_.options());
     T* result = out.template mutable_data_ptr<T>();
     T factor = 1;
     for (std::int64_t p = 0; p < rows; ++p) {
       if (factorials) factor /= static_cast<T>(p + 1);
-      const T* from = group_rows + p * padded_;
+      const T* from = total + p * padded_;
       for (std::int64_t i = 0; i < n_; ++i) result[p * n_ + i] = factor * from[i];
     }
     return out;
+  }
+
+  /// The sum of a node's tiles. The tree is climbed a group at a time: a group's size is a power of two and changes no
+  /// bits, and what is kept does not grow with n×m.
+  template <class F>
+  T* sum_node(TileSums& sums, const TreeNode& node, std::int64_t length, F&& make) const {
+    // Groups of some 4 MB, of enough tiles that threads do not wait for each other's last one.
+    const auto fitting = static_cast<std::uint64_t>((std::int64_t{4} << 20) / (length * std::int64_t{sizeof(T)}) + 1);
+    const auto group = static_cast<std::int64_t>(
+        std::max(std::bit_floor(fitting), std::bit_ceil(static_cast<std::uint64_t>(16 * threads()))));
+    const std::int64_t groups = (node.count + group - 1) / group;
+    T* tile_rows = sums.tiles.reserve(std::min(group, node.count) * length);
+    T* group_rows = groups > 1 ? sums.groups.reserve(groups * length) : tile_rows;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t first = g * group, count = std::min(group, node.count - first);
+      parallel_for_workers(
+          count, [&](std::int64_t i, int worker) { make(node.first + first + i, worker, tile_rows + i * length); });
+      add_up(tile_rows, count, length);
+      if (groups > 1) std::copy(tile_rows, tile_rows + length, group_rows + g * length);
+    }
+    if (groups > 1) add_up(group_rows, groups, length);
+    return group_rows;
   }
 
   /// Rows of `cotangents` padded with zeros.
@@ -361,6 +413,9 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
   std::int64_t neurons_;  // with tables of their own
   int table_columns_;
   std::int64_t tiles_;
+  Shard shard_;
+  std::vector<TreeNode> own_nodes_, all_nodes_;  // of tiles: this process's own, by its tiles; those of all, in order
+  std::vector<std::int64_t> nodes_of_each_;
   bool native_;
   AlignedBuffer<T> x_forward_, x_backward_, scale_, tables_;
 };
@@ -443,16 +498,18 @@ class CpuStepper final : public Stepper {
     T* rows = s.rows.reserve(count * d);
     for (int half = 0; half < (p_.twins_ ? 2 : 1); ++half) {
       const std::int64_t at = (half * p_.neurons_ + first) * d;
+      // Of all processes' rows, which noise and signs are numbered by.
+      const std::int64_t row = p_.shard_.row(half) + first;
       p_.kernels_.tile_to_rows(gradient, tile_columns, half * p_.table_columns_, static_cast<int>(count), d, rows, d);
       T* noise = nullptr;
       if (update.noise) {
         noise = s.noise.reserve(count * d);
-        p_.kernels_.noise(*update.noise, static_cast<std::uint64_t>(at), count * d, noise);
+        p_.kernels_.noise(*update.noise, static_cast<std::uint64_t>(row * d), count * d, noise);
       }
       p_.kernels_.update(count * d, static_cast<T>(update.learning_rate), rows, extra ? extra + at : nullptr, noise,
                          w + at);
       for (std::int64_t r = 0; update.signs && r < count; ++r) {
-        if (update.signs->sign(static_cast<std::uint64_t>(at / d + r)) > 0) continue;
+        if (update.signs->sign(static_cast<std::uint64_t>(row + r)) > 0) continue;
         for (T* entry = w + at + r * d; entry != w + at + (r + 1) * d; ++entry) *entry = -*entry;
       }
     }

@@ -1,0 +1,46 @@
+// The processes that take one run together: three calls, and nothing that adds up. Sums over processes are finished by
+// every process itself, by one fixed tree (kernels/shard.h), so that they have the bits of one process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace entk {
+
+/// All processes make the same calls in the same order; each returns when all have come, or ends them all where one
+/// does not come within the deadline. Called from the main thread.
+class Group {
+ public:
+  virtual ~Group() = default;
+  virtual int size() const = 0;
+  virtual int rank() const = 0;
+  /// The bytes of every process, one behind the other; bytes[r] of process r, `mine` of this one's number.
+  virtual void all_gather(const void* mine, void* all, const std::vector<std::int64_t>& bytes) = 0;
+  /// From process `root` to the others.
+  virtual void broadcast(void* data, std::int64_t bytes, int root = 0) = 0;
+  virtual void barrier() = 0;
+};
+
+/// The processes of this run; this one alone, unless use_group was called.
+Group& group();
+/// At a program's start. The group outlives every user.
+void use_group(Group& all);
+
+/// Whether this process is the one that writes and speaks.
+inline bool leads() { return group().rank() == 0; }
+
+/// What process 0 has.
+std::string agreed(std::string text);
+std::int64_t agreed(std::int64_t number);
+/// The largest of the processes' numbers, NaN where one is; and the sum.
+double largest_of_all(double number);
+std::int64_t sum_of_all(std::int64_t number);
+
+/// A part of `count` things in a row: those of this process.
+struct Share {
+  std::int64_t first = 0, count = 0;
+};
+Share share_of(std::int64_t count, int rank, int size);
+
+}  // namespace entk

@@ -1,0 +1,161 @@
+#include "entk/kernels/shard.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "entk/base/error.h"
+
+namespace entk {
+
+namespace {
+
+/// Σ over each group of a process's pairs: one number a group.
+at::Tensor group_sums(const at::Tensor& values, const Shard& shard) {
+  const auto groups = shard.own_groups();
+  // Zeros behind the last pair: every group is summed alike.
+  return at::constant_pad_nd(values.reshape({shard.halves(), shard.count}), {0, groups * pair_group - shard.count})
+      .reshape({shard.halves(), groups, pair_group})
+      .sum(2)
+      .sum(0);
+}
+
+/// The groups' numbers of all processes.
+at::Tensor of_all_groups(const at::Tensor& own, const Shard& shard) {
+  if (group().size() == 1) return own;
+  std::vector<std::int64_t> bytes;
+  for (int r = 0; r < group().size(); ++r)
+    bytes.push_back(shard_of(shard.width, r, group().size()).own_groups() *
+                    static_cast<std::int64_t>(own.element_size()));
+  auto all = at::empty({shard.groups()}, own.options());
+  const auto mine = own.contiguous();
+  group().all_gather(mine.const_data_ptr(), all.mutable_data_ptr(), bytes);
+  return all;
+}
+
+/// A vector's sum by the tree: entries beside each other, then those sums, and so on.
+at::Tensor tree_total(at::Tensor parts) {
+  while (parts.size(0) > 1) {
+    const auto pairs = parts.size(0) / 2;
+    const auto whole = parts.narrow(0, 0, 2 * pairs).reshape({pairs, 2});
+    auto sums = whole.select(1, 0) + whole.select(1, 1);
+    if (parts.size(0) % 2 != 0) sums = at::cat({sums, parts.narrow(0, 2 * pairs, 1)});
+    parts = sums;
+  }
+  return parts.reshape({});
+}
+
+struct NeuronSum : torch::autograd::Function<NeuronSum> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& values) {
+    context->saved_data["count"] = values.size(0);
+    const auto shard = shard_with(values.size(0));
+    return tree_total(of_all_groups(group_sums(values, shard), shard));
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& g) {
+    return {g[0].expand({context->saved_data["count"].toInt()})};
+  }
+};
+
+}  // namespace
+
+Shard shard_of(std::int64_t width, int rank, int size) {
+  Shard shard{.width = width};
+  if (shard.groups() < size) {
+    throw InputError(fmt::format(
+        "model.width: {} neurons are {} groups of {}, the least that a process takes; expected at most {} processes, "
+        "got {}",
+        width, shard.groups(), pair_group * shard.halves(), shard.groups(), size));
+  }
+  const auto mine = share_of(shard.groups(), rank, size);
+  shard.first = mine.first * pair_group;
+  shard.count = std::min(shard.pairs(), (mine.first + mine.count) * pair_group) - shard.first;
+  return shard;
+}
+
+Shard own_shard(std::int64_t width) { return shard_of(width, group().rank(), group().size()); }
+
+Shard shard_with(std::int64_t rows) {
+  const auto shard = own_shard(sum_of_all(rows));
+  if (shard.count * shard.halves() != rows) {
+    throw RunError(fmt::format("process {}: expected its {} rows of {}, got {}", group().rank(),
+                               shard.count * shard.halves(), shard.width, rows));
+  }
+  return shard;
+}
+
+std::vector<TreeNode> tree_nodes(std::int64_t first, std::int64_t last, std::int64_t total) {
+  std::vector<TreeNode> nodes;
+  for (std::int64_t at = first; at < last;) {
+    std::int64_t count = 1;
+    while (at % (2 * count) == 0 && at + count < total && std::min(at + 2 * count, total) <= last) count *= 2;
+    nodes.push_back({at, count});
+    at += count;
+  }
+  return nodes;
+}
+
+void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to, std::size_t from)>& add) {
+  std::vector<std::size_t> open;  // nodes that wait for what is right of them, larger ones first
+  const auto join = [&] {
+    const auto right = open.back();
+    open.pop_back();
+    add(open.back(), right);
+    nodes[open.back()].count *= 2;
+  };
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    open.push_back(i);
+    while (open.size() > 1 && nodes[open[open.size() - 2]].count == nodes[open.back()].count) join();
+  }
+  while (open.size() > 1) join();  // nothing is right of the last one
+}
+
+at::Tensor neuron_sum(const at::Tensor& values) { return NeuronSum::apply(values); }
+
+double neuron_norm(const at::Tensor& w) {
+  if (!w.defined()) throw InputError("norm: expected a tensor, got nothing");
+  const at::NoGradGuard no_grad;
+  const auto shard = shard_with(w.size(0));
+  auto sums = at::zeros({shard.own_groups()}, w.options().dtype(at::kDouble));
+  for (std::int64_t g = 0; g < shard.own_groups(); ++g) {
+    const auto from = g * pair_group, count = std::min(pair_group, shard.count - from);
+    for (std::int64_t half = 0; half < shard.halves(); ++half) {
+      const auto values = w.narrow(0, half * shard.count + from, count).reshape({-1}).to(at::kDouble);
+      sums.select(0, g) += at::dot(values, values);
+    }
+  }
+  return std::sqrt(tree_total(of_all_groups(sums, shard)).item<double>());
+}
+
+at::Tensor gather_rows(const at::Tensor& rows) {
+  if (group().size() == 1) return rows;
+  const auto shard = shard_with(rows.size(0));
+  const auto own = rows.contiguous();
+  const auto like = [&](std::int64_t count) {
+    auto sizes = own.sizes().vec();
+    sizes[0] = count;
+    return at::empty(sizes, own.options());
+  };
+  auto all = leads() ? like(shard.width) : at::Tensor();
+  // A group of pairs at a time.
+  const auto passing = like(pair_group);
+  for (int root = 0; root < group().size(); ++root) {
+    const auto from = shard_of(shard.width, root, group().size());
+    for (std::int64_t half = 0; half < shard.halves(); ++half) {
+      for (std::int64_t i = 0; i < from.count; i += pair_group) {
+        const auto count = std::min(pair_group, from.count - i);
+        auto block = passing.narrow(0, 0, count);
+        if (root == group().rank()) block.copy_(own.narrow(0, half * from.count + i, count));
+        group().broadcast(block.mutable_data_ptr(), block.numel() * static_cast<std::int64_t>(block.element_size()),
+                          root);
+        if (leads()) all.narrow(0, from.row(half) + i, count).copy_(block);
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace entk

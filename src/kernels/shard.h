@@ -1,0 +1,60 @@
+// Neurons shared out among the processes of a group, and sums over all of them by one fixed tree: the same bits for any
+// number of processes.
+//
+// In a group of more than one, a network has the rows of its own neurons alone. Pairs of neurons are what is shared
+// out: neuron r and, of an even number, neuron r + m/2, which in the symmetric start is its twin. A process's rows are
+// its pairs' first ones and behind them their second ones.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "entk/base/group.h"
+
+namespace entk {
+
+/// Pairs are shared out, and summed up, in groups of this many.
+constexpr std::int64_t pair_group = 512;
+
+struct Shard {
+  std::int64_t width = 0;             ///< m, of all processes
+  std::int64_t first = 0, count = 0;  ///< pairs of this one
+
+  std::int64_t halves() const { return width % 2 == 0 ? 2 : 1; }
+  std::int64_t pairs() const { return width / halves(); }
+  std::int64_t groups() const { return (pairs() + pair_group - 1) / pair_group; }
+  std::int64_t own_groups() const { return (count + pair_group - 1) / pair_group; }
+  /// Row, of all m, of the first of a half's own rows.
+  std::int64_t row(std::int64_t half) const { return half * pairs() + first; }
+};
+
+/// What process `rank` of `size` has of m neurons. @throws InputError where some would have none.
+Shard shard_of(std::int64_t width, int rank, int size);
+/// This process's of m neurons.
+Shard own_shard(std::int64_t width);
+/// This process's, where it has so many rows. Asks the others.
+Shard shard_with(std::int64_t rows);
+
+/// A node of the tree over parts in a row: the sum of `count` parts, a power of two, from part `first` on; those behind
+/// the last part are none.
+struct TreeNode {
+  std::int64_t first, count;
+};
+/// The fewest nodes that make up parts first … last−1 of `total`.
+std::vector<TreeNode> tree_nodes(std::int64_t first, std::int64_t last, std::int64_t total);
+/// Finishes the tree over nodes that are all parts in order: add(i, j) adds node j to node i. The sum is then node 0,
+/// by the additions of kernels::tree_sum over the parts.
+void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to, std::size_t from)>& add);
+
+/// Σ over all processes' neurons of one number each (a vector, one entry a row): 0-dimensional, by the tree over groups
+/// of pairs. Differentiable.
+at::Tensor neuron_sum(const at::Tensor& values);
+/// ‖W‖_F over the rows of all processes, summed in float64 by that tree. @throws InputError for no tensor
+double neuron_norm(const at::Tensor& w);
+/// The rows (of a matrix, or a vector's entries) of all processes at process 0; elsewhere undefined. Nobody else holds
+/// more than its own.
+at::Tensor gather_rows(const at::Tensor& rows);
+
+}  // namespace entk

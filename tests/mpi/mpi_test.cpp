@@ -1,0 +1,209 @@
+// One run over the processes of mpirun: the bytes of one process, and what happens when a process is lost.
+#include <signal.h>
+
+#include "entk/base/error.h"
+#include "entk/io/checkpoint_file.h"
+#include "entk/io/csv.h"
+#include "entk/io/run_folder.h"
+#include "tests/apps/program.h"
+
+namespace entk::mpi_test {
+namespace {
+
+using testing::entk;
+using testing::exits_with;
+using testing::same_bytes;
+using testing::says;
+using testing::TemporaryFolder;
+using testing::wait_until;
+using testing::Words;
+using testing::operator+;
+
+class Mpi : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!ENTK_HAS_MPI) GTEST_SKIP() << "built without MPI";
+    if (run_program({"sh", "-c", "command -v mpirun"}, "/", std::chrono::minutes(1)).status != 0)
+      GTEST_SKIP() << "no mpirun";
+    for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"}) ::setenv(name, "1", 1);
+  }
+
+  static Words mpirun(int processes, const Words& words) {
+    return Words{"mpirun",
+                 "--oversubscribe",
+                 "--bind-to",
+                 "none",
+                 "--mca",
+                 "btl_tcp_if_include",
+                 "lo",
+                 "--mca",
+                 "oob_tcp_if_include",
+                 "lo",
+                 "-n",
+                 std::to_string(processes),
+                 ENTK_BINARY_DIR "/entk"} +
+           words;
+  }
+  ProcessResult take(int processes, const Words& words) {
+    return processes == 1 ? entk(words, folder.path())
+                          : run_program(mpirun(processes, words), folder.path(), std::chrono::minutes(2));
+  }
+  /// Without waiting; mpirun's id.
+  pid_t start(int processes, const Words& words) {
+    auto all = mpirun(processes, words);
+    std::vector<char*> argv;
+    for (auto& word : all) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::chdir(folder.path().c_str()) != 0 || !std::freopen("output.txt", "w", stderr) || ::dup2(2, 1) < 0)
+        ::_exit(99);
+      ::execvp(argv[0], argv.data());
+      ::_exit(99);
+    }
+    return child;
+  }
+  /// The processes of entk that a mpirun has started.
+  static std::vector<pid_t> processes_of(pid_t mpirun) {
+    std::istringstream text(run_program({"sh", "-c", "cat /proc/" + std::to_string(mpirun) + "/task/*/children"}, "/",
+                                        std::chrono::minutes(1))
+                                .output);
+    std::vector<pid_t> ids;
+    for (pid_t id; text >> id;) ids.push_back(id);
+    return ids;
+  }
+  /// Gone, or left for a parent to collect.
+  static bool has_ended(pid_t id) {
+    const auto stat = testing::read_text("/proc/" + std::to_string(id) + "/stat");
+    return stat.empty() || stat.find(") Z") != std::string::npos;
+  }
+  bool is_at_work(const std::string& run) const {
+    const auto file = folder / run / "metrics.csv";
+    return std::filesystem::exists(file) && read_csv(file).rows.size() > 4;
+  }
+  void expect_same(const std::string& run, const std::string& other) {
+    for (const char* file : {"checkpoint.pt", "metrics.csv"})
+      EXPECT_TRUE(same_bytes(folder / run / file, folder / other / file));
+  }
+  void expect_unbroken(const std::string& run) {
+    const auto steps = read_checkpoint(folder / run).tensors.at("step").item<std::int64_t>() + 10;
+    const Words more = {"--set", "train.steps=" + std::to_string(steps)};
+    ASSERT_TRUE(exits_with(take(2, Words{"train", "--quiet", "--resume", run} + more), 0));
+    ASSERT_TRUE(exits_with(take(1, wide("unbroken-" + run) + more), 0));
+    expect_same(run, "unbroken-" + run);
+  }
+
+  /// Five groups of pairs, the last one of 100; everything that is a sum over neurons.
+  static Words wide(const std::string& out) {
+    return {"train",     "--quiet",
+            "--out",     out,
+            "--set",     "model.width=4296",
+            "--set",     "data.dimension=8",
+            "--set",     "data.samples=30",
+            "--set",     "data.test_samples=20",
+            "--set",     "lambda=[0.1,0.1,1,0.001]",
+            "--set",     "train.noise_variance=0.1",
+            "--set",     "train.random_signs=true",
+            "--set",     "train.checkpoint_seconds=0.05",
+            "--threads", "1"};
+  }
+  const Words endless = {"--set", "train.steps=100000000"};
+  const TemporaryFolder folder;
+};
+
+TEST_F(Mpi, AnyNumberOfProcessesGivesTheBytesOfOne) {
+  const Words steps = {"--set", "train.steps=40"};
+  ASSERT_TRUE(exits_with(take(1, wide("1") + steps), 0));
+  for (const int processes : {2, 3, 4}) {
+    const auto name = std::to_string(processes);
+    ASSERT_TRUE(exits_with(take(processes, wide(name) + steps), 0));
+    expect_same(name, "1");
+  }
+}
+
+TEST_F(Mpi, UnlabeledPointsAndFloat64GiveTheBytesOfOneToo) {
+  const Words more = {
+      "--set",   "train.steps=10", "--set", "data.unlabeled_samples=40", "--set", "projector.source=unlabeled",
+      "--dtype", "float64"};
+  ASSERT_TRUE(exits_with(take(1, wide("1") + more), 0));
+  ASSERT_TRUE(exits_with(take(2, wide("2") + more), 0));
+  expect_same("2", "1");
+}
+
+TEST_F(Mpi, ARunGoesOnWithAnyNumberOfProcesses) {
+  ASSERT_TRUE(exits_with(take(3, wide("run") + Words{"--set", "train.steps=10"}), 0));
+  for (const auto& [processes, steps] : {std::pair{1, "25"}, {2, "40"}})
+    ASSERT_TRUE(exits_with(
+        take(processes, {"train", "--quiet", "--resume", "run", "--set", std::string("train.steps=") + steps}), 0));
+  ASSERT_TRUE(exits_with(take(1, wide("unbroken") + Words{"--set", "train.steps=40"}), 0));
+  expect_same("run", "unbroken");
+}
+
+TEST_F(Mpi, AProcessThatIsKilledEndsAllAndTheRunGoesOn) {
+  const pid_t job = start(3, wide("run") + endless);
+  ASSERT_TRUE(wait_until([&] { return is_at_work("run") && std::filesystem::exists(folder / "run/checkpoint.pt"); }));
+  const auto ids = processes_of(job);
+  ASSERT_EQ(ids.size(), 3u);
+  ::kill(ids[1], SIGKILL);
+  const auto killed = std::chrono::steady_clock::now();
+  EXPECT_NE(testing::wait_for(job), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(10));
+  for (const auto id : ids) EXPECT_TRUE(wait_until([&] { return has_ended(id); })) << "process " << id << " lives on";
+  expect_unbroken("run");
+}
+
+TEST_F(Mpi, AProcessThatHangsEndsAllWithinTheDeadline) {
+  const pid_t job = start(2, wide("run") + endless + Words{"--rank-timeout", "1"});
+  ASSERT_TRUE(wait_until([&] { return is_at_work("run"); }));
+  const auto ids = processes_of(job);
+  ASSERT_EQ(ids.size(), 2u);
+  ::kill(ids[1], SIGSTOP);
+  EXPECT_EQ(testing::wait_for(job), static_cast<int>(ExitCode::failed)) << testing::read_text(folder / "output.txt");
+  for (const auto id : ids) EXPECT_TRUE(wait_until([&] { return has_ended(id); })) << "process " << id << " lives on";
+  EXPECT_NE(testing::read_text(folder / "output.txt").find("waited 1 s for the others"), std::string::npos);
+}
+
+TEST_F(Mpi, SigusrOneStopsAllBehindOneStepSaved) {
+  const pid_t job = start(2, wide("run") + endless);
+  ASSERT_TRUE(wait_until([&] { return is_at_work("run"); }));
+  ::kill(job, SIGUSR1);
+  EXPECT_EQ(testing::wait_for(job), 143) << testing::read_text(folder / "output.txt");
+  EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
+  expect_unbroken("run");
+}
+
+TEST_F(Mpi, WhatIsNoSumOverNeuronsIsRefusedBeforeWork) {
+  for (const auto& [key, message] :
+       std::vector<std::pair<std::string, std::string>>{{"model.width=2048", "at most 2 processes, got 3"},
+                                                        {"model.initialisation=plain", "model.initialisation"},
+                                                        {"projector.source=harmonic", "projector.source"},
+                                                        {"regularizers.group_lasso=1", "regularizers"}}) {
+    const auto result = take(3, wide("run") + Words{"--set", key});
+    EXPECT_TRUE(exits_with(result, 2)) << key;
+    EXPECT_TRUE(says(result, message));
+    EXPECT_FALSE(std::filesystem::exists(folder / "run")) << key;
+  }
+  EXPECT_TRUE(says(take(2, wide("run") + Words{"--seeds", "1,2"}), "this is a study"));
+  EXPECT_TRUE(says(take(2, {"report", "run"}), "report is taken by one"));
+}
+
+// Else two copies would take one run in one folder.
+TEST(Processes, MoreThanTheProgramSeesAreRefused) {
+  const TemporaryFolder folder;
+  const auto result = run_program({"sh", "-c", "SLURM_STEP_NUM_TASKS=2 " ENTK_BINARY_DIR "/entk train --out run"},
+                                  folder.path(), std::chrono::minutes(1));
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "2 processes were started"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+TEST_F(Mpi, AFolderThatTheFirstIsRefusedEndsAll) {
+  std::filesystem::create_directory(folder / "run");
+  testing::write_text(folder / "run/notes.txt", "precious");
+  const auto result = take(2, wide("run"));
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "exists already"));
+}
+
+}  // namespace
+}  // namespace entk::mpi_test
