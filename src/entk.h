@@ -18,6 +18,8 @@
 #include "entk/report/html.h"
 #include "entk/report/plot.h"
 #include "entk/report/table.h"
+#include "entk/runs/curves.h"
+#include "entk/runs/runs_study.h"
 #include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/kernel_regression.h"

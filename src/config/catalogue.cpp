@@ -12,13 +12,6 @@ namespace entk {
 
 namespace {
 
-template <class E>
-KindInfo info(const char* kind, const Shelf<E>& shelf) {
-  KindInfo all{kind, {}};
-  for (const auto& e : shelf.entries()) all.entries.push_back({e.name, e.meaning, e.parameters});
-  return all;
-}
-
 /// A name is part of paths (regularizers.NAME), of columns and of folders' names.
 bool is_plain(const std::string& name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
@@ -26,17 +19,18 @@ bool is_plain(const std::string& name) {
   });
 }
 
-template <class E>
-void add_all(const char* kind, Shelf<E>& to, const Shelf<E>& from) {
-  for (const auto& entry : from.entries()) to.add(kind, entry);
+/// Calls visit(shelf) for each.
+template <class Shelves, class F>
+void for_each_shelf(Shelves& shelves, F&& visit) {
+  std::apply([&](auto&... shelf) { (visit(shelf), ...); }, shelves);
 }
 
 }  // namespace
 
 template <class E>
-void Shelf<E>::add(const char* kind, E entry) {
+void Shelf<E>::add(E entry) {
   const auto fail = [&](const std::string& what) {
-    throw InputError(fmt::format("{} {}: {}", kind, in_quotes(entry.name), what));
+    throw InputError(fmt::format("{} {}: {}", Kind<E>::one, in_quotes(entry.name), what));
   };
   if (!is_plain(entry.name)) fail("expected a name of letters, digits, '_' and '-'");
   if (find(entry.name)) fail("there is one of this name already");
@@ -54,58 +48,37 @@ void Shelf<E>::add(const char* kind, E entry) {
   entries_ = std::make_shared<const std::vector<E>>(std::move(more));
 }
 
-Catalogue& Catalogue::activation(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                                 std::function<Activation(const Parameters&)> make) {
-  activations_.add("activation", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
+template class Shelf<ActivationEntry>;
+template class Shelf<ModelEntry>;
+template class Shelf<DataSourceEntry>;
+template class Shelf<TargetEntry>;
+template class Shelf<LossEntry>;
+template class Shelf<RegularizerEntry>;
+template class Shelf<ObservableEntry>;
+template class Shelf<ScheduleEntry>;
+template class Shelf<UpdateEntry>;
 
-Catalogue& Catalogue::model(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                            std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make) {
-  models_.add("model", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                           std::function<Loss(const Parameters&)> make) {
-  losses_.add("loss", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                               std::function<Schedule(const Parameters&)> make) {
-  schedules_.add("schedule", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::update(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                             std::function<UpdateRule(const Parameters&)> make) {
-  updates_.add("update", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::target(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                             std::function<Target(const Parameters&, const TargetSetting&)> make) {
-  targets_.add("target", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::regularizer(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                                  std::function<Term(const Parameters&, const Setting&)> make) {
-  regularizers_.add("regularizer", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
-}
-
-Catalogue& Catalogue::observable(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                                 std::function<Observable(const Parameters&, const Setting&)> make) {
-  observables_.add("observable", {std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
-  return *this;
+Catalogue& Catalogue::data_source(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                                  std::function<Samples(const Parameters&, const DataSetting&)> make,
+                                  std::optional<InputLaw> law) {
+  std::function<DataSource(const Parameters&)> source;
+  if (make) {
+    source = [make = std::move(make), law](const Parameters& p) {
+      // A copy for each sample, of which several may be drawn at once.
+      return DataSource{[make, p = p.copy()](const DataSetting& s) { return make(p.copy(), s); }, {}, law};
+    };
+  }
+  return add(DataSourceEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(source)});
 }
 
 std::vector<KindInfo> Catalogue::list() const {
-  return {info("activations", activations_),   info("losses", losses_),          info("models", models_),
-          info("schedules", schedules_),       info("updates", updates_),        info("targets", targets_),
-          info("regularizers", regularizers_), info("observables", observables_)};
+  std::vector<KindInfo> kinds;
+  for_each_shelf(shelves_, [&]<class E>(const Shelf<E>& shelf) {
+    KindInfo all{Kind<E>::many, {}};
+    for (const auto& e : shelf.entries()) all.entries.push_back({e.name, e.meaning, e.parameters});
+    kinds.push_back(std::move(all));
+  });
+  return kinds;
 }
 
 Catalogue Catalogue::tolerant() const {
@@ -117,14 +90,7 @@ Catalogue Catalogue::tolerant() const {
 Catalogue built_in_catalogue() {
   static const Catalogue made = [] {
     Catalogue c;
-    c.activations_ = Shelf<ActivationEntry>(built_in_activations());
-    c.models_ = Shelf<ModelEntry>(built_in_models());
-    c.losses_ = Shelf<LossEntry>(built_in_losses());
-    c.schedules_ = Shelf<ScheduleEntry>(built_in_schedules());
-    c.updates_ = Shelf<UpdateEntry>(built_in_updates());
-    c.targets_ = Shelf<TargetEntry>(built_in_targets());
-    c.regularizers_ = Shelf<RegularizerEntry>(built_in_regularizers());
-    c.observables_ = Shelf<ObservableEntry>(built_in_observables());
+    for_each_shelf(c.shelves_, []<class E>(Shelf<E>& shelf) { shelf = Shelf<E>(Kind<E>::built_in()); });
     return c;
   }();
   return made;
@@ -132,14 +98,9 @@ Catalogue built_in_catalogue() {
 
 Catalogue with_built_ins(const Catalogue& own) {
   auto all = built_in_catalogue();
-  add_all("activation", all.activations_, own.activations_);
-  add_all("model", all.models_, own.models_);
-  add_all("loss", all.losses_, own.losses_);
-  add_all("schedule", all.schedules_, own.schedules_);
-  add_all("update", all.updates_, own.updates_);
-  add_all("target", all.targets_, own.targets_);
-  add_all("regularizer", all.regularizers_, own.regularizers_);
-  add_all("observable", all.observables_, own.observables_);
+  for_each_shelf(own.shelves_, [&]<class E>(const Shelf<E>& shelf) {
+    for (const auto& entry : shelf.entries()) all.add(entry);
+  });
   return all;
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "entk/data/entries.h"
@@ -16,6 +17,58 @@
 #include "entk/train/entries.h"
 
 namespace entk {
+
+/// What a kind is called, in the plural as `entk list` has it, and what it has built in.
+template <class E>
+struct Kind;
+/// @cond
+template <>
+struct Kind<ActivationEntry> {
+  static constexpr const char *one = "activation", *many = "activations";
+  static constexpr auto built_in = built_in_activations;
+};
+template <>
+struct Kind<ModelEntry> {
+  static constexpr const char *one = "model", *many = "models";
+  static constexpr auto built_in = built_in_models;
+};
+template <>
+struct Kind<DataSourceEntry> {
+  static constexpr const char *one = "data source", *many = "data-sources";
+  static constexpr auto built_in = built_in_data_sources;
+};
+template <>
+struct Kind<TargetEntry> {
+  static constexpr const char *one = "target", *many = "targets";
+  static constexpr auto built_in = built_in_targets;
+};
+template <>
+struct Kind<LossEntry> {
+  static constexpr const char *one = "loss", *many = "losses";
+  static constexpr auto built_in = built_in_losses;
+};
+template <>
+struct Kind<RegularizerEntry> {
+  static constexpr const char *one = "regularizer", *many = "regularizers";
+  static constexpr auto built_in = built_in_regularizers;
+};
+template <>
+struct Kind<ObservableEntry> {
+  static constexpr const char *one = "observable", *many = "observables";
+  static constexpr auto built_in = built_in_observables;
+};
+template <>
+struct Kind<ScheduleEntry> {
+  static constexpr const char *one = "schedule", *many = "schedules";
+  static constexpr auto built_in = built_in_schedules;
+};
+
+template <>
+struct Kind<UpdateEntry> {
+  static constexpr const char *one = "update", *many = "updates";
+  static constexpr auto built_in = built_in_updates;
+};
+/// @endcond
 
 /// One kind of named things. Copies are cheap.
 template <class E>
@@ -39,16 +92,9 @@ class Shelf {
     for (const auto& e : *entries_) all.push_back(e.name);
     return all;
   }
-  /// `kind` is for messages. @throws InputError for a name that is taken or has other characters than
-  /// letters, digits, '_' and '-', for parameters of one name, and for an empty maker.
-  void add(const char* kind, E entry);
-
-  /// What {"name": …, parameters} stands for. @throws InputError for an unknown name, with the nearest one.
-  template <class... S>
-  auto make(const JsonReader& reader, const S&... settings) const {
-    const E& entry = *find(reader.get<std::string>("name", {.one_of = names()}));
-    return entry.make(Parameters(reader, entry.parameters), settings...);
-  }
+  /// @throws InputError for a name that is taken or has other characters than letters, digits, '_' and '-', for
+  /// parameters of one name, and for an empty maker.
+  void add(E entry);
 
  private:
   std::shared_ptr<const std::vector<E>> entries_;
@@ -75,38 +121,57 @@ class Catalogue {
 
   /// σ; it is checked by differences when it is made.
   Catalogue& activation(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                        std::function<Activation(const Parameters&)> make);
-  /// See ModelEntry: `make` gives a torch::nn::AnyModule.
+                        std::function<Activation(const Parameters&)> make) {
+    return add(ActivationEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
+  /// `make` gives a torch::nn::AnyModule at its start: see ModelEntry.
   Catalogue& model(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                   std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make);
-  /// The mean of ℓ over a sample.
-  Catalogue& loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                  std::function<Loss(const Parameters&)> make);
-  /// η_t/η.
-  Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                      std::function<Schedule(const Parameters&)> make);
-  /// How gradients move W.
-  Catalogue& update(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                    std::function<UpdateRule(const Parameters&)> make);
+                   std::function<torch::nn::AnyModule(const Parameters&, const ModelSetting&)> make) {
+    return add(ModelEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
+  /// `make` gives one sample: X: samples×d, and y: samples, or undefined where y is the target's values at X. It is
+  /// asked for training, test, unlabeled and fresh inputs apart. `law`: that of X, where it is of one.
+  Catalogue& data_source(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                         std::function<Samples(const Parameters&, const DataSetting&)> make,
+                         std::optional<InputLaw> law = {});
   /// f*, for a dimension, a law and a seed.
   Catalogue& target(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                    std::function<Target(const Parameters&, const TargetSetting&)> make);
+                    std::function<Target(const Parameters&, const TargetSetting&)> make) {
+    return add(TargetEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
   /// A term of the objective, for a run.
   Catalogue& regularizer(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                         std::function<Term(const Parameters&, const Setting&)> make);
+                         std::function<Term(const Parameters&, const Setting&)> make) {
+    return add(RegularizerEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
+  /// The mean of ℓ over a sample.
+  Catalogue& loss(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                  std::function<Loss(const Parameters&)> make) {
+    return add(LossEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
+  /// η_t/η.
+  Catalogue& schedule(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                      std::function<Schedule(const Parameters&)> make) {
+    return add(ScheduleEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
+  /// How gradients move W.
+  Catalogue& update(std::string name, std::string meaning, std::vector<Parameter> parameters,
+                    std::function<UpdateRule(const Parameters&)> make) {
+    return add(UpdateEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
   /// What a run measures at its records.
   Catalogue& observable(std::string name, std::string meaning, std::vector<Parameter> parameters,
-                        std::function<Observable(const Parameters&, const Setting&)> make);
+                        std::function<Observable(const Parameters&, const Setting&)> make) {
+    return add(ObservableEntry{std::move(name), std::move(meaning), std::move(parameters), std::move(make)});
+  }
 
-  const Shelf<ActivationEntry>& activations() const { return activations_; }     ///< by name
-  const Shelf<ModelEntry>& models() const { return models_; }                    ///< by name
-  const Shelf<LossEntry>& losses() const { return losses_; }                     ///< by name
-  const Shelf<ScheduleEntry>& schedules() const { return schedules_; }           ///< by name
-  const Shelf<UpdateEntry>& updates() const { return updates_; }                 ///< by name
-  const Shelf<TargetEntry>& targets() const { return targets_; }                 ///< by name
-  const Shelf<RegularizerEntry>& regularizers() const { return regularizers_; }  ///< by name
-  const Shelf<ObservableEntry>& observables() const { return observables_; }     ///< by name
-  std::vector<KindInfo> list() const;                                            ///< everything, kind by kind
+  /// The entries of a kind, by their type: shelf<ActivationEntry>().
+  template <class E>
+  const Shelf<E>& shelf() const {
+    return std::get<Shelf<E>>(shelves_);
+  }
+  /// Everything, kind by kind.
+  std::vector<KindInfo> list() const;
 
   /// A catalogue for showing folders that other programs made: reading a configuration refuses no name.
   /// Nothing can be made of a name that is not there.
@@ -117,14 +182,16 @@ class Catalogue {
   friend Catalogue built_in_catalogue();
   friend Catalogue with_built_ins(const Catalogue& own);
 
-  Shelf<ActivationEntry> activations_;
-  Shelf<ModelEntry> models_;
-  Shelf<LossEntry> losses_;
-  Shelf<ScheduleEntry> schedules_;
-  Shelf<UpdateEntry> updates_;
-  Shelf<TargetEntry> targets_;
-  Shelf<RegularizerEntry> regularizers_;
-  Shelf<ObservableEntry> observables_;
+  template <class E>
+  Catalogue& add(E entry) {
+    std::get<Shelf<E>>(shelves_).add(std::move(entry));
+    return *this;
+  }
+
+  /// In the order of `list`.
+  std::tuple<Shelf<ActivationEntry>, Shelf<ModelEntry>, Shelf<DataSourceEntry>, Shelf<TargetEntry>, Shelf<LossEntry>,
+             Shelf<RegularizerEntry>, Shelf<ObservableEntry>, Shelf<ScheduleEntry>, Shelf<UpdateEntry>>
+      shelves_;
   bool tolerant_ = false;
 };
 

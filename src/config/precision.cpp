@@ -22,11 +22,10 @@ void check_precision(const nlohmann::json& config, c10::ScalarType type, const s
   numbers("lambda", "/lambda", 1);
   numbers("loss.delta", "/loss/delta");
   numbers("delta", "/delta");
-  for (const std::string at : {"/model/activation", "/activation"}) {
-    const std::string key = at == "/activation" ? "activation" : "model.activation";
-    numbers(key + ".shift", (at + "/shift").c_str());
-    numbers(key + ".coefficients", (at + "/coefficients").c_str());
-  }
+  numbers("activation.shift", "/activation/shift");
+  numbers("activation.coefficients", "/activation/coefficients");
+  numbers("model.activation.shift", "/model/activation/shift");
+  numbers("model.activation.coefficients", "/model/activation/coefficients");
   numbers("train.learning_rate", "/train/learning_rate");
   numbers("train.noise_variance", "/train/noise_variance");
   numbers("train.perturbation.radius", "/train/perturbation/radius");

@@ -2,29 +2,111 @@
 // config.json, and the list of keys that --help shows.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <concepts>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "entk/io/json_reader.h"
+#include "entk/config/catalogue.h"
 
 namespace entk {
+
+/// The words that a configuration has for an enumeration's values: `static constexpr std::pair<const char*, E> all[]`.
+template <class E>
+struct WordsOf;
+template <>
+struct WordsOf<at::ScalarType> {
+  static constexpr std::pair<const char*, at::ScalarType> all[] = {{"float32", at::kFloat}, {"float64", at::kDouble}};
+};
+
+template <class E>
+std::vector<std::string> words() {
+  std::vector<std::string> names;
+  for (const auto& [word, value] : WordsOf<E>::all) names.emplace_back(word);
+  return names;
+}
+template <class E>
+std::string word_of(E value) {
+  return std::find_if(std::begin(WordsOf<E>::all), std::end(WordsOf<E>::all),
+                      [&](auto& w) { return w.second == value; })
+      ->first;
+}
+/// @throws InputError naming the key for a word that is none.
+template <class E>
+E from_word(const JsonReader& reader, const std::string& key) {
+  const auto names = words<E>();
+  const auto word = reader.get<std::string>(key, {.one_of = names});
+  return WordsOf<E>::all[std::find(names.begin(), names.end(), word) - names.begin()].second;
+}
+template <class E>
+E from_word(const std::string& word, const std::string& option) {
+  return from_word<E>(JsonReader({{option, word}}, "command line"), option);
+}
+
+/// The same of a list.
+template <class E>
+std::vector<E> from_words(const JsonReader& reader, const std::string& key) {
+  const auto names = words<E>();
+  std::vector<E> values;
+  for (const auto& word : reader.get<std::vector<std::string>>(key, {.one_of = names})) {
+    values.push_back(WordsOf<E>::all[std::find(names.begin(), names.end(), word) - names.begin()].second);
+  }
+  return values;
+}
+
+/// A value as JSON, an enumeration's by its word.
+template <class T>
+nlohmann::json as_json(const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    return word_of(value);
+  } else {
+    return value;
+  }
+}
+template <class E>
+  requires std::is_enum_v<E>
+nlohmann::json as_json(const std::vector<E>& values) {
+  auto list = nlohmann::json::array();
+  for (const auto value : values) list.push_back(word_of(value));
+  return list;
+}
 
 /// A key of a configuration as --help shows it.
 struct KeyInfo {
   std::string path;      ///< train.steps
   std::string standard;  ///< default, as JSON
   std::string meaning;
+  std::string kind{};  ///< of what it names, as `entk list` calls it
 };
 
 /// Fills a configuration from JSON; keys that are not there keep their values.
 class SchemaReader {
  public:
-  explicit SchemaReader(JsonReader reader) : reader_(std::move(reader)) {}
+  /// Names are the catalogue's.
+  explicit SchemaReader(JsonReader reader, const Catalogue& catalogue = built_in_catalogue())
+      : reader_(std::move(reader)), catalogue_(catalogue) {}
 
   template <class T>
   void value(const char* key, T& field, const Range& range, const char*) {
-    field = reader_.get_or<T>(key, field, range);
+    if constexpr (std::is_enum_v<T>) {
+      if (reader_.has(key)) field = from_word<T>(reader_, key);
+    } else {
+      field = reader_.get_or<T>(key, field, range);
+    }
+  }
+  /// A thing with a name. `unnamed`: what an object without a name is.
+  template <class M, class... S>
+  void named(const char* key, Named<M, S...>& field, const char*, const char* unnamed = nullptr) {
+    if (!reader_.has(key)) return;
+    auto value = reader_.any(key);
+    if (unnamed && value.is_object() && !value.contains("name")) value["name"] = unnamed;
+    field = {catalogue_.shelf<Entry<M, S...>>().entries(), std::move(value), reader_.file(), reader_.path(key),
+             catalogue_.is_tolerant()};
   }
   void raw(const char* key, nlohmann::json& field, const char*) {
     if (reader_.has(key)) field = reader_.any(key);
@@ -46,12 +128,13 @@ class SchemaReader {
   template <class T>
   void object(const char* key, T& part) {
     if (!reader_.has(key)) return;
-    SchemaReader inner(reader_.object(key));
+    SchemaReader inner(reader_.object(key), catalogue_);
     describe(inner, part);
   }
 
  private:
   JsonReader reader_;
+  Catalogue catalogue_;
 };
 
 /// The whole configuration as JSON.
@@ -59,7 +142,11 @@ class SchemaWriter {
  public:
   template <class T>
   void value(const char* key, T& field, const Range&, const char*) {
-    json_[key] = field;
+    json_[key] = as_json(field);
+  }
+  template <class M, class... S>
+  void named(const char* key, Named<M, S...>& field, const char*, const char* = nullptr) {
+    if (!field.json().is_null()) json_[key] = field.json();
   }
   void raw(const char* key, nlohmann::json& field, const char*) { json_[key] = field; }
   /// A key that is no part of a configuration where it is empty.
@@ -72,7 +159,7 @@ class SchemaWriter {
   /// The same where it has its default.
   template <class T>
   void value_where_given(const char* key, T& field, const T& standard, const Range&, const char*) {
-    if (field != standard) json_[key] = field;
+    if (field != standard) json_[key] = as_json(field);
   }
   template <class T>
   void object(const char* key, T& part) {
@@ -91,7 +178,13 @@ class SchemaLister {
  public:
   template <class T>
   void value(const char* key, T& field, const Range&, const char* meaning) {
-    keys_.push_back({prefix_ + key, nlohmann::json(field).dump(), meaning});
+    keys_.push_back({prefix_ + key, as_json(field).dump(), meaning});
+  }
+  template <class M, class... S>
+  void named(const char* key, Named<M, S...>& field, const char* meaning, const char* = nullptr) {
+    const auto& json = field.json();
+    keys_.push_back({prefix_ + key, json.is_null() ? nlohmann::json(field.name()).dump() : json.dump(), meaning,
+                     Kind<Entry<M, S...>>::many});
   }
   void raw(const char* key, nlohmann::json& field, const char* meaning) {
     keys_.push_back({prefix_ + key, field.dump(), meaning});

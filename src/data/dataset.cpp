@@ -8,6 +8,8 @@
 
 #include "entk/base/check.h"
 #include "entk/base/representable.h"
+#include "entk/base/sphere.h"
+#include "entk/io/pt_file.h"
 
 namespace entk {
 
@@ -69,7 +71,34 @@ at::Tensor values_at(const Target& target, const at::Tensor& x) {
 
 }  // namespace
 
-DataSet draw_data(InputLaw law, const DataOptions& o, const Target& target) {
+DataSource data_source(InputLaw law) {
+  DataSource source;
+  source.law = law;
+  source.draw = [law](const DataSetting& s) {
+    const double radius = std::sqrt(static_cast<double>(s.dimension));
+    return Samples{law == InputLaw::gaussian ? gaussian_points(s.samples, s.dimension, s.stream)
+                                             : sphere_points(s.samples, s.dimension, radius, s.stream),
+                   {}};
+  };
+  return source;
+}
+
+Samples draw_samples(const DataSource& source, std::int64_t rows, std::int64_t dimension, const RandomStream& stream) {
+  const auto words = stream.block(UINT64_MAX);  // no index reaches it
+  auto drawn = source.draw({dimension, rows, stream, words[0] | std::uint64_t{words[1]} << 32});
+  check_matrix("X of the data source", drawn.x, rows, dimension);
+  check_floating("X of the data source", drawn.x);
+  check_finite("X of the data source", drawn.x);
+  drawn.x = drawn.x.detach().to(at::kCPU, at::kDouble);
+  if (!drawn.y.defined()) return drawn;
+  check_vector("y of the data source", drawn.y, rows);
+  check_floating("y of the data source", drawn.y);
+  check_finite("y of the data source", drawn.y);
+  drawn.y = drawn.y.detach().to(at::kCPU, at::kDouble);
+  return drawn;
+}
+
+DataSet draw_data(const DataSource& source, const DataOptions& o, const Target& target) {
   const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
     if (value < least) throw InputError(fmt::format("{}: expected at least {}, got {}", name, least, value));
   };
@@ -80,18 +109,21 @@ DataSet draw_data(InputLaw law, const DataOptions& o, const Target& target) {
   for (const auto rows : {o.samples, o.test_samples, o.unlabeled_samples}) {
     checked_product("samples times dimension", checked_product("samples times dimension", rows, o.dimension), 8);
   }
+  const auto draw = [&](std::int64_t rows, Purpose purpose) {
+    return draw_samples(source, rows, o.dimension, RandomStream(purpose, o.seed));
+  };
   DataSet data;
-  data.law = law;
-  data.target = target.description;
-  data.zero_model_loss = target.second_moment;
-  data.train.x = draw_inputs(law, o.samples, o.dimension, Purpose::train_inputs, o.seed);
-  data.train.y = values_at(target, data.train.x);
-  if (o.test_samples > 0) {
-    data.test.x = draw_inputs(law, o.test_samples, o.dimension, Purpose::test_inputs, o.seed);
-    data.test.y = values_at(target, data.test.x);
-  }
-  if (o.unlabeled_samples > 0) {
-    data.unlabeled = draw_inputs(law, o.unlabeled_samples, o.dimension, Purpose::unlabeled_inputs, o.seed);
+  data.law = source.nearest_law();
+  data.train = draw(o.samples, Purpose::train_inputs);
+  data.given = data.train.y.defined();
+  if (o.test_samples > 0) data.test = draw(o.test_samples, Purpose::test_inputs);
+  if (o.unlabeled_samples > 0) data.unlabeled = draw(o.unlabeled_samples, Purpose::unlabeled_inputs).x;
+  data.target = data.given ? "given" : target.description;
+  data.zero_model_loss = data.given ? NAN : target.second_moment;
+  for (auto* sample : {&data.train, &data.test}) {
+    if (!sample->x.defined()) continue;
+    if (data.given != sample->y.defined()) throw InputError("data source: expected y for both samples, or for none");
+    if (!data.given) sample->y = values_at(target, sample->x);
   }
   return data;
 }
@@ -109,9 +141,29 @@ DataSet own_data(Samples train, Samples test, at::Tensor unlabeled) {
   data.train = std::move(train);
   data.test = std::move(test);
   data.unlabeled = std::move(unlabeled);
+  data.given = true;
   data.target = "given";
   data.zero_model_loss = NAN;
   return data;
+}
+
+DataSet load_data(const std::string& file) {
+  const auto tensors = read_pt(file);
+  const auto take = [&](const char* name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  for (const char* name : {"X", "y"}) {
+    if (!take(name).defined()) {
+      throw InputError(
+          fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)", file, name));
+    }
+  }
+  try {
+    return own_data({take("X"), take("y")}, {take("X_test"), take("y_test")}, take("X_unlabeled"));
+  } catch (const InputError& e) {
+    throw InputError(file + ": " + e.what());
+  }
 }
 
 }  // namespace entk

@@ -1,5 +1,6 @@
 #include "entk/data/entries.h"
 
+#include "entk/base/sphere.h"
 #include "entk/data/index_targets.h"
 
 namespace entk {
@@ -55,6 +56,31 @@ std::vector<std::vector<double>> read_rows(const JsonReader& reader, const std::
     }
   }
   return rows;
+}
+
+const std::vector<DataSourceEntry>& built_in_data_sources() {
+  static const std::vector<DataSourceEntry> all = {
+      {"sphere",
+       "uniform on the sphere of radius sqrt(d)",
+       {},
+       [](const Parameters&) { return data_source(InputLaw::sphere); }},
+      {"gaussian", "standard normal entries", {}, [](const Parameters&) { return data_source(InputLaw::gaussian); }},
+      {"hypercube",
+       "independent entries 1 and -1",
+       {},
+       [](const Parameters&) {
+         DataSource source;
+         source.draw = [](const DataSetting& s) {
+           return Samples{random_signs(s.samples * s.dimension, s.stream).view({s.samples, s.dimension}), {}};
+         };
+         return source;
+       }},
+      {"file", "X, y and, if there, X_test, y_test, X_unlabeled of data.file, a .pt file", {}, [](const Parameters&) {
+         DataSource source;
+         source.load = load_data;
+         return source;
+       }}};
+  return all;
 }
 
 const std::vector<TargetEntry>& built_in_targets() {

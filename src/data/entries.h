@@ -1,10 +1,15 @@
-// The targets that have a name in a configuration.
+// The data sources and targets that have a name in a configuration.
 #pragma once
 
-#include "entk/data/targets.h"
+#include "entk/data/dataset.h"
 #include "entk/io/parameters.h"
 
 namespace entk {
+
+/// A data source's name and maker.
+using DataSourceEntry = Entry<DataSource>;
+/// Those that entk has.
+const std::vector<DataSourceEntry>& built_in_data_sources();
 
 /// What a target is made for.
 struct TargetSetting {

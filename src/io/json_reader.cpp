@@ -244,6 +244,12 @@ void JsonReader::finish() const {
   for (const auto& inner : state_->children) JsonReader(inner).finish();
 }
 
+JsonReader JsonReader::copy() const { return JsonReader(*state_->value, state_->file, state_->path); }
+
+const std::string& JsonReader::file() const { return state_->file; }
+
+std::string JsonReader::path(const std::string& key) const { return state_->full(key); }
+
 void JsonReader::fail(const std::string& key, const std::string& expected) const {
   const auto found = state_->value->find(key);
   state_->fail(state_->full(key),

@@ -63,6 +63,13 @@ class JsonReader {
   /// with the nearest of those that were asked for, or all of them.
   void finish() const;
 
+  /// A reader of the same object of which nothing was read.
+  JsonReader copy() const;
+  /// The file that messages name.
+  const std::string& file() const;
+  /// The path there of a key.
+  std::string path(const std::string& key) const;
+
   /// Throws the error for a value found wrong after it was read.
   [[noreturn]] void fail(const std::string& key, const std::string& expected) const;
 

@@ -34,6 +34,8 @@ Parameters::Parameters(JsonReader reader, std::vector<Parameter> declared)
   }
 }
 
+Parameters Parameters::copy() const { return {reader_.copy(), declared_}; }
+
 const Parameter& Parameters::declared(const std::string& name) const {
   std::vector<std::string> names;
   for (const auto& p : declared_) {

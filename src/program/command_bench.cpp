@@ -46,13 +46,6 @@ BenchSize read_size(const std::string& text) {
   return {numbers[0], numbers[1], numbers[2]};
 }
 
-KernelMode read_mode(const std::string& name) {
-  for (const auto mode : {KernelMode::keep, KernelMode::recompute, KernelMode::reference}) {
-    if (name == mode_name(mode)) return mode;
-  }
-  return KernelMode::automatic;
-}
-
 ExitCode draw(const std::string& numbers) {
   const auto results = draw_growth(numbers);
   if (!results.files.notice.empty()) say(results.files.notice);
@@ -65,9 +58,9 @@ ExitCode bench(CommandOptions o) {
   if (!o.growth.empty()) return draw(o.growth);
   for (const auto& text : o.sizes) o.bench.sizes.push_back(read_size(text));
   o.bench.pieces = o.pieces;
-  o.bench.dtype = read_dtype(o.dtype);
+  o.bench.dtype = from_word<at::ScalarType>(o.dtype, "--dtype");
   o.bench.device = pick_device(o.device);
-  o.bench.kernel = read_mode(o.kernel);
+  o.bench.kernel = from_word<KernelMode>(o.kernel, "--kernel");
   if (o.bench.threads.empty()) o.bench.threads = {threads()};
   if (!o.out.empty() && std::filesystem::exists(o.out))
     throw InputError(fmt::format("--out: '{}' exists already", o.out));
@@ -104,9 +97,9 @@ void add_bench(CLI::App& app, Program& program) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000000}))
       ->type_name("N");
   command->add_option("--kernel", o->kernel, "automatic, keep, recompute or reference [automatic]")
-      ->check(CLI::IsMember({"automatic", "keep", "recompute", "reference"}));
+      ->check(CLI::IsMember(words<KernelMode>()));
   command->add_option("--dtype", o->dtype, "float32 or float64 [float32]")
-      ->check(CLI::IsMember({"float32", "float64"}));
+      ->check(CLI::IsMember(words<at::ScalarType>()));
   command->add_option("--device", o->device, "cpu, cuda, cuda:1 or auto [cpu]")->type_name("NAME");
   command->add_option("--out", o->out, "write the JSON to this file too")->type_name("FILE");
   command

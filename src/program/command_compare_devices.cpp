@@ -53,7 +53,7 @@ const char* const spread = "spread.";  // prefix of the tolerances in a referenc
 
 ExitCode write_reference(const CompareOptions& o, const RunConfig& config) {
   auto q = comparison_quantities(config, pick_device(o.device));
-  const auto tolerances = config.dtype == "float64"
+  const auto tolerances = config.dtype == at::kDouble
                               ? float64_tolerances()
                               : twin_tolerances(config, comparison_quantities(config, c10::kCPU), twins);
   TensorDict file = q;
@@ -116,8 +116,8 @@ ExitCode compare(const CompareOptions& o) {
   const auto mode = !o.mode.empty() ? o.mode : cuda ? "devices" : "precision";
   if (mode == "precision") {
     auto exact = config;
-    exact.dtype = "float64";
-    config.dtype = "float32";
+    exact.dtype = at::kDouble;
+    config.dtype = at::kFloat;
     const auto device = pick_device(o.device);
     return show(o, fmt::format("float32 against float64 on {}", device.str()),
                 compare_quantities(comparison_quantities(exact, device), comparison_quantities(config, device),
@@ -133,8 +133,8 @@ ExitCode compare(const CompareOptions& o) {
   }
   const auto device = pick_device(o.device == "auto" ? "cuda" : o.device);
   const auto on_cpu = comparison_quantities(config, c10::kCPU);
-  const auto tolerances = config.dtype == "float64" ? float64_tolerances() : twin_tolerances(config, on_cpu, twins);
-  return show(o, fmt::format("cpu against {} in {}", device.str(), config.dtype),
+  const auto tolerances = config.dtype == at::kDouble ? float64_tolerances() : twin_tolerances(config, on_cpu, twins);
+  return show(o, fmt::format("cpu against {} in {}", device.str(), word_of(config.dtype)),
               compare_quantities(on_cpu, comparison_quantities(config, device), tolerances));
 }
 

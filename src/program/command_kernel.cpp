@@ -36,7 +36,8 @@ ExitCode kernel(const CommonOptions& o, const std::string& command_line) {
   if (!json.contains("model")) json["model"] = nlohmann::json::object();
   if (json["model"].is_object() && !json["model"].contains("kernel")) json["model"]["kernel"] = "ntk";
   auto config = read_run_config(json, source, o.catalogue);
-  if (config.model.kernel == "none") throw InputError(source + ": model.kernel: expected a kernel, got none");
+  if (config.model.kernel == ModelKernel::none)
+    throw InputError(source + ": model.kernel: expected a kernel, got none");
   if (o.print_config) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;

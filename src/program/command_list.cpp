@@ -53,9 +53,19 @@ struct ListOptions {
   bool json = false;
 };
 
-ExitCode list(const ListOptions& o, const Catalogue& catalogue) {
+std::vector<KindInfo> kinds_of(const Program& program) {
+  auto kinds = program.catalogue.list();
+  kinds.push_back({"studies", {}});
+  for (const auto& study : program.studies) {
+    const auto variant = study.variant.empty() ? "" : " --study " + study.variant;
+    kinds.back().entries.push_back({study.name + variant, study.summary, {}});
+  }
+  return kinds;
+}
+
+ExitCode list(const ListOptions& o, const Program& program) {
   auto json = nlohmann::json::object();
-  for (const auto& kind : catalogue.list()) {
+  for (const auto& kind : kinds_of(program)) {
     if (!o.kind.empty() && kind.kind != o.kind) continue;
     if (o.json) {
       json[kind.kind] = as_json(kind);
@@ -73,10 +83,10 @@ void add_list(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("list", "What configurations can name: activations, losses, targets, ...");
   const auto o = std::make_shared<ListOptions>();
   std::vector<std::string> kinds;
-  for (const auto& kind : program.catalogue.list()) kinds.push_back(kind.kind);
+  for (const auto& kind : kinds_of(program)) kinds.push_back(kind.kind);
   command->add_option("KIND", o->kind, fmt::format("{} [all]", fmt::join(kinds, ", ")))->check(CLI::IsMember(kinds));
   command->add_flag("--json", o->json, "as JSON, with defaults and ranges");
-  command->callback([o, &program] { program.action = [o, &program] { return list(*o, program.catalogue); }; });
+  command->callback([o, &program] { program.action = [o, &program] { return list(*o, program); }; });
 }
 
 }  // namespace entk::app

@@ -21,7 +21,7 @@ std::vector<FoundRun> runs_in(const std::vector<std::string>& folders) {
   return runs;
 }
 
-ExitCode report(const std::vector<std::string>& folders, const std::string& out, const Catalogue& catalogue) {
+ExitCode report(const std::vector<std::string>& folders, const std::string& out, const Program& program) {
   Results results;
   std::string place = out;
   if (folders.size() == 1 && out.empty()) {
@@ -35,7 +35,7 @@ ExitCode report(const std::vector<std::string>& folders, const std::string& out,
     } catch (const InputError& e) {
       say(fmt::format("note: {}; this is what there is so far", e.what()));
     }
-    results = write_page_of(place, place, catalogue);
+    results = write_page_of(place, place, program.catalogue, program.studies);
   } else {
     const auto runs = runs_in(folders);
     CommonOptions options;
@@ -61,8 +61,7 @@ void add_report(CLI::App& app, Program& program) {
       ->add_option("DIR", *folders, "folder of a run or a study, also of one that runs; several: their runs together")
       ->required();
   command->add_option("--out", *out, "new folder for several together [runs/report-<UTC time>]")->type_name("DIR");
-  command->callback(
-      [=, &program] { program.action = [=, &program] { return report(*folders, *out, program.catalogue); }; });
+  command->callback([=, &program] { program.action = [=, &program] { return report(*folders, *out, program); }; });
 }
 
 void add_export(CLI::App& app, Program& program) {

@@ -66,7 +66,8 @@ nlohmann::json summary_of(const RunFolder& folder, const std::vector<Unit>& unit
 
 RunState state_of(const StudyOutcome& outcome) {
   if (outcome.interrupted || outcome.code == ExitCode::held) return RunState::interrupted;
-  if (outcome.code == ExitCode::ok) return RunState::done;
+  // A check that failed is a result.
+  if (outcome.code == ExitCode::ok || outcome.code == ExitCode::check_failed) return RunState::done;
   return outcome.code == ExitCode::diverged ? RunState::diverged : RunState::failed;
 }
 
@@ -318,6 +319,8 @@ void add_command(CLI::App& app, Program& program, const std::vector<const Study*
         if (std::none_of(own.begin(), own.end(), [&](const Shortcut& s) { return s.option == option; })) {
           throw InputError(fmt::format("{} does not go with --study {}", option, chosen->variant));
         }
+        if (!std::any_of(own.begin(), own.end(), [&](const Shortcut& s) { return s.option == option && s.alone; }))
+          continue;
         if (!given.empty()) throw InputError(fmt::format("{} and {} exclude each other", given, option));
         given = option;
       }
@@ -328,12 +331,12 @@ void add_command(CLI::App& app, Program& program, const std::vector<const Study*
 
 }  // namespace
 
-ExitCode take_study_command(const std::string& name, const CommonOptions& common, const std::string& command_line) {
-  for (const auto& study : studies()) {
+ExitCode take_study_command(const std::string& name, const CommonOptions& common, const Program& program) {
+  for (const auto& study : program.studies) {
     if (study.name == name) {
       StudyOptions options;
       static_cast<CommonOptions&>(options) = common;
-      return take(study, options, command_line);
+      return take(study, options, program.command_line);
     }
   }
   throw RunError("no study named " + name);
@@ -341,7 +344,7 @@ ExitCode take_study_command(const std::string& name, const CommonOptions& common
 
 void add_studies(CLI::App& app, Program& program) {
   std::vector<std::vector<const Study*>> commands;
-  for (const auto& study : studies()) {
+  for (const auto& study : program.studies) {
     if (study.name == "train") continue;  // a single run too: command_train.cpp
     if (commands.empty() || commands.back()[0]->name != study.name) commands.emplace_back();
     commands.back().push_back(&study);

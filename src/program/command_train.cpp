@@ -26,22 +26,24 @@ void check_can_be_shared(const RunConfig& c) {
     throw InputError(fmt::format("{}: one run over {} processes does not have {} yet", key, group().size(), got));
   };
   if (!pick_device(c.device).is_cpu()) refuse("device", c.device);
-  if (!c.model.kind.is_null()) refuse("model.kind", c.model.kind.dump());
+  if (c.model.kind.name() != "two_layer") refuse("model.kind", c.model.kind.name());
   if (c.model.whole_network) refuse("model.whole_network", "true");
-  if (c.model.kernel != "none") refuse("model.kernel", c.model.kernel);
-  if (c.model.initialisation != "symmetric") refuse("model.initialisation", c.model.initialisation);
+  if (c.model.kernel != ModelKernel::none) refuse("model.kernel", word_of(c.model.kernel));
+  if (c.model.initialisation != Initialisation::symmetric) {
+    refuse("model.initialisation", word_of(c.model.initialisation));
+  }
   if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
-  if (c.projector.source == "harmonic") refuse("projector.source", c.projector.source);
+  if (c.projector.source == ProjectorSource::harmonic) refuse("projector.source", word_of(c.projector.source));
   if (c.projector.population_degree >= 0)
     refuse("projector.population_degree", fmt::format("{}", c.projector.population_degree));
   if (!c.train.learning_rate) refuse("train.learning_rate", "auto");
-  if (!c.train.update.empty()) refuse("train.update", c.train.update.dump());
+  if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
   if (c.train.keep_best) refuse("train.keep_best", "true");
   if (c.train.perturbation.radius > 0)
     refuse("train.perturbation.radius", fmt::format("{}", c.train.perturbation.radius));
-  if (c.train.kernel == "reference") refuse("train.kernel", c.train.kernel);
-  if (!c.regularizers.empty()) refuse("regularizers", c.regularizers.dump());
-  if (!c.observables.empty()) refuse("observables", c.observables.dump());
+  if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
+  if (!c.regularizers.terms.empty()) refuse("regularizers", c.regularizers.written.dump());
+  if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
   own_shard(c.model.width);
 }
 
@@ -69,7 +71,7 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   if (group().size() > 1) check_can_be_shared(config);
   const auto device = pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
-  if (config.data.source == "file") config = with_file_sizes(config);
+  if (config.data.loaded()) config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
   const bool goes_on = agreed(std::int64_t{o.goes_on()}) != 0;
   const auto folder = open_together(o);
@@ -77,8 +79,8 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
     if (leads()) folder.write_json("config.json", to_json(config));
   } else {
     check_resumable(folder, config, o.other_device);
-    if (config.data.source == "file") {
-      check_same_data(folder.path(), config.data.file, data_checksums(load_data(config.data.file)));
+    if (config.data.loaded()) {
+      check_same_data(folder.path(), config.data.file, data_checksums(config.data.source->load(config.data.file)));
     }
   }
   ProblemCache cache;
@@ -97,11 +99,11 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   return outcome.code;
 }
 
-ExitCode train(const CommonOptions& o, const std::string& command_line) {
+ExitCode train(const CommonOptions& o, const Program& program) {
   auto [json, source] = resolve_json(o, {}, to_json(RunConfig{}));
   if (o.theory_weights) set_theory_weights(o, json, source);
   const auto study = read_study_config(json, source, o.catalogue);
-  if (!study.sweep.empty() || study.seeds.size() > 1) return take_study_command("train", o, command_line);
+  if (!study.sweep.empty() || study.seeds.size() > 1) return take_study_command("train", o, program);
   if (o.plan || o.pending || o.run) {
     throw InputError(fmt::format("{}: --plan, --run and --pending are of a study: give --seeds or --sweep", source));
   }
@@ -112,7 +114,7 @@ ExitCode train(const CommonOptions& o, const std::string& command_line) {
     fmt::print("{}", dump_json(full));
     return ExitCode::ok;
   }
-  return single_run(o, config, command_line);
+  return single_run(o, config, program.command_line);
 }
 
 }  // namespace
@@ -121,8 +123,7 @@ void add_train(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("train", "Train any configuration; with seeds or a sweep, a study");
   const auto options = std::make_shared<CommonOptions>();
   add_common_options(*command, *options, {}, program);
-  command->callback(
-      [options, &program] { program.action = [options, &program] { return train(*options, program.command_line); }; });
+  command->callback([options, &program] { program.action = [options, &program] { return train(*options, program); }; });
 }
 
 }  // namespace entk::app

@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 /// A page that is made again when it is asked for and old, in a temporary folder.
 class FreshPage {
  public:
-  FreshPage(fs::path folder, const Catalogue& catalogue) : folder_(std::move(folder)), catalogue_(catalogue) {
+  FreshPage(fs::path folder, const Program& program) : folder_(std::move(folder)), program_(program) {
     auto place = (fs::temp_directory_path() / "entk-watch-XXXXXX").string();
     if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
     place_ = place;
@@ -40,7 +40,7 @@ class FreshPage {
     const std::lock_guard lock(mutex_);
     if (!text_.empty() && Clock::now() - made_ < std::chrono::seconds(4)) return text_;
     try {
-      write_page_of(folder_, place_, catalogue_);
+      write_page_of(folder_, place_, program_.catalogue, program_.studies);
       text_ = read_file(place_ / "report.html");
     } catch (const Error& e) {  // a run that has just begun, say
       text_ = fmt::format("<!DOCTYPE html><meta charset=\"utf-8\"><title>entk watch</title><p>{}</p>",
@@ -52,17 +52,17 @@ class FreshPage {
 
  private:
   fs::path folder_, place_;
-  Catalogue catalogue_;
+  const Program& program_;
   std::mutex mutex_;
   std::string text_;
   Clock::time_point made_{};
 };
 
-ExitCode watch(const std::string& folder, int port, const Catalogue& catalogue) {
+ExitCode watch(const std::string& folder, int port, const Program& program) {
   if (!fs::exists(fs::path(folder) / "config.json")) {
     throw InputError(fmt::format("{}: expected the folder of a run or a study, with a config.json", folder));
   }
-  FreshPage page(folder, catalogue);
+  FreshPage page(folder, program);
   httplib::Server server;
   int bound = port;
   if (port == 0) {
@@ -105,8 +105,7 @@ void add_watch(CLI::App& app, Program& program) {
   command->add_option("--port", *port, "of 127.0.0.1; 0: any that is free [0]")
       ->type_name("N")
       ->check(CLI::Range(0, 65535));
-  command->callback(
-      [=, &program] { program.action = [=, &program] { return watch(*folder, *port, program.catalogue); }; });
+  command->callback([=, &program] { program.action = [=, &program] { return watch(*folder, *port, program); }; });
 }
 
 }  // namespace entk::app

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "entk/base/error.h"
-#include "entk/config/catalogue.h"
+#include "entk/runs/study.h"
 
 namespace entk::app {
 
@@ -16,6 +16,7 @@ namespace entk::app {
 struct Program {
   std::string name = "entk";
   Catalogue catalogue = built_in_catalogue();
+  std::vector<Study> studies{};
   std::function<ExitCode()> action;
   std::string command_line;
 };
@@ -24,7 +25,6 @@ void add_studies(CLI::App& app, Program& program);
 void add_train(CLI::App& app, Program& program);
 void add_evaluate(CLI::App& app, Program& program);
 void add_kernel(CLI::App& app, Program& program);
-void add_landscape(CLI::App& app, Program& program);
 void add_compare_devices(CLI::App& app, Program& program);
 void add_bench(CLI::App& app, Program& program);
 void add_list(CLI::App& app, Program& program);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "entk/program/console.h"
 #include "entk/base/threads.h"
@@ -30,21 +29,13 @@ std::string names_of(const KindInfo& kind) {
   return text;
 }
 
-/// Keys whose values have names in the catalogue.
-const std::map<std::string, std::string> kind_of_key = {
-    {"activation", "activations"},  {"kind", "models"},
-    {"target", "targets"},          {"loss", "losses"},
-    {"schedule", "schedules"},      {"regularizers", "regularizers"},
-    {"observables", "observables"}, {"update", "updates"}};
-
 std::string keys_footer(const std::vector<KeyInfo>& keys, const Catalogue& catalogue) {
   std::string text = "Keys for --config and --set, with their defaults:\n";
   for (const auto& key : keys) {
     text += fmt::format("  {} = {}\n      {}\n", key.path, key.standard, key.meaning);
-    const auto kind = kind_of_key.find(key.path.substr(key.path.rfind('.') + 1));
-    if (kind == kind_of_key.end()) continue;
+    const auto kind = key.kind.empty() ? key.path.substr(key.path.rfind('.') + 1) : key.kind;
     for (const auto& info : catalogue.list()) {
-      if (info.kind == kind->second) text += fmt::format("      {}\n", names_of(info));
+      if (info.kind == kind) text += fmt::format("      {}\n", names_of(info));
     }
   }
   return text;
@@ -97,14 +88,13 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   auto base = json;
   for (const char* key : {"seeds", "sweep"}) base.erase(key);
   const auto config = read_run_config(base, source, o.catalogue);
-  if (config.data.source == "file")
-    throw InputError("--theory-weights: the degree k of a data file's target is not known");
+  if (config.data.loaded()) throw InputError("--theory-weights: the degree k of a data file's target is not known");
   const auto sparse = make_target(config).sparse;
   if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
   const int k = sparse->degree - 1;
   json["lambda"] = theorem4_weights(config.model.width, config.data.dimension, k, *o.theory_weights);
   const auto rank = cumulative_multiplicity(static_cast<int>(config.data.dimension), k);
-  if (config.projector.source != "none" && static_cast<double>(config.projector.rank) != rank) {
+  if (config.projector.source != ProjectorSource::none && static_cast<double>(config.projector.rank) != rank) {
     say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank,
                     config.projector.rank));
   }
@@ -138,9 +128,20 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
         ->delimiter(',')
         ->check(CLI::Validator(seed, ""));
   }
-  if (has("device")) command.add_option("--device", o.device, "cpu, cuda, cuda:N or auto [auto]")->type_name("NAME");
+  const auto with_default = [&](const std::string& text, const std::string& name) {
+    for (const auto& k : keys) {
+      if (k.path == name || k.path == "run." + name)
+        return fmt::format("{} [{}]", text, nlohmann::json::parse(k.standard).get<std::string>());
+    }
+    return text;
+  };
+  if (has("device")) {
+    command.add_option("--device", o.device, with_default("cpu, cuda, cuda:N or auto", "device"))->type_name("NAME");
+  }
   if (has("threads")) command.add_option("--threads", o.threads, "0: all processors [0]")->type_name("N");
-  if (has("dtype")) command.add_option("--dtype", o.dtype, "float32 or float64 [float32]")->type_name("TYPE");
+  if (has("dtype")) {
+    command.add_option("--dtype", o.dtype, with_default("float32 or float64", "dtype"))->type_name("TYPE");
+  }
   command.add_option("--out", o.out, "new folder [runs/<command>-<UTC time>]")->type_name("DIR");
   command.add_option("--resume", o.resume, "go on in a folder; what is finished is skipped")->type_name("DIR");
   command
@@ -210,19 +211,19 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
     json = without_resolved(load_config(resolved.source));
   } else {
     if (!presets.empty() && (o.config.empty() || !o.preset.empty())) {
-      std::string file;
+      nlohmann::json found;
       std::vector<std::string> names;
       const auto wanted = o.preset.empty() ? presets[0].first : o.preset;
       for (const auto& [name, of] : presets) {
         names.push_back(name);
-        if (name == wanted) file = of;
+        if (name == wanted) found = of;
       }
-      if (file.empty()) {
+      if (found.is_null()) {
         const auto near = nearest_name(wanted, names);
         throw InputError(fmt::format("--preset: expected {}, got '{}'{}", fmt::join(names, ", "), wanted,
                                      near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
       }
-      json = preset(file);
+      json = found.is_string() ? preset(found.get<std::string>()) : found;
       resolved.source = "preset " + wanted;
     }
     if (!o.config.empty()) {

@@ -8,13 +8,11 @@
 #include <vector>
 
 #include "entk/program/commands.h"
+#include "entk/runs/study.h"
 #include "entk/runs/sweep.h"
 #include "entk/io/run_folder.h"
 
 namespace entk::app {
-
-/// Presets of a command: short name to the name in configs/; the first is the default.
-using Presets = std::vector<std::pair<std::string, std::string>>;
 
 struct CommonOptions {
   std::string preset, config, device, dtype, out, resume;
@@ -61,7 +59,7 @@ ResolvedJson resolve_json(const CommonOptions& options, const Presets& presets, 
 /// --theory-weights: lambda of Theorem 4 for the configuration's m, d and k. A preset's sweep of lambda gives way.
 void set_theory_weights(const CommonOptions& options, nlohmann::json& json, const std::string& source);
 /// A study of the command `name`, from options that are parsed already.
-ExitCode take_study_command(const std::string& name, const CommonOptions& options, const std::string& command_line);
+ExitCode take_study_command(const std::string& name, const CommonOptions& options, const Program& program);
 
 /// Paths at which a folder's configuration and that of resuming it differ. A key that came after the folder was made is
 /// at its default and no difference, unless --set names it.

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cctype>
 #include <string>
 
 namespace entk::app {
@@ -20,8 +21,12 @@ inline std::string bash_completion(const CLI::App& app) {
     commands += " " + command->get_name();
     cases += "    " + command->get_name() + ") words=\"" + options_of(*command) + "\" ;;\n";
   }
-  return "# bash completion for entk\n"
-         "_entk() {\n"
+  auto function = "_" + app.get_name();
+  for (char& c : function) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return "# bash completion for " + app.get_name() + "\n" + function +
+         "() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} words=\"\"\n"
          "  case ${COMP_WORDS[1]} in\n" +
          cases + "  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then words=\"" + commands + options_of(app) +
@@ -29,7 +34,8 @@ inline std::string bash_completion(const CLI::App& app) {
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
          "  case $word in -*) ;; *) [ \"$COMP_CWORD\" -gt 1 ] && COMPREPLY+=($(compgen -f -- \"$word\")) ;; esac\n"
          "}\n"
-         "complete -o filenames -F _entk entk\n";
+         "complete -o filenames -F " +
+         function + " " + app.get_name() + "\n";
 }
 
 }  // namespace entk::app

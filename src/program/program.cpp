@@ -20,6 +20,7 @@
 #include "entk/kernels/cpu/tile_kernels.h"
 #include "entk/report/process.h"
 #include "entk/program/signals.h"
+#include "entk/studies/studies.h"
 
 namespace entk::app {
 
@@ -92,12 +93,13 @@ int after_output(int code) {
   return static_cast<int>(ExitCode::save_failed);
 }
 
-int run(int argc, char** argv, const Catalogue& own) {
+int run(int argc, char** argv, const Own& own) {
   occupy_standard_descriptors();
   Program program;
   if (argc > 0) program.name = std::filesystem::path(argv[0]).filename().string();
   try {
     program.catalogue = with_built_ins(own);
+    program.studies = with_built_in_studies(own.studies);
   } catch (const Error& e) {
     say(e.what());
     return static_cast<int>(e.code());
@@ -113,19 +115,17 @@ int run(int argc, char** argv, const Catalogue& own) {
   CLI::App app("Wide two-layer networks, their Taylor terms and their good directions", program.name);
   app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
-  add_studies(app, program);
-  add_train(app, program);
-  add_evaluate(app, program);
-  add_kernel(app, program);
-  add_landscape(app, program);
-  add_compare_devices(app, program);
-  add_bench(app, program);
-  add_report(app, program);
-  add_export(app, program);
-  add_watch(app, program);
-  add_list(app, program);
-  add_reproduce(app, program);
-  auto* completion = app.add_subcommand("completion", "Print the bash completion script");
+  CLI::App* completion = nullptr;
+  try {
+    for (const auto add : {add_studies, add_train, add_evaluate, add_kernel, add_compare_devices, add_bench, add_report,
+                           add_export, add_watch, add_list, add_reproduce}) {
+      add(app, program);
+    }
+    completion = app.add_subcommand("completion", "Print the bash completion script");
+  } catch (const CLI::OptionAlreadyAdded& e) {
+    say(fmt::format("a study has the name of a command: {}", e.what()));
+    return static_cast<int>(ExitCode::bad_input);
+  }
   completion->callback([&] {
     program.action = [&] {
       fmt::print("{}", bash_completion(app));
@@ -180,6 +180,6 @@ int run(int argc, char** argv, const Catalogue& own) {
 
 namespace entk {
 
-int run_program(int argc, char** argv, const Catalogue& own) { return app::part_processes(app::run(argc, argv, own)); }
+int run_program(int argc, char** argv, const Own& own) { return app::part_processes(app::run(argc, argv, own)); }
 
 }  // namespace entk

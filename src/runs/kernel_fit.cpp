@@ -19,17 +19,16 @@ double mean_square_of(const at::Tensor& t) { return t.defined() ? t.square().mea
 }  // namespace
 
 KernelFunction run_kernel(const Problem& p) {
-  const auto& kind = p.config.model.kernel;
-  if (kind == "ntk_infinite") {
+  const auto kind = p.config.model.kernel;
+  if (kind == ModelKernel::ntk_infinite) {
     return [activation = *p.activation](const at::Tensor& x, const at::Tensor& x2) {
       return infinite_ntk(activation, x, x2).values;
     };
   }
-  if (kind != "ntk" && kind != "quadratic_ntk") {
-    throw InputError(fmt::format("model.kernel: expected ntk, ntk_infinite or quadratic_ntk, got '{}'", kind));
-  }
-  return [network = Network(p.w0, p.a, *p.activation), order = kind == "ntk" ? 1 : 2](const at::Tensor& x,
-                                                                                      const at::Tensor& x2) {
+  if (kind == ModelKernel::none)
+    throw InputError("model.kernel: expected ntk, ntk_infinite or quadratic_ntk, got none");
+  return [network = Network(p.w0, p.a, *p.activation), order = kind == ModelKernel::ntk ? 1 : 2](const at::Tensor& x,
+                                                                                                 const at::Tensor& x2) {
     return x.is_same(x2) ? feature_kernel(*network, x, order) : feature_kernel(*network, x, x2, order);
   };
 }
@@ -59,11 +58,11 @@ KernelFit fit_kernel(const Problem& p) {
   fit.test_loss = mean_square_of(error);
   fit.zero_test_loss = mean_square_of(zero_error);
   if (!fit.regression.notice.empty()) fit.notices.push_back(fit.regression.notice);
-  if (p.config.model.kernel == "ntk") {
+  if (p.config.model.kernel == ModelKernel::ntk) {
     const auto primitive = make_primitive(*network, x, {.orders = 1, .mode = KernelMode::recompute});
     fit.w = primitive->pull_back(at::zeros_like(network->w0), fit.regression.coefficients.unsqueeze(0))
                 .to(p.w0.scalar_type());
-  } else if (p.config.model.kernel == "ntk_infinite") {
+  } else if (p.config.model.kernel == ModelKernel::ntk_infinite) {
     const double left_out = infinite_ntk(*p.activation, x.narrow(0, 0, 1), x.narrow(0, 0, 1)).left_out;
     if (left_out > much_left_out) {
       fit.notices.push_back(fmt::format("ntk_infinite: its series in harmonics leaves out {:.1e} of K(x,x)", left_out));

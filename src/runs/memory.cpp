@@ -59,14 +59,15 @@ void release_free_memory() { malloc_trim(0); }
 
 std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // What each part holds, in the order of the run; a data file's sizes: with_file_sizes.
-  const int element = c.dtype == "float64" ? 8 : 4;
+  const int element = static_cast<int>(c10::elementSize(c.dtype));
   const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
   const auto bytes = [&](double entries) { return entries * element; };
   const std::int64_t width = c.model.width / group().size();  // of this process
   const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
   const double tests = static_cast<double>(c.data.test_samples);
   const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
-  const bool twins = c.model.initialisation == "symmetric", unlabeled_projector = c.projector.source == "unlabeled";
+  const bool twins = c.model.initialisation == Initialisation::symmetric,
+             unlabeled_projector = c.projector.source == ProjectorSource::unlabeled;
   const bool weighted = c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0;
   const double weights = bytes(static_cast<double>(width) * d);  // a matrix like W
 
@@ -75,7 +76,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // W0, its half in float64, W.
   const double making = weights + static_cast<double>(width) * d * (twins ? 4 : 8) + weights;
 
-  if (c.model.kernel != "none") {
+  if (c.model.kernel != ModelKernel::none) {
     // The network in float64, K and its factors; then K at blocks of test points.
     const ProjectorSizes all{c.data.samples, c.data.dimension, c.model.width, 0, twins, 8, workers};
     const double fitting = std::max({feature_kernel_bytes(n, n, all), kernel_regression_bytes(n),
@@ -93,9 +94,9 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   ProjectorBytes sigma, harmonic, population;
   double tables = 0;  // of terms at other points than the projector's, made when training begins
   double table_making = 0, fresh = 0;
-  if (c.projector.source == "harmonic") {
+  if (c.projector.source == ProjectorSource::harmonic) {
     harmonic = harmonic_projector_bytes(sizes);
-  } else if (c.projector.source != "none") {
+  } else if (c.projector.source != ProjectorSource::none) {
     auto own = sizes;
     if (unlabeled_projector) own.points = c.data.unlabeled_samples;
     sigma = sigma_projector_bytes(own);
@@ -104,8 +105,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
       return bytes(points * static_cast<double>(rank));
     };
     if (unlabeled_projector) tables += transfer(n, unlabeled);
-    if (c.r1.points == "unlabeled") tables += transfer(unlabeled, n) + bytes(2 * unlabeled * d);
-    if (c.r1.points == "fresh") {
+    if (c.r1.points == R1Points::unlabeled) tables += transfer(unlabeled, n) + bytes(2 * unlabeled * d);
+    if (c.r1.points == R1Points::fresh) {
       const double points = static_cast<double>(c.r1.samples);
       fresh = feature_kernel_bytes(std::min(points, 2048.0), n, sizes) +
               bytes(points * (3 * d + static_cast<double>(rank)));
@@ -116,7 +117,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     own.points = 0;
     own.rank = static_cast<std::int64_t>(
         cumulative_multiplicity(static_cast<int>(c.data.dimension), static_cast<int>(c.projector.population_degree)));
-    if (c.projector.source != "harmonic" || own.rank != sizes.rank) population = harmonic_projector_bytes(own);
+    if (c.projector.source != ProjectorSource::harmonic || own.rank != sizes.rank)
+      population = harmonic_projector_bytes(own);
   }
   const double projecting =
       4 * weights + std::max({sigma.making, harmonic.making, sigma.kept + harmonic.kept + population.making});
@@ -129,8 +131,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, width, twins,
                           static_cast<int>(c.model.order),    element};
   };
-  const auto mode = resolved_mode(at(points), read_kernel_mode(c.train.kernel),
-                                  static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+  const auto mode = resolved_mode(at(points), c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
   if (c.model.whole_network) {
     const auto moment = [&](double samples) {
       return static_cast<double>(network_primitive_bytes(static_cast<std::int64_t>(samples), width, element, workers));

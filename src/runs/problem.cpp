@@ -15,8 +15,6 @@ namespace entk {
 
 namespace {
 
-bool wants_labels(const RunConfig& c) { return read_loss(c.loss, "config", c.catalogue).classification; }
-
 /// x → ±1.
 Target signs_of(const Target& target) {
   Target signs;
@@ -27,15 +25,6 @@ Target signs_of(const Target& target) {
   signs.description = "the sign of " + target.description;
   signs.second_moment = 1;
   return signs;
-}
-
-DataSet draw(const RunConfig& c, const Target& target) {
-  const DataOptions options{.dimension = c.data.dimension,
-                            .samples = c.data.samples,
-                            .test_samples = c.data.test_samples,
-                            .unlabeled_samples = c.data.unlabeled_samples,
-                            .seed = c.seed};
-  return draw_data(input_law(c.data), options, wants_labels(c) ? signs_of(target) : target);
 }
 
 /// @throws InputError for a module of another kind.
@@ -54,15 +43,15 @@ void fill_sizes(RunConfig& c, const DataSet& data) {
   c.data.samples = data.train.x.size(0);
   c.data.test_samples = data.test.x.defined() ? data.test.x.size(0) : 0;
   c.data.unlabeled_samples = data.unlabeled.defined() ? data.unlabeled.size(0) : 0;
-  if (c.projector.source == "none") return;
+  if (c.projector.source == ProjectorSource::none) return;
   if (c.projector.rank == 0) c.projector.rank = c.data.dimension + 1;
-  if (c.projector.source == "harmonic") {  // its rank is bounded by no points
+  if (c.projector.source == ProjectorSource::harmonic) {  // its rank is bounded by no points
     harmonic_degree(c.data.dimension, c.projector.rank);
     return;
   }
-  const bool unlabeled = c.projector.source == "unlabeled";
+  const bool unlabeled = c.projector.source == ProjectorSource::unlabeled;
   for (const auto& [key, wants] :
-       {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == "unlabeled"}}) {
+       {std::pair{"projector.source", unlabeled}, {"r1.points", c.r1.points == R1Points::unlabeled}}) {
     if (wants && !data.unlabeled.defined()) {
       throw InputError(fmt::format("{}: unlabeled needs X_unlabeled in the data file", key));
     }
@@ -74,25 +63,6 @@ void fill_sizes(RunConfig& c, const DataSet& data) {
 }
 
 }  // namespace
-
-DataSet load_data(const std::string& file) {
-  const auto tensors = read_pt(file);
-  const auto take = [&](const char* name) {
-    const auto found = tensors.find(name);
-    return found == tensors.end() ? at::Tensor() : found->second;
-  };
-  for (const char* name : {"X", "y"}) {
-    if (!take(name).defined()) {
-      throw InputError(
-          fmt::format("{}: expected a tensor '{}' (X: n×d, y: n; optional X_test, y_test, X_unlabeled)", file, name));
-    }
-  }
-  try {
-    return own_data({take("X"), take("y")}, {take("X_test"), take("y_test")}, take("X_unlabeled"));
-  } catch (const InputError& e) {
-    throw InputError(file + ": " + e.what());
-  }
-}
 
 nlohmann::json data_checksums(const DataSet& data) {
   auto checksums = nlohmann::json::object();
@@ -112,16 +82,15 @@ nlohmann::json data_checksums(const DataSet& data) {
 
 RunConfig with_file_sizes(const RunConfig& config) {
   auto filled = config;
-  if (config.data.source == "file") fill_sizes(filled, load_data(config.data.file));
+  if (config.data.loaded()) fill_sizes(filled, config.data.source->load(config.data.file));
   return filled;
 }
 
 Problem make_problem(const RunConfig& config, c10::Device device) {
   Problem p;
   p.config = config;
-  const auto dtype = read_dtype(config.dtype);
-  if (config.data.source == "file") {
-    p.data = load_data(config.data.file);
+  if (config.data.loaded()) {
+    p.data = config.data.source->load(config.data.file);
     p.file_checksums = data_checksums(p.data);
     fill_sizes(p.config, p.data);
     const auto& c = p.config.data;
@@ -131,16 +100,27 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
                     c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
   } else {
     const auto target = make_target(config);
-    p.data = draw(config, target);
-    p.directions = target.directions;
-    if (p.directions.empty() && target.sparse) p.directions = target.sparse->betas;
-    if (wants_labels(config)) {
-      p.notices.push_back(fmt::format("the {} loss needs labels ±1: they are the signs of the target",
-                                      read_loss(config.loss, "config", config.catalogue).name));
+    const auto& c = config.data;
+    p.data = draw_data(*c.source,
+                       {.dimension = c.dimension,
+                        .samples = c.samples,
+                        .test_samples = c.test_samples,
+                        .unlabeled_samples = c.unlabeled_samples,
+                        .seed = config.seed},
+                       config.loss->classification ? signs_of(target) : target);
+    if (p.data.given) {
+      p.notices.push_back(fmt::format("data source {}: y is its own; data.target has no effect", c.source.name()));
+    } else {
+      p.directions = target.directions;
+      if (p.directions.empty() && target.sparse) p.directions = target.sparse->betas;
+      if (config.loss->classification) {
+        p.notices.push_back(
+            fmt::format("the {} loss needs labels ±1: they are the signs of the target", config.loss->name));
+      }
     }
   }
-  p.data = p.data.to(device, dtype);
-  auto network = two_layer(make_module(p.config));
+  p.data = p.data.to(device, config.dtype);
+  auto network = two_layer(p.config.model.kind.make(network_options(p.config)));
   network->to(device);
   p.w0 = network->w0;
   p.a = network->a;
@@ -148,20 +128,20 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
   if (config.model.start_deviation > 0) {
     const double scale = config.model.start_deviation / std::sqrt(static_cast<double>(p.w0.numel()));
     const RandomStream stream(Purpose::displacement, config.seed);
-    p.start = (scale * gaussian_points(p.w0.size(0), p.w0.size(1), stream)).to(device, dtype);
+    p.start = (scale * gaussian_points(p.w0.size(0), p.w0.size(1), stream)).to(device, config.dtype);
   }
   const auto [lowest, highest] = argument_range(p.data.train.x, p.w0);
   if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
     p.notices.push_back(std::move(report.warning));
   }
-  if (!config.model.whole_network && config.model.kernel == "none") {
+  if (!config.model.whole_network && config.model.kernel == ModelKernel::none) {
     if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0);
         !notice.empty()) {
       p.notices.push_back(std::move(notice));
     }
   }
   release_free_memory();  // of drawing in float64
-  if (config.model.kernel == "none") make_projectors(p);
+  if (config.model.kernel == ModelKernel::none) make_projectors(p);
   return p;
 }
 
@@ -173,12 +153,18 @@ void make_projectors(Problem& p) {
     }
   };
   const auto& [source, rank, population_degree] = p.config.projector;
-  if (source == "features") {
-    p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
-  } else if (source == "unlabeled") {
-    p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
-  } else if (source == "harmonic") {
-    p.harmonic = HarmonicProjector::make(network, rank);
+  switch (source) {
+    case ProjectorSource::features:
+      p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
+      break;
+    case ProjectorSource::unlabeled:
+      p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
+      break;
+    case ProjectorSource::harmonic:
+      p.harmonic = HarmonicProjector::make(network, rank);
+      break;
+    case ProjectorSource::none:
+      break;
   }
   if (population_degree >= 0) {
     const auto d = static_cast<int>(network->dimension());
@@ -190,17 +176,15 @@ void make_projectors(Problem& p) {
   for (const auto* made : {&p.harmonic, &p.population}) {
     if (*made) tell((*made)->warnings());
   }
-  if ((p.harmonic || p.population) && p.config.data.source != "sphere") {
-    tell({off_the_sphere});
-  }
+  if ((p.harmonic || p.population) && p.config.data.source->law != InputLaw::sphere) tell({off_the_sphere});
 }
 
 TaylorModel make_model(const Problem& p) {
-  if (p.config.model.kernel != "none") {
+  if (p.config.model.kernel != ModelKernel::none) {
     throw InputError(
         fmt::format("model.kernel: {} is fitted in closed form; what trains a model, or looks around its W, "
                     "needs none",
-                    p.config.model.kernel));
+                    word_of(p.config.model.kernel)));
   }
   const Network network(p.w0, p.a, *p.activation);
   if (p.start.defined()) {
@@ -226,19 +210,19 @@ Setting make_setting(const Problem& p, const TaylorModel& model) {
 }
 
 Objective make_objective(const Problem& p, const TaylorModel& model) {
-  const Objective objective = read_loss(p.config.loss, "config", p.config.catalogue);
+  const Objective objective = *p.config.loss;
   const auto weights = read_lambda(p.config.lambda, "config");
   auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
                : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
                             : objective + weights[3] * R4();
   const auto& r1 = p.config.r1;
-  if (p.sigma && r1.points == "fresh") {
-    whole.terms[0] =
-        weights[0] * R1_fresh(*p.sigma, [law = p.data.law, rows = r1.samples, columns = p.w0.size(1),
-                                         seed = p.config.seed](std::int64_t step) {
-          return draw_inputs(law, rows, columns, Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
-        });
-  } else if (p.sigma && r1.points == "unlabeled") {
+  if (p.sigma && r1.points == R1Points::fresh) {
+    whole.terms[0] = weights[0] * R1_fresh(*p.sigma, [source = *p.config.data.source, rows = r1.samples,
+                                                      columns = p.w0.size(1), seed = p.config.seed](std::int64_t step) {
+                       const RandomStream stream(Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
+                       return draw_samples(source, rows, columns, stream).x;
+                     });
+  } else if (p.sigma && r1.points == R1Points::unlabeled) {
     whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
   }
   if (p.population) {
@@ -253,7 +237,7 @@ Objective make_objective(const Problem& p, const TaylorModel& model) {
 std::string ProblemCache::key(const RunConfig& config) {
   auto json = to_json(config);
   return nlohmann::json{json["model"], json["data"],  json["projector"],
-                        json["seed"],  json["dtype"], wants_labels(config)}
+                        json["seed"],  json["dtype"], config.loss->classification}
       .dump();
 }
 

@@ -42,8 +42,8 @@ Problem make_problem(const RunConfig& config, c10::Device device);
 /// The projectors that p.config asks for, from p's data and start; their warnings go to the notices.
 void make_projectors(Problem& p);
 
-/// The configuration with the sizes that its data file decides, and rank 0 as d + 1; where data.source
-/// is no file, as it is. @throws InputError for a file that cannot be used, or a rank above its points.
+/// The configuration with the sizes that its data file decides, and rank 0 as d + 1; without a file, as it is. @throws
+/// InputError for a file that cannot be used, or a rank above its points.
 RunConfig with_file_sizes(const RunConfig& config);
 
 /// A new network at the problem's start, and the model around it. @throws InputError for a regression on a kernel.
@@ -84,9 +84,7 @@ class ProblemCache {
   std::map<std::string, std::shared_ptr<Entry>> entries_;
 };
 
-/// A user's own data: X, y and, if there, X_test, y_test, X_unlabeled. @throws InputError
-DataSet load_data(const std::string& file);
-/// Checksums of its tensors, by the names that they have there.
+/// Checksums of a data set's tensors, by the names that they have in its file.
 nlohmann::json data_checksums(const DataSet& data);
 
 }  // namespace entk

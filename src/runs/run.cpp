@@ -18,6 +18,7 @@
 #include "entk/config/config_layers.h"
 #include "entk/runs/kernel_fit.h"
 #include "entk/runs/memory.h"
+#include "entk/runs/results.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
@@ -53,12 +54,15 @@ nlohmann::json arithmetic(const nlohmann::json& environment) {
   return of;
 }
 
-/// What a run records beside R1 to R4.
-std::vector<std::string> names_of(const Problem& p, const Objective& objective,
+/// What a run records beside R1 to R4, which are the first `paper` terms or, in an objective of one's own, any.
+std::vector<std::string> names_of(const Objective& objective, std::optional<std::size_t> paper,
                                   const std::vector<Observable>& observables) {
+  const auto standard = metrics_columns();
   std::vector<std::string> names;
-  for (std::size_t i = p.has_projector() ? 4 : 1; i < objective.terms.size(); ++i)
-    names.push_back(objective.terms[i].name);
+  for (std::size_t i = paper.value_or(0); i < objective.terms.size(); ++i) {
+    const auto& name = objective.terms[i].name;
+    if (paper || !std::count(standard.begin(), standard.end(), name)) names.push_back(name);
+  }
   for (const auto& o : observables) names.insert(names.end(), o.columns.begin(), o.columns.end());
   return names;
 }
@@ -110,12 +114,12 @@ bool has_checkpoint(const std::filesystem::path& folder) {
          std::filesystem::exists(folder / "checkpoint.previous.pt");
 }
 
-/// The checksums of a data file that a run's config.json holds, or null.
-nlohmann::json recorded_data(const std::filesystem::path& config) {
+/// What a run's config.json holds under resolved: checksums of a data file, what a script trains; or null.
+nlohmann::json recorded(const std::filesystem::path& config, const std::string& key) {
   const JsonReader reader(load_json(config), config.string());
   if (!reader.has("resolved")) return nullptr;
   const auto resolved = reader.object("resolved");
-  return resolved.has("data") ? resolved.any("data") : nullptr;
+  return resolved.has(key) ? resolved.any(key) : nullptr;
 }
 
 /// The record step behind one.
@@ -128,23 +132,28 @@ std::int64_t next_record_step(std::int64_t step) {
 class FolderRun {
  public:
   FolderRun(const RunConfig& config, const RunFolder& folder, const std::string& name, ProblemCache& cache,
-            const RunHooks& hooks)
+            const RunHooks& hooks, const std::optional<OwnObjective>& own)
       : config_(config),
         folder_(folder),
         name_(name),
         cache_(cache),
         hooks_(hooks),
+        own_(own),
         device_(pick_device(config.device)) {}
 
   RunOutcome take(const std::string& command) {
     // First of all, so that from here on the folder can be resumed.
     if (leads()) {
-      if (!std::filesystem::exists(folder_.file("config.json"))) folder_.write_json("config.json", to_json(config_));
+      if (!std::filesystem::exists(folder_.file("config.json"))) {
+        auto json = to_json(config_);
+        if (own_) json["resolved"]["objective"] = own_->description;
+        folder_.write_json("config.json", json);
+      }
       if (!std::filesystem::exists(folder_.file("command.txt"))) folder_.write_text("command.txt", command + "\n");
     }
     const bool resumed = agreed(std::int64_t{has_checkpoint(folder_.path())}) != 0;
     auto where = environment(device_);
-    where["dtype"] = config_.dtype;
+    where["dtype"] = word_of(config_.dtype);
     where["seed"] = config_.seed;
     if (group().size() > 1) where["processes"] = group().size();
     if (leads() && resumed) compare_arithmetic(where);
@@ -155,7 +164,7 @@ class FolderRun {
     problem_ = cache_.problem(config_, device_);
     release_free_memory();  // of drawing and of the projector
     for (const auto& notice : problem_->notices) tell(notice);
-    if (config_.model.kernel != "none") return take_kernel();
+    if (config_.model.kernel != ModelKernel::none) return take_kernel();
     auto model = make_model(*problem_);
     const auto descent = descent_options(problem_->config);
     auto kernels = kernel_options(problem_->config);
@@ -179,9 +188,10 @@ class FolderRun {
       // All stop behind the same step.
       return static_cast<int>(largest_of_all(hooks_.interrupted ? hooks_.interrupted() : 0));
     };
-    const auto objective = make_objective(*problem_, model);
+    const auto objective = own_ ? own_->make(*problem_, model) : make_objective(*problem_, model);
+    const auto paper = own_ ? std::nullopt : std::optional<std::size_t>(problem_->has_projector() ? 4 : 1);
     hooks.observables = make_observables(config_, make_setting(*problem_, model));
-    const auto columns = metrics_columns(names_of(*problem_, objective, hooks.observables));
+    const auto columns = metrics_columns(names_of(objective, paper, hooks.observables));
     const auto row_of = [&](const Record& r) { return metrics_row(columns, by_name(r, objective, hooks.observables)); };
     std::optional<CsvWriter> metrics, timing;
     if (leads()) {
@@ -258,7 +268,7 @@ class FolderRun {
     TrainResult result;
     result.step = config_.train.steps;
     result.last = record;
-    result.kernel = config_.model.kernel;
+    result.kernel = word_of(config_.model.kernel);
     auto summary = summary_json(result, *problem_, columns, row);
     summary.erase("learning_rate");
     folder_.write_json("summary.json", summary);
@@ -314,14 +324,14 @@ class FolderRun {
                                c.model.width,
                                symmetric,
                                static_cast<int>(c.model.order),
-                               c.dtype == "float64" ? 8 : 4};
-    const auto mode = resolved_mode(sizes, read_kernel_mode(c.train.kernel),
-                                    static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+                               static_cast<int>(c10::elementSize(c.dtype))};
+    const auto mode = resolved_mode(sizes, c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
     json["resolved"] = {{"device", device_.str()},
                         {"threads", threads()},
-                        {"kernel", c.model.kernel != "none" ? c.model.kernel.c_str() : mode_name(mode)},
+                        {"kernel", c.model.kernel != ModelKernel::none ? word_of(c.model.kernel) : mode_name(mode)},
                         {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
                         {"symmetric_start", symmetric}};
+    if (own_) json["resolved"]["objective"] = own_->description;
     if (!problem_->file_checksums.is_null()) json["resolved"]["data"] = problem_->file_checksums;
     folder_.write_json("config.json", json);
   }
@@ -493,6 +503,7 @@ class FolderRun {
   std::string name_;
   ProblemCache& cache_;
   const RunHooks& hooks_;
+  const std::optional<OwnObjective>& own_;
   c10::Device device_;
   std::shared_ptr<const Problem> problem_;
   std::optional<UnsavedWork> unsaved_;
@@ -527,10 +538,11 @@ std::vector<std::string> metrics_columns(const std::vector<std::string>& more) {
 }
 
 RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
-                    const std::string& command, ProblemCache& cache, const RunHooks& hooks) {
+                    const std::string& command, ProblemCache& cache, const RunHooks& hooks,
+                    const std::optional<OwnObjective>& own) {
   RunOutcome outcome;
   try {
-    return FolderRun(config, folder, name, cache, hooks).take(command);
+    return FolderRun(config, folder, name, cache, hooks, own).take(command);
   } catch (...) {
     const auto [code, what] = current_failure();
     outcome = {code, RunState::failed, what, std::nullopt};
@@ -543,6 +555,18 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
   return outcome;
 }
 
+RunOutcome take_run(const RunConfig& config, const std::filesystem::path& place, const std::optional<OwnObjective>& own,
+                    const RunHooks& hooks) {
+  const auto sized = with_file_sizes(config);
+  const bool exists = std::filesystem::exists(place / "config.json");
+  const auto folder = exists ? RunFolder::open(place) : RunFolder::create(place);
+  if (exists) check_resumable(folder, sized, false, own);
+  ProblemCache cache;
+  auto outcome = take_run(sized, folder, place.filename().string(), "a script", cache, hooks, own);
+  if (outcome.state == RunState::done) write_run_results(place, place);
+  return outcome;
+}
+
 RunConfig read_written_config(const std::filesystem::path& file, const Catalogue& catalogue) {
   auto json = load_json(file);
   const JsonReader reader(json, file.string());
@@ -551,11 +575,18 @@ RunConfig read_written_config(const std::filesystem::path& file, const Catalogue
   return read_run_config(json, file.string(), catalogue);
 }
 
-void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device) {
+void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device,
+                     const std::optional<OwnObjective>& own) {
   const auto path = folder.file("config.json");
+  const auto objective = recorded(path, "objective");
+  if (const auto wanted = own ? nlohmann::json(own->description) : nlohmann::json(); objective != wanted) {
+    const auto text = [](const nlohmann::json& of) { return of.is_null() ? "what its keys say" : of.dump(); };
+    throw InputError(fmt::format("{}: it was made for the objective {}, and is not gone on with for {}", path.string(),
+                                 text(objective), text(wanted)));
+  }
   auto refused = differing_paths(deciding(read_written_config(path, config.catalogue)), deciding(config));
   if (other_device) std::erase(refused, "device");
-  if (!recorded_data(path).is_null()) std::erase(refused, "data.file");  // what is in it is compared
+  if (!recorded(path, "data").is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {
     throw InputError(fmt::format(
         "{}: a resumed run may change train.steps, train.stop_when_settled and threads alone; this one changes {}{}",
@@ -574,7 +605,7 @@ void check_resumable(const RunFolder& folder, const RunConfig& config, bool othe
 void check_same_data(const std::filesystem::path& folder, const std::string& file, const nlohmann::json& checksums) {
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path)) return;
-  const auto before = recorded_data(path);
+  const auto before = recorded(path, "data");
   if (before.is_null()) return;
   if (const auto names = differing_paths(before, checksums); !names.empty()) {
     throw InputError(fmt::format("{}: it was made with another {} than {} holds now: has the data file changed?",

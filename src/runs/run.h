@@ -34,11 +34,25 @@ std::vector<std::string> metrics_columns(const std::vector<std::string>& more = 
 /// ones, that step's values from summary.json behind them.
 CsvTable read_records(const std::filesystem::path& folder);
 
+/// What a script trains and no key can say, in place of loss, lambda and regularizers. Its terms are columns of
+/// metrics.csv by their names, R1 to R4 among them.
+struct OwnObjective {
+  std::string description;  ///< in config.json, under resolved.objective; a run that goes on has the same
+  std::function<Objective(const Problem&, const TaylorModel&)> make;
+};
+
 /// Takes the run as far as it goes; what goes wrong comes back as an outcome, with status.json saying the
 /// same. A folder with a checkpoint is resumed from it: to the same bits as a run never stopped.
 /// `name` is for messages.
 RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std::string& name,
-                    const std::string& command, ProblemCache& cache, const RunHooks& hooks);
+                    const std::string& command, ProblemCache& cache, const RunHooks& hooks,
+                    const std::optional<OwnObjective>& own = {});
+
+/// From a script: what `entk train` leaves in a new folder, plots and page with it; a folder that is there is gone on
+/// with. `own` as above; none: what the keys say.
+/// @throws InputError where the folder was made for another configuration or objective.
+RunOutcome take_run(const RunConfig& config, const std::filesystem::path& folder,
+                    const std::optional<OwnObjective>& own = {}, const RunHooks& hooks = {});
 
 /// The run's keys in config.json of a run or a study that is there: keys that came after it was written have their
 /// defaults. @throws InputError also where it is not whole.
@@ -46,8 +60,9 @@ RunConfig read_written_config(const std::filesystem::path& file, const Catalogue
 
 /// Refuses a configuration that differs from the folder's own in more than train.steps, threads and
 /// checkpoint intervals; the device too may differ where `other_device` says so. @throws InputError
-/// naming the keys, or for a finished run without checkpoint.
-void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device);
+/// naming the keys, for a finished run without checkpoint, or one that a script made for another objective.
+void check_resumable(const RunFolder& folder, const RunConfig& config, bool other_device,
+                     const std::optional<OwnObjective>& own = {});
 
 /// Refuses a data file that is not the one a run's folder was made with; a folder that has not come so far passes.
 /// `checksums`: data_checksums of the file. @throws InputError naming the tensors that differ.

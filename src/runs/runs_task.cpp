@@ -10,7 +10,7 @@ namespace entk {
 void RunsTask::prepare() {
   std::map<std::string, RunConfig> seen;
   for (auto& run : plan_) {
-    if (run.config.data.source != "file") continue;
+    if (!run.config.data.loaded()) continue;
     const auto key = ProblemCache::key(run.config);
     const auto found = seen.count(key) ? seen.find(key) : seen.emplace(key, with_file_sizes(run.config)).first;
     run.config.data = found->second.data;

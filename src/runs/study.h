@@ -56,8 +56,9 @@ class Task {
 
 /// An option that stands for a key.
 struct Shortcut {
-  std::string option, value_name, meaning;  ///< --mnist, DIR
+  std::string option, value_name, meaning;  ///< --mnist, DIR; without dashes: a word behind the command
   std::function<void(nlohmann::json& config, const std::string& value)> set;
+  bool alone = false;  ///< goes with no other that is
 };
 
 /// What `entk reproduce` asks of a study.
@@ -70,27 +71,41 @@ struct Stage {
   /// What a new start is given besides; "{figure1}" in a word stands for that stage's folder.
   std::vector<std::string> quick, published;
   bool takes_device = true;  ///< whether the command has --device
-  bool resumes = true;       ///< whether it has --resume; one that has not starts anew
 };
+
+/// Short name to the name in configs/, or to the configuration itself; the first is the default. Empty: the defaults.
+using Presets = std::vector<std::pair<std::string, nlohmann::json>>;
 
 struct Study {
   std::string name;       ///< the command's
   std::string variant{};  ///< its --study, of a command that has several
   std::string summary;    ///< one line of --help
   std::string title;      ///< of its page
-  /// Short name to the name in configs/; the first is the default. Empty: the defaults.
-  std::vector<std::pair<std::string, std::string>> presets{};
-  nlohmann::json standard;    ///< every key with its default
-  std::vector<KeyInfo> keys;  ///< what --help lists
+  Presets presets{};
+  nlohmann::json standard{};    ///< every key with its default
+  std::vector<KeyInfo> keys{};  ///< what --help lists
   /// Names are the catalogue's. @throws InputError naming source, key, value and what was expected.
   std::function<std::unique_ptr<Task>(const nlohmann::json& config, const std::string& source,
                                       const Catalogue& catalogue)>
-      read;
+      read{};
   bool estimates_memory = true;  ///< --force
   bool sweeps = false;           ///< --sweep and what else goes with a run's own keys
   bool numbers_alone = false;    ///< --out FILE.json writes Findings::numbers and no folder
   std::vector<Shortcut> shortcuts{};
   std::vector<Stage> stages{};
+};
+
+/// What a program of one's own adds to entk: names, and studies.
+struct Own : Catalogue {
+  Own() = default;
+  Own(Catalogue names) : Catalogue(std::move(names)) {}  // NOLINT: names alone are enough
+
+  /// A command of its own, with every option; see runs_study.h for one of training runs.
+  Own& study(Study added) {
+    studies.push_back(std::move(added));
+    return *this;
+  }
+  std::vector<Study> studies;
 };
 
 }  // namespace entk

@@ -152,9 +152,9 @@ std::filesystem::path run_path(const std::filesystem::path& study, const Planned
 std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeContext& context, ProblemCache& cache) {
   std::map<std::string, nlohmann::json> checksums;
   for (const auto& run : plan) {
-    if (run.config.data.source != "file" || !context.take) continue;
+    if (!run.config.data.loaded() || !context.take) continue;
     const auto& file = run.config.data.file;
-    if (!checksums.count(file)) checksums[file] = data_checksums(load_data(file));
+    if (!checksums.count(file)) checksums[file] = data_checksums(run.config.data.source->load(file));
     check_same_data(run_path(context.folder.path(), run), file, checksums[file]);
   }
   std::vector<Unit> units;
@@ -175,15 +175,6 @@ std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeConte
     units.push_back(std::move(unit));
   }
   return units;
-}
-
-StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
-                        const RunHooks& hooks) {
-  ProblemCache cache;
-  const TakeContext context{folder, command, hooks};
-  const bool cpu = plan.empty() || pick_device(plan[0].config.device).is_cpu();
-  return take_units(run_units(plan, context, cache), folder.path(),
-                    {.jobs = cpu ? 0 : 1, .release = [&](const std::string& key) { cache.forget(key); }});
 }
 
 std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study) {

@@ -43,9 +43,6 @@ std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& s
 /// A unit for each planned run. `cache` holds what they share: TakeOptions::release is its forget. They refer to the
 /// plan and the context. @throws InputError where a run that is there was made with another data file.
 std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeContext& context, ProblemCache& cache);
-/// Takes all planned runs, those that are done already excepted.
-StudyOutcome take_study(const std::vector<PlannedRun>& plan, const RunFolder& folder, const std::string& command,
-                        const RunHooks& hooks);
 
 /// Where a planned run's folder is.
 std::filesystem::path run_path(const std::filesystem::path& study, const PlannedRun& run);

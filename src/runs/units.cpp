@@ -10,7 +10,9 @@
 
 #include "entk/base/failure.h"
 #include "entk/base/threads.h"
+#include "entk/io/atomic_file.h"
 #include "entk/io/run_folder.h"
+#include "entk/io/strict_json.h"
 #include "entk/runs/memory.h"
 
 namespace entk {
@@ -66,6 +68,21 @@ std::string missing_text(const std::vector<Unit>& units) {
 
 std::filesystem::path unit_path(const std::filesystem::path& study, const std::string& name) {
   return study / "runs" / checked_name(name);
+}
+
+Unit part_unit(std::string name, const std::filesystem::path& file,
+               std::function<std::optional<nlohmann::json>()> make) {
+  Unit unit{.name = std::move(name), .take = [file, make = std::move(make)](const RunFolder&) {
+              RunOutcome outcome;
+              if (const auto json = make()) {
+                write_file_atomically(file, dump_json(*json));
+              } else {
+                outcome.state = RunState::interrupted;
+              }
+              return outcome;
+            }};
+  if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
+  return unit;
 }
 
 StudyOutcome take_units(const std::vector<Unit>& units, const std::filesystem::path& study_path,

@@ -29,6 +29,11 @@ struct TakeContext {
   bool take = true;  ///< false: which are settled is all that is asked; data are not read and nothing is written
 };
 
+/// A piece that leaves one JSON file, and is settled where that is there. `make` gives nothing where it was
+/// interrupted.
+Unit part_unit(std::string name, const std::filesystem::path& file,
+               std::function<std::optional<nlohmann::json>()> make);
+
 struct StudyOutcome {
   ExitCode code = ExitCode::ok;  ///< the worst of its units'
   bool interrupted = false;

@@ -29,7 +29,7 @@ std::vector<std::int64_t> candidates(const ComplexityConfig& c, std::int64_t d) 
 std::optional<FinalLosses> final_losses(const RunConfig& config, const std::function<int()>& interrupted) {
   const auto device = pick_device(config.device);
   const auto problem = make_problem(config, device);
-  if (config.model.kernel != "none") {
+  if (config.model.kernel != ModelKernel::none) {
     const auto fit = fit_kernel(problem);
     return FinalLosses{fit.train_loss, fit.test_loss};
   }

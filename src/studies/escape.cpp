@@ -381,12 +381,12 @@ std::vector<PlannedRun> plan_escape(const EscapeConfig& config, const std::strin
     merge_over(base, model.set);
     const auto of = fmt::format("{}: model {}", source, model.name);
     for (auto& run : plan_runs({base, config.seeds, {widths}, config.catalogue}, of)) {
-      const auto& projector = run.config.projector.source;
-      if (projector != "features" && projector != "unlabeled") {
+      const auto& projector = run.config.projector;
+      if (!projector.sampled()) {
         throw InputError(
             fmt::format("{}: projector.source: expected features or unlabeled, at whose points shares of V1 and V2 are "
                         "taken, got {}",
-                        of, projector));
+                        of, word_of(projector.source)));
       }
       run.name = checked_name(fmt::format("{},{}", model.name, run.name));
       run.swept.insert(run.swept.begin(), model.name);

@@ -34,11 +34,9 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
                                             const Catalogue& catalogue) {
   ExpressivityConfig c;
   const JsonReader reader(json, source);
-  SchemaReader schema(reader);
+  SchemaReader schema(reader, catalogue);
   describe(schema, c);
   reader.finish();
-  c.catalogue = catalogue;
-  read_activation(c.activation, source, "activation", catalogue);
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
   for (const auto& [key, values] : {std::pair{"degrees", &c.degrees}, {"widths", &c.widths}, {"seeds", &c.seeds}}) {
     if (std::set(values->begin(), values->end()).size() != values->size())
@@ -74,12 +72,8 @@ ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t 
   const auto x = draw_inputs(InputLaw::sphere, c.samples, c.dimension, Purpose::train_inputs, seed);
   const auto fresh = draw_inputs(InputLaw::sphere, c.fresh_samples, c.dimension, Purpose::fresh_inputs, seed);
   const auto y = target.value(x), f_sparse = sparse(x), f_low = y - f_sparse;
-  const Network network(
-      NetworkOptions{.dimension = c.dimension,
-                     .width = width,
-                     .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
-                     .seed = seed,
-                     .dtype = at::kDouble});
+  const Network network(NetworkOptions{
+      .dimension = c.dimension, .width = width, .activation = *c.activation, .seed = seed, .dtype = at::kDouble});
   const auto rank = *exact_cumulative_multiplicity(static_cast<int>(c.dimension), static_cast<int>(k));
   const auto projector = HarmonicProjector::make(network, rank);
   const auto here = make_primitive(*network, x, {.mode = KernelMode::recompute});
@@ -150,18 +144,11 @@ class ExpressivityTask : public Task {
         for (const auto width : config_.widths) {
           const auto name = part_name(k, width, seed);
           const auto file = expressivity_part(context.folder.path(), k, width, seed);
-          Unit unit{.name = name, .take = [=, this, &context](const RunFolder&) {
-                      RunOutcome outcome;
-                      if (context.hooks.interrupted && context.hooks.interrupted() != 0) {
-                        outcome.state = RunState::interrupted;
-                      } else {
-                        if (context.line) context.line(name);
-                        write_file_atomically(file, dump_json(measure_expressivity(config_, k, width, seed).values));
-                      }
-                      return outcome;
-                    }};
-          if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
-          all.push_back(std::move(unit));
+          all.push_back(part_unit(name, file, [=, this, &context]() -> std::optional<nlohmann::json> {
+            if (context.hooks.interrupted && context.hooks.interrupted() != 0) return std::nullopt;
+            if (context.line) context.line(name);
+            return measure_expressivity(config_, k, width, seed).values;
+          }));
         }
       }
     }

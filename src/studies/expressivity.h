@@ -15,9 +15,8 @@ struct ExpressivityConfig {
   std::vector<std::int64_t> widths = {1000, 2000, 5000, 10000, 20000, 50000, 100000};
   std::int64_t samples = 1000, fresh_samples = 4000, draws = 8;
   std::vector<std::int64_t> seeds = {1};
-  nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
+  Named<Activation> activation{built_in_activations(), {{"name", "sigmoid"}, {"shift", 1.0}}};
   std::int64_t threads = 0;
-  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 template <class V>
@@ -31,7 +30,7 @@ void describe(V& v, ExpressivityConfig& c) {
           "points for expectations over the population");
   v.value("draws", c.draws, {.at_least = 2, .at_most = 10000}, "random signs S");
   v.value("seeds", c.seeds, {.at_least = 0}, "of W0, inputs, target and signs");
-  v.raw("activation", c.activation, "as model.activation of entk train");
+  v.named("activation", c.activation, "as model.activation of entk train");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
 }
 

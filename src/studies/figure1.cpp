@@ -13,6 +13,12 @@ namespace entk {
 
 namespace {
 
+/// Whether R3's weight alone is swept.
+bool sweeps_r3(const StudyConfig& study) {
+  const std::string weight = "lambda.3";
+  return study.sweep.size() == 1 && study.sweep[0].path == weight;
+}
+
 /// "λ3 = 10, m = 100" in markup, of these axes.
 Label swept_label(const StudyConfig& study, const SweepCurves& curves, const std::vector<std::size_t>& axes) {
   std::string text;
@@ -153,8 +159,8 @@ Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& cu
     if (published) {
       const auto& paper = figure1_paper_values();
       const auto found =
-          c.swept.size() == 1 && c.swept[0].is_number() ? paper.find(c.swept[0].get<double>()) : paper.end();
-      row.push_back(found == paper.end() || study.sweep[0].path != "lambda.3" ? Cell("–") : Cell(found->second));
+          sweeps_r3(study) && c.swept[0].is_number() ? paper.find(c.swept[0].get<double>()) : paper.end();
+      row.push_back(found == paper.end() ? Cell("–") : Cell(found->second));
     }
     for (const auto& column : own) row.push_back(last(column));
     table.rows.push_back(std::move(row));
@@ -163,16 +169,19 @@ Table figure1_table(const StudyConfig& study, const std::vector<SweepCurves>& cu
 }
 
 bool asks_figure1(const StudyConfig& study) {
-  if (study.sweep.size() != 1 || study.sweep[0].path != "lambda.3") return false;
+  if (!sweeps_r3(study)) return false;
   const auto& values = study.sweep[0].values;
   const auto has = [&](double wanted) {
     return std::any_of(values.begin(), values.end(),
                        [&](const auto& v) { return v.is_number() && v.template get<double>() == wanted; });
   };
   const auto config = read_run_config(study.base, "configuration", study.catalogue);
-  const auto target = config.data.target.value("name", "");
-  return has(0) && has(10) && config.model.order == 2 && config.model.linear_term && config.loss == "square" &&
-         config.data.source != "file" && (target == "figure1" || target == "figure1_text");
+  const auto like = [&](const char* published) {
+    const auto own = read_run_config(read_study_config(preset(published), published).base, published);
+    return config.data.target.name() == own.data.target.name() && config.loss.name() == own.loss.name();
+  };
+  return has(0) && has(10) && config.model.order == 2 && config.model.linear_term && !config.data.loaded() &&
+         (like("figure1") || like("figure1-text"));
 }
 
 std::vector<Claim> figure1_claims(const RunConfig& config, const std::vector<SweepCurves>& curves, bool published,

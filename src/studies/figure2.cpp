@@ -71,7 +71,8 @@ std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t
 
 void check_figure2_memory(const Figure2Config& config) {
   const auto device = pick_device(config.device);
-  const double element = config.dtype == "float64" ? 8 : 4, m = static_cast<double>(config.train.width);
+  const double element = static_cast<double>(c10::elementSize(config.dtype)),
+               m = static_cast<double>(config.train.width);
   const double tests = static_cast<double>(config.train.test_samples);
   double largest = 0;
   for (const auto dimension : config.dimensions) {
@@ -91,11 +92,11 @@ std::optional<FinalLosses> train_relu(const Figure2Config& config, std::int64_t 
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto target = figure2_target(dimension, config.train.exact_scale, seed);
-  const auto options = at::TensorOptions(read_dtype(config.dtype)).device(pick_device(config.device));
+  const auto options = at::TensorOptions(config.dtype).device(pick_device(config.device));
   const auto data =
       gaussian_data(
           {.dimension = dimension, .samples = samples, .test_samples = config.train.test_samples, .seed = seed}, target)
-          .to(options.device(), read_dtype(config.dtype));
+          .to(options.device(), config.dtype);
   auto start = relu_start(dimension, config.train.width, seed);
   for (auto* t : {&start.w, &start.b, &start.a, &start.c}) *t = t->to(options);
   const auto descent = make_relu_descent(data.train.x, data.train.y, start, config.train.learning_rate);
@@ -117,7 +118,7 @@ SampleSearch figure2_search(const Figure2Config& config, const std::function<int
   search.seeds = config.seeds;
   search.sizes = [search = config.search](std::int64_t dimension) { return figure2_sizes(search, dimension); };
   search.threshold = config.search.threshold;
-  search.method = config.search.method == "scan" ? SearchMethod::scan : SearchMethod::bisection;
+  search.method = config.search.method;
   search.run = [config, interrupted](std::int64_t dimension, std::int64_t samples, std::uint64_t seed) {
     return train_relu(config, dimension, samples, seed, interrupted);
   };

@@ -10,11 +10,17 @@
 
 namespace entk {
 
+template <>
+struct WordsOf<SearchMethod> {
+  static constexpr std::pair<const char*, SearchMethod> all[] = {{"scan", SearchMethod::scan},
+                                                                 {"bisection", SearchMethod::bisection}};
+};
+
 /// n = round(i · step · d²) for whole i, up to most · d².
 struct SearchConfig {
   double step = 1.0, most = 20.0;
   double threshold = 0.1;
-  std::string method = "scan";
+  SearchMethod method = SearchMethod::scan;
 };
 
 struct ReluTrainConfig {
@@ -30,7 +36,7 @@ struct Figure2Config {
   SearchConfig search;
   ReluTrainConfig train;
   std::vector<std::uint64_t> seeds = {1};
-  std::string dtype = "float32";
+  at::ScalarType dtype = at::kFloat;
   std::string device = "auto";
   std::int64_t threads = 0;
 };
@@ -40,7 +46,7 @@ void describe(V& v, SearchConfig& c) {
   v.value("step", c.step, {.at_least = 0.01, .at_most = 100}, "samples tried are multiples of step d^2");
   v.value("most", c.most, {.above = 0, .at_most = 1e4}, "up to most d^2");
   v.value("threshold", c.threshold, {.above = 0}, "n is enough where the final test loss is below");
-  v.value("method", c.method, {.one_of = {"scan", "bisection"}},
+  v.value("method", c.method, {},
           "scan: every n upwards until one is enough; bisection: fewer runs, right if the loss falls with n");
 }
 
@@ -59,7 +65,7 @@ void describe(V& v, Figure2Config& c) {
   v.object("search", c.search);
   v.object("train", c.train);
   v.value("seeds", c.seeds, {.at_least = 0}, "one search a seed of inputs, target and weights");
-  v.value("dtype", c.dtype, {.one_of = {"float32", "float64"}}, "float32 or float64");
+  v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
 }

@@ -3,13 +3,14 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "entk/base/device.h"
 #include "entk/base/error.h"
 #include "entk/config/config_layers.h"
 #include "entk/runs/problem.h"
-#include "entk/runs/study_page.h"
+#include "entk/report/statistics.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
@@ -26,34 +27,45 @@ struct Loaded {
   RunConfig config;
 };
 
-Loaded load(const LandscapeStudyOptions& o, std::vector<std::string>& notices) {
+/// Calls visit(path, value) for what a nested configuration sets. What has a name is set whole.
+void for_each_key(const nlohmann::json& json, const std::string& prefix,
+                  const std::function<void(const std::string&, const nlohmann::json&)>& visit) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_object() && !value.empty() && !value.contains("name")) {
+      for_each_key(value, prefix + key + ".", visit);
+    } else {
+      visit(prefix + key, value);
+    }
+  }
+}
+
+Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
   Loaded loaded;
-  if (std::filesystem::is_directory(o.input)) {
-    auto [tensors, notice] = read_checkpoint(o.input);
+  if (!std::filesystem::exists(c.run)) {
+    throw InputError(fmt::format("'{}' is neither a run's folder nor a checkpoint", c.run));
+  }
+  if (std::filesystem::is_directory(c.run)) {
+    auto [tensors, notice] = read_checkpoint(c.run);
     loaded.tensors = std::move(tensors);
     if (!notice.empty()) notices.push_back(notice);
   } else {
-    loaded.tensors = read_pt(o.input);
+    loaded.tensors = read_pt(c.run);
   }
-  const std::string name = o.input.string();
   for (const char* entry : {"W0", "a", "W", "X", "y", "config"}) {
     if (!loaded.tensors.count(entry)) {
-      throw InputError(fmt::format("{}: expected a checkpoint of entk train; it has no entry '{}'", name, entry));
+      throw InputError(fmt::format("{}: expected a checkpoint of entk train; it has no entry '{}'", c.run, entry));
     }
   }
   const auto& bytes = loaded.tensors.at("config");
-  if (bytes.scalar_type() != at::kByte) throw InputError(fmt::format("{}: its entry 'config' is no text", name));
+  if (bytes.scalar_type() != at::kByte) throw InputError(fmt::format("{}: its entry 'config' is no text", c.run));
   auto json = parse_json(
       {reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())},
-      name + ": config");
-  const JsonReader object(json, name, "config");
-  for (const auto& text : o.set) {
-    const auto [path, value] = parse_override(text);
-    set_at(json, path, value);
-  }
-  json["dtype"] = o.dtype;
-  json["device"] = o.device;
-  loaded.config = read_run_config(json, name, o.catalogue);
+      c.run + ": config");
+  const JsonReader object(json, c.run, "config");
+  for_each_key(c.over, "", [&](const std::string& path, const auto& value) { set_at(json, path, value); });
+  json["dtype"] = word_of(c.dtype);
+  json["device"] = c.device;
+  loaded.config = read_run_config(json, c.run, c.catalogue);
   return loaded;
 }
 
@@ -67,15 +79,15 @@ void check_same(const std::string& file, const char* name, const at::Tensor& sto
 
 /// W* of Theorem 2 for the problem's target, and Lemma 3's left side with it.
 std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& bound, const ObjectiveHessian& hessian,
-                                    const at::Tensor& w, const LandscapeStudyOptions& o,
+                                    const at::Tensor& w, const LandscapeQuestion& o,
                                     std::vector<std::string>& notices) {
   const auto skip = [&](const std::string& why) {
     notices.push_back("no Lemma 3: " + why);
     return std::nullopt;
   };
   const auto& c = p.config;
-  if (c.data.source == "file") return skip("the sparse part of a data file's target is not known");
-  if (read_loss(c.loss, "config", c.catalogue).classification) return skip("the labels are the target's signs");
+  if (p.data.given) return skip("the sparse part of the target is not known: y is given");
+  if (c.loss->classification) return skip("the labels are the target's signs");
   const auto sparse = make_target(c).sparse;
   if (!sparse) return skip("the target has no sparse part");
   const int k = sparse->degree - 1;
@@ -83,21 +95,23 @@ std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& boun
   if (k > 2) return skip(fmt::format("the projector in closed form is for k ≤ 2, this target has k = {}", k));
   if (rank > c.data.samples)
     return skip(fmt::format("W_L needs n ≥ n_k = {} samples, there are {}", rank, c.data.samples));
-  if (c.data.source == "gaussian")
-    notices.push_back("W* and its projector are those of inputs on the sphere; these are Gaussian");
+  if (c.data.source->law != InputLaw::sphere) {
+    notices.push_back(
+        fmt::format("W* and its projector are those of inputs on the sphere; these are of {}", c.data.source.name()));
+  }
   const Network network(p.w0, p.a, *p.activation);
   try {
     const auto projector = HarmonicProjector::make(*network, rank);
     const auto x = p.data.train.x.to(at::kCPU, at::kDouble);
     const auto f_low = p.data.train.y.to(at::kCPU, at::kDouble) - (*sparse)(x);
     const auto w_quadratic = quadratic_solution(*network, *sparse, projector.spectrum());
-    const auto signs = random_signs(w.size(0), o.landscape.seed, 0).unsqueeze(1);
+    const auto signs = random_signs(w.size(0), o.seed, 0).unsqueeze(1);
     const auto solution = linear_solution(projector, x, f_low) + signs * w_quadratic;
     const auto as_w = [&](const at::Tensor& t) { return t.to(w.options()); };
     const auto solution_w = as_w(solution);
     const auto values = bound.values(bound.primitive()->terms(solution_w), solution_w);
     return lemma_three(hessian, w, as_w(projector.low(w)), solution_w, as_w(projector.low(solution)),
-                       values.regularized.item<double>(), o.draws, o.landscape.seed);
+                       values.regularized.item<double>(), static_cast<int>(o.draws), o.seed);
   } catch (const InputError& e) {
     return skip(e.what());
   }
@@ -118,146 +132,302 @@ const char* name_of(StationaryVerdict verdict) {
   }
 }
 
-/// A mean over random signs, with its interval.
-Estimate over_signs(double value, const LemmaThree& m) {
-  return estimate_with(value, m.standard_error, m.draws - 1, fmt::format("mean over {} draws of S", m.draws));
+/// A number, or NaN for null.
+double number_at(const JsonReader& reader, const char* key) {
+  return reader.any(key).is_null() ? NAN : reader.get<double>(key);
 }
 
-void describe_results(LandscapeStudy& s, const RunConfig& config) {
-  const auto& l = s.landscape;
-  const auto& z = l.lanczos;
-  s.json = {{"verdict", name_of(l.verdict)},
-            {"statement", l.statement},
-            {"nu", l.nu},
-            {"gamma", l.gamma},
-            {"regularized_loss", number(l.value)},
-            {"gradient_norm", number(l.gradient_norm)},
-            {"lambda_min", number(z.rayleigh)},
-            {"residual", number(z.residual)},
-            {"ritz_smallest", number(z.smallest)},
-            {"ritz_largest", number(z.largest)},
-            {"iterations", z.iterations},
-            {"krylov_space_exhausted", z.invariant},
-            {"failure_probability", number(l.failure_probability)},
-            {"dtype", config.dtype},
-            {"parameters", config.model.width * config.data.dimension}};
-  auto& t = s.table;
-  t.title = s.lemma
-                ? fmt::format("Landscape at W; means over {} random signs S with their 95% intervals", s.lemma->draws)
-                : "Landscape at W";
-  t.columns = {Column("quantity"), Column("value", 5)};
-  t.rows = {{"L_λ(W)", l.value},
-            {"‖∇L_λ(W)‖", l.gradient_norm},
-            {"ν", l.nu},
-            {"λ_min: least Rayleigh quotient", z.rayleigh},
-            {"its residual", z.residual},
-            {"−γ", -l.gamma},
-            {"largest Ritz value", z.largest},
-            {"Lanczos steps", z.iterations},
-            {"failure probability", l.failure_probability}};
-  if (s.lemma) {
-    const auto& m = *s.lemma;
-    s.json["lemma_3"] = {{"left_side", number(m.left_side)},
-                         {"standard_error", number(m.standard_error)},
-                         {"hessian_part", number(m.hessian_part)},
-                         {"gradient_part", number(m.gradient_part)},
-                         {"regularized_loss_of_solution", number(m.solution_value)},
-                         {"draws", m.draws}};
-    t.rows.push_back({"E_S ∇²L_λ[SW*, SW*]", over_signs(m.hessian_part, m)});
-    t.rows.push_back({"L_λ(W*)", m.solution_value});
-    t.rows.push_back({"Lemma 3's left side (31)", over_signs(m.left_side, m)});
-  }
+/// A mean over random signs, with its interval.
+Estimate over_signs(double value, const JsonReader& lemma) {
+  const auto draws = static_cast<int>(lemma.get<std::int64_t>("draws"));
+  return estimate_with(value, number_at(lemma, "standard_error"), draws - 1,
+                       fmt::format("mean over {} draws of S", draws));
+}
 
-  const auto text = [](double v) { return format_number(v, 3); };
-  Claim corollary{
-      "Corollary 1",
-      "A (ν, γ)-second-order stationary point of L_λ has a small loss L_λ.",
-      "L_λ ≲ ε_min",
-      fmt::format("‖∇L_λ‖ = {}, λ_min = {}, L_λ = {}", text(l.gradient_norm), text(z.rayleigh), text(l.value)),
-      Verdict::too_small_to_tell,
-      "",
-      ""};
-  const bool sosp = l.verdict == StationaryVerdict::none_found;
-  corollary.reason = sosp ? "W passes as a second-order stationary point; L_λ(W) is to be compared with ε_min, whose "
-                            "constant and whose width m ≥ n⁴d^(26(k+1)/3)ε^(−22/3) no run here can have"
-                     : l.verdict == StationaryVerdict::undecided
-                         ? "whether W is a second-order stationary point is undecided after so few Lanczos steps"
-                         : "W is no second-order stationary point, so the corollary does not speak of it";
-  s.claims.push_back(corollary);
-  if (s.lemma) {
-    const auto left_side = over_signs(s.lemma->left_side, *s.lemma);
-    // A left side above 0 may still be of the order of ε_min, whose constant is not known: no interval contradicts the
-    // lemma.
-    const bool above = left_side.has_interval() && left_side.low > 0;
-    s.claims.push_back(judged(
-        {.source = "Lemma 3",
-         .statement = "At a ν-first-order stationary point the left side of (31) is at most of the order of ε_min.",
-         .paper = "≲ ε_min",
-         .reason = "the left side over random signs, W_L and W_L* read as projections; held where it is at most 0, "
-                   "which no ε_min can contradict",
-         .evidence = {{"left side", left_side, -INFINITY, 0}}},
-        true,
-        l.gradient_norm > l.nu ? "needs ‖∇L_λ‖ ≤ ν"
-        : above                ? "needs ε_min, whose constant is not known"
-                               : ""));
+Figure ritz_figure(const JsonReader& r) {
+  Series smallest{.label = "least Ritz value"}, residual{.label = "its residual"};
+  for (const auto& step : r.any("steps")) {
+    smallest.x.push_back(step.at(0).get<double>());
+    smallest.y.push_back(step.at(1).get<double>());
+    residual.y.push_back(step.at(2).get<double>());
   }
+  residual.x = smallest.x;
+  if (smallest.x.size() < 2) return {};
+  const double gamma = r.get<double>("gamma");
+  const Series refuted{.label = "−γ",
+                       .x = {smallest.x.front(), smallest.x.back()},
+                       .y = {-gamma, -gamma},
+                       .style = SeriesStyle::reference};
+  return {.panels = {
+              {.title = "Least eigenvalue", .x = {.label = "Lanczos step"}, .series = {smallest, refuted}},
+              {.title = "Residual", .x = {.label = "Lanczos step"}, .y = {.logarithmic = true}, .series = {residual}}}};
 }
 
 }  // namespace
 
-LandscapePoint read_landscape_point(const LandscapeStudyOptions& o) {
+LandscapeConfig read_landscape_config(const nlohmann::json& json, const std::string& source,
+                                      const Catalogue& catalogue) {
+  LandscapeConfig c;
+  auto own = nlohmann::json::object();
+  c.over = JsonReader(json, source).has("run") ? json : nlohmann::json::object();
+  for (const char* key : {"run", "landscape", "dtype", "device", "threads"}) {
+    if (json.contains(key)) own[key] = json[key];
+    c.over.erase(key);
+  }
+  const JsonReader reader(own, source);
+  SchemaReader schema(reader);
+  describe(schema, c);
+  reader.finish();
+  if (c.run.empty()) throw InputError(source + ": run: expected a run's folder or a checkpoint, got none");
+  c.run = std::filesystem::absolute(c.run).lexically_normal().string();
+  c.catalogue = catalogue;
+  return c;
+}
+
+nlohmann::json to_json(const LandscapeConfig& config) {
+  auto json = config.over;
+  json.update(write_described(config));
+  return json;
+}
+
+LandscapePoint read_landscape_point(const LandscapeConfig& c) {
   std::vector<std::string> notices;
-  const auto [tensors, config] = load(o, notices);
-  const auto file = o.input.string();
-  const auto device = pick_device(o.device);
+  const auto [tensors, config] = load(c, notices);
+  const auto device = pick_device(c.device);
   auto p = make_problem(config, device);
-  check_same(file, "X", tensors.at("X"), p.data.train.x);
-  check_same(file, "y", tensors.at("y"), p.data.train.y);
-  check_same(file, "W0", tensors.at("W0"), p.w0);
-  check_same(file, "a", tensors.at("a"), p.a);
+  check_same(c.run, "X", tensors.at("X"), p.data.train.x);
+  check_same(c.run, "y", tensors.at("y"), p.data.train.y);
+  check_same(c.run, "W0", tensors.at("W0"), p.w0);
+  check_same(c.run, "a", tensors.at("a"), p.a);
   notices.insert(notices.end(), p.notices.begin(), p.notices.end());
   const auto w = tensors.at("W").to(device, p.w0.scalar_type()).contiguous();
   return {std::move(p), w, std::move(notices)};
 }
 
-LandscapeStudy study_landscape(const LandscapePoint& point, const LandscapeStudyOptions& o) {
+LandscapeResult study_landscape(const LandscapePoint& point, const LandscapeConfig& c,
+                                const std::function<bool(const LanczosProgress&)>& progress) {
   const auto& [p, w, notices] = point;
-  LandscapeStudy s;
-  s.config = to_json(p.config);
-  s.notices = notices;
+  const auto& asked = c.landscape;
+  LandscapeResult r;
+  r.notices = notices;
   const auto model = make_model(p);
   const BoundObjective bound(model, make_objective(p, model), p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
   const ObjectiveHessian hessian(bound, w);
-  s.landscape = landscape(hessian, w.sizes(), w.options(), o.landscape);
-  if (o.draws > 0) s.lemma = lemma_for(p, bound, hessian, w, o, s.notices);
-  describe_results(s, p.config);
-  return s;
+  r.landscape = landscape(hessian, w.sizes(), w.options(),
+                          {.nu = asked.nu,
+                           .gamma = asked.gamma,
+                           .max_iterations = static_cast<int>(asked.iterations),
+                           .failure_probability = asked.failure_probability,
+                           .seed = asked.seed,
+                           .interrupted = [&](const LanczosProgress& step) {
+                             r.steps.push_back(step);
+                             return progress && progress(step);
+                           }});
+  if (asked.draws > 0) r.lemma = lemma_for(p, bound, hessian, w, asked, r.notices);
+  return r;
 }
 
-void write_landscape(const std::filesystem::path& folder, const LandscapeStudy& s) {
-  write_pt(folder / "direction.pt", {{"direction", s.landscape.lanczos.vector}});
-  write_study_page(folder, "landscape", "The landscape at a trained W",
-                   {.table = s.table,
-                    .claims = s.claims,
-                    .notes = {s.landscape.statement},
-                    .warnings = s.notices,
-                    .numbers = s.json});
+nlohmann::json to_json(const LandscapeResult& r, const RunConfig& config) {
+  const auto& l = r.landscape;
+  const auto& z = l.lanczos;
+  nlohmann::json json = {{"verdict", name_of(l.verdict)},
+                         {"statement", l.statement},
+                         {"nu", l.nu},
+                         {"gamma", l.gamma},
+                         {"regularized_loss", number(l.value)},
+                         {"gradient_norm", number(l.gradient_norm)},
+                         {"lambda_min", number(z.rayleigh)},
+                         {"residual", number(z.residual)},
+                         {"ritz_smallest", number(z.smallest)},
+                         {"ritz_largest", number(z.largest)},
+                         {"iterations", z.iterations},
+                         {"krylov_space_exhausted", z.invariant},
+                         {"failure_probability", number(l.failure_probability)},
+                         {"dtype", word_of(config.dtype)},
+                         {"parameters", config.model.width * config.data.dimension},
+                         {"notices", r.notices},
+                         {"configuration", to_json(config)}};
+  json["steps"] = nlohmann::json::array();
+  for (const auto& step : r.steps) json["steps"].push_back({step.iterations, step.smallest, step.residual});
+  if (r.lemma) {
+    const auto& m = *r.lemma;
+    json["lemma_3"] = {{"left_side", number(m.left_side)},
+                       {"standard_error", number(m.standard_error)},
+                       {"hessian_part", number(m.hessian_part)},
+                       {"gradient_part", number(m.gradient_part)},
+                       {"regularized_loss_of_solution", number(m.solution_value)},
+                       {"draws", m.draws}};
+  }
+  return json;
 }
 
-Stage landscape_stage() {
+Findings landscape_findings(const nlohmann::json& numbers) {
+  const JsonReader r(numbers, "landscape.json");
+  const auto at = [&](const char* key) { return number_at(r, key); };
+  const auto gradient = at("gradient_norm"), least = at("lambda_min"), value = at("regularized_loss"), nu = at("nu");
+  const auto verdict = r.get<std::string>("verdict");
+  std::optional<JsonReader> lemma;
+  if (r.has("lemma_3")) lemma = r.object("lemma_3");
+
+  Findings found{.table = {lemma ? fmt::format("Landscape at W; means over {} random signs S with their 95% intervals",
+                                               lemma->get<std::int64_t>("draws"))
+                                 : "Landscape at W",
+                           {Column("quantity"), Column("value", 5)},
+                           {{"L_λ(W)", value},
+                            {"‖∇L_λ(W)‖", gradient},
+                            {"ν", nu},
+                            {"λ_min: least Rayleigh quotient", least},
+                            {"its residual", at("residual")},
+                            {"−γ", -at("gamma")},
+                            {"largest Ritz value", at("ritz_largest")},
+                            {"Lanczos steps", at("iterations")},
+                            {"failure probability", at("failure_probability")}}},
+                 .figures = {{"ritz", ritz_figure(r),
+                              "The least Ritz value, an upper bound of the Hessian's least eigenvalue, along Lanczos' "
+                              "steps, and its residual."}},
+                 .notes = {r.get<std::string>("statement")},
+                 .warnings = r.get<std::vector<std::string>>("notices"),
+                 .numbers = numbers};
+  Table keys{"", {Column("key"), Column("value")}, {}};
+  for_each_key(r.any("configuration"), "",
+               [&](const std::string& path, const auto& of) { keys.rows.push_back({path, of.dump()}); });
+  found.tables = {{"The run's configuration", std::move(keys)}};
+
+  const auto text = [](double v) { return format_number(v, 3); };
+  Claim corollary{.source = "Corollary 1",
+                  .statement = "A (ν, γ)-second-order stationary point of L_λ has a small loss L_λ.",
+                  .paper = "L_λ ≲ ε_min",
+                  .ours = fmt::format("‖∇L_λ‖ = {}, λ_min = {}, L_λ = {}", text(gradient), text(least), text(value)),
+                  .verdict = Verdict::too_small_to_tell};
+  if (verdict == name_of(StationaryVerdict::none_found)) {
+    corollary.reason =
+        "W passes as a second-order stationary point; L_λ(W) is to be compared with ε_min, whose constant and whose "
+        "width m ≥ n⁴d^(26(k+1)/3)ε^(−22/3) no run here can have";
+  } else if (verdict == name_of(StationaryVerdict::undecided)) {
+    corollary.reason = "whether W is a second-order stationary point is undecided after so few Lanczos steps";
+  } else {
+    corollary.reason = "W is no second-order stationary point, so the corollary does not speak of it";
+  }
+  found.claims.push_back(std::move(corollary));
+  if (!lemma) return found;
+
+  const auto left_side = over_signs(number_at(*lemma, "left_side"), *lemma);
+  auto& rows = found.table.rows;
+  rows.push_back({"E_S ∇²L_λ[SW*, SW*]", over_signs(number_at(*lemma, "hessian_part"), *lemma)});
+  rows.push_back({"L_λ(W*)", number_at(*lemma, "regularized_loss_of_solution")});
+  rows.push_back({"Lemma 3's left side (31)", left_side});
+  // A left side above 0 may still be of the order of ε_min, whose constant is not known: no interval contradicts the
+  // lemma.
+  const bool above = left_side.has_interval() && left_side.low > 0;
+  found.claims.push_back(judged(
+      {.source = "Lemma 3",
+       .statement = "At a ν-first-order stationary point the left side of (31) is at most of the order of ε_min.",
+       .paper = "≲ ε_min",
+       .reason = "the left side over random signs, W_L and W_L* read as projections; held where it is at most 0, "
+                 "which no ε_min can contradict",
+       .evidence = {{"left side", left_side, -INFINITY, 0}}},
+      true,
+      gradient > nu ? "needs ‖∇L_λ‖ ≤ ν"
+      : above       ? "needs ε_min, whose constant is not known"
+                    : ""));
+  return found;
+}
+
+namespace {
+
+class LandscapeTask : public Task {
+ public:
+  explicit LandscapeTask(LandscapeConfig config) : config_(std::move(config)) {}
+
+  nlohmann::json config() const override { return to_json(config_); }
+  std::string device() const override { return config_.device; }
+  std::int64_t threads() const override { return config_.threads; }
+  void prepare() override { point_ = read_landscape_point(config_); }
+  std::vector<Unit> units(const TakeContext& context) override {
+    const auto file = context.folder.file("landscape.json");
+    Unit unit{.name = "landscape", .take = [=, this, &context](const RunFolder&) {
+                bool stopped = false;
+                const auto result = study_landscape(*point_, config_, [&](const LanczosProgress& step) {
+                  if (context.line && step.iterations % 25 == 0) {
+                    context.line(fmt::format("Lanczos step {}: least Ritz value {:.4g}, residual {:.1e}",
+                                             step.iterations, step.smallest, step.residual));
+                  }
+                  stopped = stopped || (context.hooks.interrupted && context.hooks.interrupted() != 0);
+                  return stopped;
+                });
+                RunOutcome outcome;
+                outcome.state = RunState::interrupted;
+                if (stopped) return outcome;
+                write_pt(context.folder.file("direction.pt"), {{"direction", result.landscape.lanczos.vector}});
+                const auto numbers = to_json(result, point_->problem.config);
+                write_file_atomically(file, dump_json(numbers));
+                return outcome_of(numbers);
+              }};
+    if (std::filesystem::exists(file)) unit.settled = outcome_of(load_json(file));
+    return {unit};
+  }
+  Findings findings(const std::filesystem::path& folder) const override {
+    if (!std::filesystem::exists(folder / "landscape.json")) return {};
+    return landscape_findings(load_json(folder / "landscape.json"));
+  }
+
+ private:
+  static RunOutcome outcome_of(const nlohmann::json& numbers) {
+    RunOutcome outcome;
+    const auto verdict = numbers.at("verdict");
+    if (verdict == name_of(StationaryVerdict::not_sosp) || verdict == name_of(StationaryVerdict::undecided))
+      outcome.code = ExitCode::check_failed;
+    return outcome;
+  }
+
+  LandscapeConfig config_;
+  std::optional<LandscapePoint> point_;
+};
+
+/// --gamma X for the key landscape.gamma.
+Shortcut asked(const std::string& key, const std::string& value_name, const std::string& meaning) {
+  auto option = key;
+  std::replace(option.begin(), option.end(), '_', '-');
+  return {"--" + option, value_name, meaning, [key](nlohmann::json& config, const std::string& value) {
+            config["landscape"][key] = parse_override(key + "=" + value).value;
+          }};
+}
+
+}  // namespace
+
+Study landscape_study() {
   const std::string minimum = "{figure1}/runs/lambda.3=10,seed=1";
-  return {
-      .name = "landscape",
-      .title = "The landscape at a trained W",
-      .source = "Theorem 3, Lemma 3",
-      .claim =
-          "Second-order stationary points of the regularized loss are good; gradient descent with noise reaches one.",
-      .command = {"landscape"},
-      .quick = {minimum},
-      .published = {minimum},
-      .takes_device = false,
-      .resumes = false};
+  return {.name = "landscape",
+          .summary =
+              "Is a W a second-order stationary point of its regularized loss? exit 1: a direction below -gamma, or "
+              "undecided",
+          .title = "The landscape at a trained W",
+          .standard = write_described(LandscapeConfig{}),
+          .keys = list_described(LandscapeConfig{}),
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<LandscapeTask>(read_landscape_config(json, source, catalogue));
+          },
+          .estimates_memory = false,
+          .shortcuts = {{"RUN", "DIR", "a run's folder or a checkpoint.pt",
+                         [](nlohmann::json& config, const std::string& value) { config["run"] = value; }},
+                        asked("nu", "X", "largest gradient norm of a stationary point [m^(-1/2)]"),
+                        asked("gamma", "X", "curvature below -gamma refutes it [m^(-3/4)]"),
+                        asked("iterations", "N", "Lanczos steps at most; each keeps m*d numbers [300]"),
+                        asked("failure_probability", "P",
+                              "stop once a direction below -gamma is missed with at most this probability [1e-6]"),
+                        asked("draws", "N", "random signs for Lemma 3's left side; 0: leave it out [20]"),
+                        asked("seed", "N", "of the start and the signs [1]")},
+          .stages = {{.name = "landscape",
+                      .title = "The landscape at a trained W",
+                      .source = "Theorem 3, Lemma 3",
+                      .claim = "Second-order stationary points of the regularized loss are good; gradient descent with "
+                               "noise reaches one.",
+                      .command = {"landscape"},
+                      .quick = {minimum},
+                      .published = {minimum},
+                      .takes_device = false}}};
 }
 
 }  // namespace entk

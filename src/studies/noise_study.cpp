@@ -81,7 +81,8 @@ Table table_of(const NoisePlans& plans, const std::vector<SweepCurves>& noise, c
   std::set<std::tuple<double, double, std::string, std::int64_t>> there;
   const auto row = [&](const SweepCurves& c, const RunConfig& config) {
     const double sigma2 = config.train.noise_variance, lambda1 = config.lambda[0];
-    const auto& [source, rank, population_degree] = config.projector;
+    const auto source = word_of(config.projector.source);
+    const auto rank = config.projector.rank;
     // A rank that the sweep of noise has already is the same run again.
     if (!has_runs(c) || !there.insert({sigma2, lambda1, source, rank}).second) return;
     t.rows.push_back({sigma2, lambda1, source, rank, c.seeds.size(), last_summary(c, "population_R1"),
@@ -223,8 +224,7 @@ NoisePlans plan_noise_study(const NoiseStudyConfig& c, const std::string& source
 
 double noise_alone_r1(const RunConfig& c) {
   if (!c.train.learning_rate) return NAN;
-  const auto activation = make_activation(c);
-  const auto s = sigma_spectrum(activation, static_cast<int>(c.data.dimension), 4);
+  const auto s = sigma_spectrum(*c.model.activation, static_cast<int>(c.data.dimension), 4);
   const double rest = s.trace - s.trace_part[0] - s.trace_part[1];
   const double parameters = static_cast<double>(c.model.width) * static_cast<double>(c.data.dimension);
   const double rate = *c.train.learning_rate;

@@ -13,10 +13,15 @@ namespace entk {
 
 namespace {
 
-std::string title_of(const std::string& estimate) {
-  if (estimate == "fresh") return "fresh inputs every step";
-  if (estimate == "unlabeled") return "a fixed unlabeled sample";
-  return "population, closed form";
+std::string title_of(R1Estimate estimate) {
+  switch (estimate) {
+    case R1Estimate::fresh:
+      return "fresh inputs every step";
+    case R1Estimate::unlabeled:
+      return "a fixed unlabeled sample";
+    default:
+      return "population, closed form";
+  }
 }
 
 Panel panel(const std::string& title, const std::string& column, const R1StudyConfig& config,
@@ -38,7 +43,7 @@ Panel panel(const std::string& title, const std::string& column, const R1StudyCo
     series.color = without.color = color++;
     without.style = SeriesStyle::reference;
     for (const auto& c : curves) {
-      if (c.swept.at(0) != estimate || c.steps.empty()) continue;
+      if (c.swept.at(0) != word_of(estimate) || c.steps.empty()) continue;
       const auto value = last_summary(c, column);
       const double weight = c.swept.at(1).get<double>();
       if (weight == 0) {
@@ -66,7 +71,8 @@ Table table_of(const std::vector<SweepCurves>& curves) {
   table.columns = {Column("R1 estimated by"),  Column("λ1"), Column("seeds"),    Column("training loss"),
                    Column("R1 in population"), Column("R3"), Column("test loss")};
   for (const auto& c : curves) {
-    std::vector<Cell> row{title_of(c.swept[0].get<std::string>()), c.swept[1].get<double>()};
+    std::vector<Cell> row{title_of(from_word<R1Estimate>(c.swept[0].get<std::string>(), "estimates")),
+                          c.swept[1].get<double>()};
     row.push_back(c.seeds.size());
     for (const char* column : {"train_loss", "population_R1", "R3", "test_loss"}) {
       row.push_back(has_runs(c) ? Cell(last_summary(c, column)) : Cell("not run"));
@@ -83,10 +89,10 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
               .figure = "r1"};
   for (const auto& estimate : config.estimates) {
     const auto without = std::find_if(curves.begin(), curves.end(), [&](const SweepCurves& c) {
-      return c.swept[0] == estimate && c.swept[1].get<double>() == 0;
+      return c.swept[0] == word_of(estimate) && c.swept[1].get<double>() == 0;
     });
     for (const auto& c : curves) {
-      if (c.swept[0] != estimate || c.swept[1].get<double>() == 0) continue;
+      if (c.swept[0] != word_of(estimate) || c.swept[1].get<double>() == 0) continue;
       claim.evidence.push_back(
           {fmt::format("{}, test loss at λ1 = {} over that at 0", title_of(estimate), c.swept[1].dump()),
            last_ratio(c, *without, "test_loss"), 0.9, INFINITY});
@@ -105,8 +111,7 @@ R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string
   config.catalogue = catalogue;
   config.seeds = study.seeds;
   const JsonReader reader(own, source);
-  config.estimates = reader.get_or<std::vector<std::string>>("estimates", config.estimates,
-                                                             {.one_of = {"fresh", "unlabeled", "population"}});
+  if (reader.has("estimates")) config.estimates = from_words<R1Estimate>(reader, "estimates");
   config.weights = reader.get_or<std::vector<double>>("weights", config.weights, {.at_least = 0});
   if (config.estimates.empty()) reader.fail("estimates", "at least one of fresh, unlabeled and population");
   if (std::count(config.weights.begin(), config.weights.end(), 0.0) != 1 || config.weights.size() < 2) {
@@ -123,7 +128,7 @@ R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string
 
 nlohmann::json to_json(const R1StudyConfig& config) {
   auto json = to_json(StudyConfig{config.base, config.seeds, {}});
-  json["estimates"] = config.estimates;
+  json["estimates"] = as_json(config.estimates);
   json["weights"] = config.weights;
   return json;
 }
@@ -141,11 +146,11 @@ std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::st
   for (const auto& estimate : config.estimates) {
     auto base = config.base;
     base["projector"]["population_degree"] = 1;
-    if (estimate == "population") {
+    if (estimate == R1Estimate::population) {
       base["projector"]["source"] = "harmonic";
       base["projector"]["rank"] = 0;
     } else {
-      base["r1"]["points"] = estimate;
+      base["r1"]["points"] = word_of(estimate);
     }
     if (!base.contains("lambda")) base["lambda"] = {0, 0, 0, 0};
     StudyConfig study{base,
@@ -153,8 +158,8 @@ std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::st
                       {{"lambda.1", std::vector<nlohmann::json>(config.weights.begin(), config.weights.end())}},
                       config.catalogue};
     for (auto& run : plan_runs(study, source)) {
-      run.name = checked_name(fmt::format("{},{}", estimate, run.name));
-      run.swept.insert(run.swept.begin(), estimate);
+      run.name = checked_name(fmt::format("{},{}", word_of(estimate), run.name));
+      run.swept.insert(run.swept.begin(), word_of(estimate));
       plan.push_back(std::move(run));
     }
   }

@@ -5,13 +5,23 @@
 
 namespace entk {
 
+/// How R1 is estimated.
+enum class R1Estimate {
+  fresh,       ///< on new inputs every step, as in the paper
+  unlabeled,   ///< on one fixed sample
+  population,  ///< in closed form, with the harmonic projector for R3 too
+};
+template <>
+struct WordsOf<R1Estimate> {
+  static constexpr std::pair<const char*, R1Estimate> all[] = {
+      {"fresh", R1Estimate::fresh}, {"unlabeled", R1Estimate::unlabeled}, {"population", R1Estimate::population}};
+};
+
 /// A run's keys, with "seeds", "estimates" and "weights" beside them.
 struct R1StudyConfig {
   nlohmann::json base;
   std::vector<std::uint64_t> seeds;
-  /// fresh: new inputs every step, as in the paper; unlabeled: one fixed sample; population: in closed
-  /// form, with the harmonic projector for R3 too.
-  std::vector<std::string> estimates = {"fresh", "unlabeled", "population"};
+  std::vector<R1Estimate> estimates = {R1Estimate::fresh, R1Estimate::unlabeled, R1Estimate::population};
   std::vector<double> weights = {0, 0.01, 0.1, 1};  ///< λ1; with 0 every estimate but population is the same run
   Catalogue catalogue = built_in_catalogue();       ///< of names; no key
 };

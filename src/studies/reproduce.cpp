@@ -39,7 +39,7 @@ ReproduceConfig standard_config() {
 // Where the schema's visitors look for it: in the configuration's own namespace.
 template <class V>
 static void describe(V& v, ReproduceConfig& c) {
-  v.value("preset", c.preset, {.one_of = {"quick", "published"}}, "sizes of every stage: quick or published");
+  v.value("preset", c.preset, {}, "sizes of every stage: quick or published");
   v.value("stages", c.stages, {.one_of = stage_names()}, "which to take");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
@@ -101,7 +101,7 @@ StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const 
   auto arguments = stage_arguments(stage, config, folder);
   if (!record.ran || !fs::exists(place)) record.command = command_text(arguments);
   if (fs::exists(place)) {
-    if (stage.resumes && fs::exists(place / "config.json")) {
+    if (fs::exists(place / "config.json")) {
       arguments = stage.command;
       arguments.insert(arguments.end(), {"--resume", place.string()});
     } else {
@@ -156,7 +156,7 @@ std::vector<KeyInfo> reproduce_config_keys() { return list_described(standard_co
 
 std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConfig& config, const fs::path& folder) {
   auto arguments = stage.command;
-  for (auto word : config.preset == "quick" ? stage.quick : stage.published) {
+  for (auto word : config.preset == ReproducePreset::quick ? stage.quick : stage.published) {
     if (const auto at = word.find(figure1_mark); at != std::string::npos) {
       word.replace(at, figure1_mark.size(), (folder / "figure1").string());
     }

@@ -16,8 +16,16 @@
 
 namespace entk {
 
+/// Sizes of every stage.
+enum class ReproducePreset { quick, published };
+template <>
+struct WordsOf<ReproducePreset> {
+  static constexpr std::pair<const char*, ReproducePreset> all[] = {{"quick", ReproducePreset::quick},
+                                                                    {"published", ReproducePreset::published}};
+};
+
 struct ReproduceConfig {
-  std::string preset = "quick";     ///< quick or published
+  ReproducePreset preset = ReproducePreset::quick;
   std::vector<std::string> stages;  ///< those to take; default all
   std::string device = "auto";
   std::int64_t threads = 0;

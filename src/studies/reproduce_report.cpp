@@ -142,7 +142,7 @@ void write_reproduce_report(const fs::path& folder, const ReproduceConfig& confi
     }
   }
 
-  HtmlPage page(fmt::format("The paper's claims, measured ({} sizes)", config.preset));
+  HtmlPage page(fmt::format("The paper's claims, measured ({} sizes)", word_of(config.preset)));
   page.heading(2, "All claims");
   page.paragraph(fmt::format(
       "Of {} claims {} held, {} did not hold, {} could not be told at these sizes and {} were not run. "

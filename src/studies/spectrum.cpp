@@ -101,11 +101,9 @@ nlohmann::json to_json(const EmpiricalSpectrum& e) {
 SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   SpectrumConfig c;
   const JsonReader reader(json, source);
-  SchemaReader schema(reader);
+  SchemaReader schema(reader, catalogue);
   describe(schema, c);
   reader.finish();
-  c.catalogue = catalogue;
-  read_activation(c.activation, source, "activation", catalogue);
   if (c.degree >= c.max_degree) {
     throw InputError(fmt::format("{}: degree: expected below max_degree = {}, got {}", source, c.max_degree, c.degree));
   }
@@ -117,23 +115,24 @@ nlohmann::json to_json(const SpectrumConfig& config) { return write_described(co
 
 std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
-std::vector<std::string> spectrum_samples(const SpectrumConfig& c) {
-  std::vector<std::string> names;
-  if (c.samples > 0) names.push_back("sample");
-  if (c.training_samples > 0) names.push_back("training");
-  return names;
+std::vector<SpectrumSample> spectrum_samples(const SpectrumConfig& c) {
+  std::vector<SpectrumSample> all;
+  if (c.samples > 0) all.push_back(SpectrumSample::sample);
+  if (c.training_samples > 0) all.push_back(SpectrumSample::training);
+  return all;
 }
 
-std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& c, const std::string& sample,
+std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& c, SpectrumSample sample,
                                                   const std::function<bool()>& interrupted) {
   if (interrupted && interrupted()) return std::nullopt;
-  const auto samples = sample == "training" ? c.training_samples : c.samples;
-  const auto purpose = sample == "training" ? Purpose::train_inputs : Purpose::unlabeled_inputs;
+  const bool training = sample == SpectrumSample::training;
+  const auto samples = training ? c.training_samples : c.samples;
+  const auto purpose = training ? Purpose::train_inputs : Purpose::unlabeled_inputs;
   const SerialTorch serial;
   const Network network(
       NetworkOptions{.dimension = c.dimension,
                      .width = width_of(c),
-                     .activation = *read_activation(c.activation, "config", "activation", c.catalogue),
+                     .activation = *c.activation,
                      .initialisation = width_of(c) % 2 ? Initialisation::plain : Initialisation::symmetric,
                      .seed = c.seed,
                      .dtype = at::kDouble});
@@ -148,8 +147,8 @@ std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& c, const
   return e;
 }
 
-SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<std::string, EmpiricalSpectrum>& samples) {
-  const auto activation = *read_activation(c.activation, "config", "activation", c.catalogue);
+SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<SpectrumSample, EmpiricalSpectrum>& samples) {
+  const auto& activation = *c.activation;
   const int d = static_cast<int>(c.dimension), L = static_cast<int>(c.max_degree), k = static_cast<int>(c.degree);
   const double root = std::sqrt(static_cast<double>(d));
   auto theory = sigma_spectrum(activation, d, L);
@@ -167,8 +166,8 @@ SpectrumResult spectrum_result(const SpectrumConfig& c, const std::map<std::stri
   r.warnings.insert(r.warnings.end(), r.check.warnings.begin(), r.check.warnings.end());
   if (!r.eta_zero.empty() || !r.mu_zero.empty()) r.warnings.push_back("Assumption 3: " + r.assumption_three);
   if (r.partition && !r.partition->exists) r.warnings.push_back(r.partition->statement);
-  for (const auto& [name, measured] : samples) {
-    auto& place = name == "training" ? r.training : r.empirical;
+  for (const auto& [sample, measured] : samples) {
+    auto& place = sample == SpectrumSample::training ? r.training : r.empirical;
     place = measured;
     place->groups = groups_of(measured.values, r.theory);
   }
@@ -180,7 +179,7 @@ nlohmann::json to_json(const SpectrumResult& r) {
   nlohmann::json json = {{"dimension", r.config.dimension},
                          {"max_degree", r.config.max_degree},
                          {"degree", r.config.degree},
-                         {"activation", r.config.activation},
+                         {"activation", r.config.activation.json()},
                          {"eta", t.eta.values},
                          {"eta_norm", t.eta.norms},
                          {"mu", t.mu.values},
@@ -421,7 +420,8 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
           2, INFINITY}},
         "the n_k-th eigenvalue at least twice the next", both ? "" : "needs n ≥ 2 n_k points");
   }
-  if (r.config.activation.value("name", "") == "sigmoid" && r.config.activation.value("shift", 0.0) != 0) {
+  const auto& code = r.config.activation->functions();
+  if (code.kind == kernels::KernelActivation::sigmoid && code.shift != 0) {
     const auto& two = r.assumption_two;
     const auto vanishing = static_cast<double>(r.eta_zero.size() + r.mu_zero.size());
     add("Assumptions 2 and 3", "A sigmoid with generic shift meets both.", "", r.assumption_three,
@@ -446,28 +446,18 @@ class SpectrumTask : public Task {
     std::vector<Unit> all;
     for (const auto& sample : spectrum_samples(config_)) {
       const auto file = file_of(context.folder.path(), sample);
-      Unit unit{.name = sample, .take = [=, this, &context](const RunFolder&) {
-                  RunOutcome outcome;
-                  const auto e = measure_spectrum(
-                      config_, sample, [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });
-                  if (e) {
-                    write_file_atomically(file, dump_json({{"samples", e->samples},
-                                                           {"width", e->width},
-                                                           {"values", e->values},
-                                                           {"trace", e->trace}}));
-                  } else {
-                    outcome.state = RunState::interrupted;
-                  }
-                  return outcome;
-                }};
-      if (std::filesystem::exists(file)) unit.settled = RunOutcome{};
-      all.push_back(std::move(unit));
+      all.push_back(part_unit(word_of(sample), file, [=, this, &context]() -> std::optional<nlohmann::json> {
+        const auto e = measure_spectrum(config_, sample,
+                                        [&] { return context.hooks.interrupted && context.hooks.interrupted() != 0; });
+        if (!e) return std::nullopt;
+        return nlohmann::json{{"samples", e->samples}, {"width", e->width}, {"values", e->values}, {"trace", e->trace}};
+      }));
     }
     return all;
   }
   TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
   Findings findings(const std::filesystem::path& folder) const override {
-    std::map<std::string, EmpiricalSpectrum> samples;
+    std::map<SpectrumSample, EmpiricalSpectrum> samples;
     for (const auto& sample : spectrum_samples(config_)) {
       const auto file = file_of(folder, sample);
       if (!std::filesystem::exists(file)) continue;
@@ -493,8 +483,8 @@ class SpectrumTask : public Task {
   }
 
  private:
-  static std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& sample) {
-    return folder / "parts" / (sample + ".json");
+  static std::filesystem::path file_of(const std::filesystem::path& folder, SpectrumSample sample) {
+    return folder / "parts" / (word_of(sample) + ".json");
   }
 
   SpectrumConfig config_;

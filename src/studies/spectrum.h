@@ -15,17 +15,16 @@
 namespace entk {
 
 struct SpectrumConfig {
-  nlohmann::json activation = {{"name", "sigmoid"}, {"shift", 1.0}};
+  Named<Activation> activation{built_in_activations(), {{"name", "sigmoid"}, {"shift", 1.0}}};
   std::int64_t dimension = 100, max_degree = 8, degree = 1;
   std::int64_t width = 0, samples = 0, training_samples = 0;
   std::uint64_t seed = 1;
   std::int64_t threads = 0;
-  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
 template <class V>
 void describe(V& v, SpectrumConfig& c) {
-  v.raw("activation", c.activation, "as model.activation of entk train");
+  v.named("activation", c.activation, "as model.activation of entk train");
   v.value("dimension", c.dimension, {.at_least = 2, .at_most = 1e6}, "d");
   v.value("max_degree", c.max_degree, {.at_least = 2, .at_most = 100}, "L, the last degree of the expansion");
   v.value("degree", c.degree, {.at_least = 0, .at_most = 50}, "k: Q1 are the degrees <= k, V1 the top n_k");
@@ -73,13 +72,21 @@ struct SpectrumResult {
   std::vector<std::string> warnings;
 };
 
-/// The samples that are asked for: "sample", "training".
-std::vector<std::string> spectrum_samples(const SpectrumConfig& config);
+/// Which points: those of K/N beside the theory, or those of the features Φ.
+enum class SpectrumSample { sample, training };
+template <>
+struct WordsOf<SpectrumSample> {
+  static constexpr std::pair<const char*, SpectrumSample> all[] = {{"sample", SpectrumSample::sample},
+                                                                   {"training", SpectrumSample::training}};
+};
+/// The samples that are asked for.
+std::vector<SpectrumSample> spectrum_samples(const SpectrumConfig& config);
 /// A sample's eigenvalues, measured. No value where `interrupted` said so: it is asked before kernel and eigenvalues.
-std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& config, const std::string& sample,
+std::optional<EmpiricalSpectrum> measure_spectrum(const SpectrumConfig& config, SpectrumSample sample,
                                                   const std::function<bool()>& interrupted = {});
 /// The theory, and beside it the samples that have been measured.
-SpectrumResult spectrum_result(const SpectrumConfig& config, const std::map<std::string, EmpiricalSpectrum>& samples);
+SpectrumResult spectrum_result(const SpectrumConfig& config,
+                               const std::map<SpectrumSample, EmpiricalSpectrum>& samples);
 
 /// eta, mu, multiplicity, lambda, gaps, trace, trace_captured, assumptions, partition, empirical, V1, V2,
 /// warnings.

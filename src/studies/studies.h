@@ -8,6 +8,9 @@ namespace entk {
 /// In the order of the paper.
 const std::vector<Study>& studies();
 
+/// Those, and a user's own. @throws InputError for one without name or reader, or of a name that is taken.
+std::vector<Study> with_built_in_studies(const std::vector<Study>& own);
+
 /// What `entk reproduce` takes: the studies' stages, in their order.
 const std::vector<Stage>& reproduce_stages();
 
@@ -17,11 +20,12 @@ struct FolderStudy {
   const Study* study;
   std::unique_ptr<Task> task;
 };
-FolderStudy study_of(const std::filesystem::path& folder, const Catalogue& catalogue);
+FolderStudy study_of(const std::filesystem::path& folder, const std::vector<Study>& studies,
+                     const Catalogue& catalogue);
 
 /// Plots and page of a run's or a study's folder again, from what is there, into `out`, that folder or another.
 /// @throws InputError for a folder of something else.
-Results write_page_of(const std::filesystem::path& folder, const std::filesystem::path& out,
-                      const Catalogue& catalogue);
+Results write_page_of(const std::filesystem::path& folder, const std::filesystem::path& out, const Catalogue& catalogue,
+                      const std::vector<Study>& among = studies());
 
 }  // namespace entk

@@ -6,7 +6,7 @@
 
 #include "entk/runs/curves.h"
 #include "entk/studies/figure1.h"
-#include "entk/runs/runs_task.h"
+#include "entk/runs/runs_study.h"
 
 namespace entk {
 
@@ -24,73 +24,36 @@ bool is_published(const StudyConfig& study) {
   return resolved(study) == resolved(published);
 }
 
-class SweepTask : public RunsTask {
- public:
-  SweepTask(std::string name, StudyConfig study, const std::string& source)
-      : RunsTask(plan_runs(study, source)), name_(std::move(name)), study_(std::move(study)) {}
-
-  nlohmann::json config() const override {
-    auto json = to_json(plan()[0].config);
-    const auto own = to_json(study_);
-    for (const char* key : {"seeds", "sweep"}) {
-      if (own.contains(key)) json[key] = own[key];
-    }
-    return json;
+/// `name`: the study's, and of its figure's files; `paper_axis`: over log_d(step) as Figure 1 is.
+Findings sweep_findings(const std::string& name, bool paper_axis, const RunsSoFar& runs) {
+  const auto& [study, plan, curves] = runs;
+  const bool published = is_published(study);
+  Findings found{.table = figure1_table(study, curves, published)};
+  if (std::any_of(curves.begin(), curves.end(), [](const SweepCurves& c) { return c.steps.size() > 1; })) {
+    const auto dimension = paper_axis ? std::optional(plan[0].config.data.dimension) : std::nullopt;
+    found.figures = {{name, figure1_plot(study, curves, dimension),
+                      fmt::format("R3, training loss, test loss{} over {}: {}.",
+                                  own_columns(curves).empty() ? "" : " and what the runs record beside",
+                                  paper_axis ? "log_d(step)" : "the step", band_text(most_seeds(curves)))}};
   }
-  std::vector<std::string> may_change() const override {
-    return {"seeds",
-            "seed",
-            "sweep",
-            "train.steps",
-            "train.stop_when_settled",
-            "train.checkpoint_seconds",
-            "train.memory_limit_gb",
-            "data.file"};
-  }
-  Findings findings(const std::filesystem::path& folder) const override {
-    const auto curves = read_curves(plan(), folder);
-    const bool published = is_published(study_);
-    Findings found{.table = figure1_table(study_, curves, published)};
-    if (std::any_of(curves.begin(), curves.end(), [](const SweepCurves& c) { return c.steps.size() > 1; })) {
-      const bool paper_axis = name_ == "figure1";
-      const auto dimension = paper_axis ? std::optional(plan()[0].config.data.dimension) : std::nullopt;
-      found.figures = {{name_, figure1_plot(study_, curves, dimension),
-                        fmt::format("R3, training loss, test loss{} over {}: {}.",
-                                    own_columns(curves).empty() ? "" : " and what the runs record beside",
-                                    paper_axis ? "log_d(step)" : "the step", band_text(most_seeds(curves)))}};
-    }
-    if (asks_figure1(study_)) found.claims = figure1_claims(plan()[0].config, curves, published, name_);
-    return found;
-  }
+  if (asks_figure1(study)) found.claims = figure1_claims(plan[0].config, curves, published, name);
+  return found;
+}
 
- private:
-  std::string name_;  ///< the study's, and of its figure's files
-  StudyConfig study_;
-};
-
-Study sweep(std::string name, std::string summary, std::string title) {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back({"sweep", "{}", "as the option of this name: {\"lambda.3\": [0, 10]}"});
-  return {.name = name,
-          .summary = std::move(summary),
-          .title = std::move(title),
-          .standard = to_json(RunConfig{}),
-          .keys = std::move(keys),
-          .read = [study = name](const nlohmann::json& json, const std::string& source,
-                                 const Catalogue& catalogue) -> std::unique_ptr<Task> {
-            return std::make_unique<SweepTask>(study, read_study_config(json, source, catalogue), source);
-          },
-          .sweeps = true};
+Study sweep(Study study, bool paper_axis) {
+  const auto name = study.name;
+  return runs_study(std::move(study), [=](const RunsSoFar& runs) { return sweep_findings(name, paper_axis, runs); });
 }
 
 }  // namespace
 
 Study figure1_study() {
-  auto study = sweep("figure1", "The paper's Figure 1: f_L + f_Q trained with R3, its weight swept",
-                     "Figure 1: f_L + f_Q with R3");
-  study.presets = {{"quick", "figure1-quick"}, {"published", "figure1"}, {"text", "figure1-text"}};
-  study.stages = {{.name = "figure1",
+  return sweep(
+      {.name = "figure1",
+       .summary = "The paper's Figure 1: f_L + f_Q trained with R3, its weight swept",
+       .title = "Figure 1: f_L + f_Q with R3",
+       .presets = {{"quick", "figure1-quick"}, {"published", "figure1"}, {"text", "figure1-text"}},
+       .stages = {{.name = "figure1",
                    .title = "Figure 1: f_L + f_Q with R3",
                    .source = "Figure 1",
                    .claim = "Every λ3 reaches near zero training loss; without R3 the NTK overfits and the test loss "
@@ -98,12 +61,15 @@ Study figure1_study() {
                             "the QuadNTK learns the high degree part and the test loss falls from 0.50 to 0.14.",
                    .command = {"figure1"},
                    .quick = {"--preset", "quick"},
-                   .published = {"--preset", "published"}}};
-  return study;
+                   .published = {"--preset", "published"}}}},
+      true);
 }
 
 Study train_study() {
-  return sweep("train", "Train any configuration; with seeds or a sweep, a study", "Runs of entk train");
+  return sweep({.name = "train",
+                .summary = "Train any configuration; with seeds or a sweep, a study",
+                .title = "Runs of entk train"},
+               false);
 }
 
 }  // namespace entk

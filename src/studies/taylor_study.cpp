@@ -333,18 +333,18 @@ std::vector<KeyInfo> taylor_study_keys() { return list_described(TaylorStudyConf
 DataSet load_images(const TaylorStudyConfig& config) {
   const auto& d = config.data;
   std::filesystem::path path = d.path;
-  if (path.empty() && d.source == "digits") {
+  if (path.empty() && d.source == ImageSource::digits) {
     path = installed_digits();
     if (path.empty())
       throw InputError(
           "data.path: no digits where setup.sh puts them; name scikit-learn's digits.csv.gz with --digits FILE");
   }
-  if (path.empty()) throw InputError(fmt::format("data.path: expected the folder with {}'s files", d.source));
-  const auto images = d.source == "digits"  ? load_digits(path)
-                      : d.source == "mnist" ? load_mnist(path)
-                                            : load_cifar10(path);
+  if (path.empty()) throw InputError(fmt::format("data.path: expected the folder with {}'s files", word_of(d.source)));
+  const auto images = d.source == ImageSource::digits  ? load_digits(path)
+                      : d.source == ImageSource::mnist ? load_mnist(path)
+                                                       : load_cifar10(path);
   return two_classes(images, {d.classes[0], d.classes[1]}, d.samples, d.test_samples)
-      .to(pick_device(config.device), read_dtype(config.dtype));
+      .to(pick_device(config.device), config.dtype);
 }
 
 TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder) {
@@ -388,8 +388,8 @@ Figure taylor_study_plot(const TaylorCurves& curves) {
 }
 
 std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves) {
-  const auto where = fmt::format("{}, classes {} and {}, {} epochs", config.data.source, config.data.classes[0],
-                                 config.data.classes[1], config.train.epochs);
+  const auto where = fmt::format("{}, classes {} and {}, {} epochs", word_of(config.data.source),
+                                 config.data.classes[0], config.data.classes[1], config.train.epochs);
   std::vector<Claim> claims;
   const auto add = [&](const char* statement, const char* what, Model one, Model two, const char* criterion) {
     const auto first = last_of(curves.at(what, model_names[one])), second = last_of(curves.at(what, model_names[two]));
@@ -460,10 +460,12 @@ class TaylorTask : public Task {
 };
 
 Shortcut data_shortcut(const std::string& source, const std::string& value_name, const std::string& meaning) {
-  return {"--" + source, value_name, meaning, [source](nlohmann::json& config, const std::string& path) {
+  return {"--" + source, value_name, meaning,
+          [source](nlohmann::json& config, const std::string& path) {
             config["data"]["source"] = source;
             config["data"]["path"] = path;
-          }};
+          },
+          /*alone=*/true};
 }
 
 }  // namespace

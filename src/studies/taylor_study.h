@@ -10,8 +10,15 @@
 
 namespace entk {
 
+enum class ImageSource { digits, mnist, cifar10 };
+template <>
+struct WordsOf<ImageSource> {
+  static constexpr std::pair<const char*, ImageSource> all[] = {
+      {"digits", ImageSource::digits}, {"mnist", ImageSource::mnist}, {"cifar10", ImageSource::cifar10}};
+};
+
 struct ImageDataConfig {
-  std::string source = "digits";
+  ImageSource source = ImageSource::digits;
   std::string path;
   std::vector<std::int64_t> classes = {3, 8};
   std::int64_t samples = 0, test_samples = 0;
@@ -31,14 +38,14 @@ struct TaylorStudyConfig {
   ConvolutionConfig model;
   SgdConfig train;
   std::vector<std::int64_t> seeds = {1};
-  std::string dtype = "float32";
+  at::ScalarType dtype = at::kFloat;
   std::string device = "auto";
   std::int64_t threads = 0;
 };
 
 template <class V>
 void describe(V& v, ImageDataConfig& c) {
-  v.value("source", c.source, {.one_of = {"digits", "mnist", "cifar10"}}, "digits, mnist or cifar10");
+  v.value("source", c.source, {}, "digits, mnist or cifar10");
   v.value("path", c.path, {}, "the digits' file, or the folder of MNIST or CIFAR-10; empty: the installed digits");
   v.value("classes", c.classes, {.at_least = 0, .at_most = 9}, "the two classes, labelled +1 and -1");
   v.value("samples", c.samples, {.at_least = 0, .at_most = 1e6}, "training images, the first ones; 0: all");
@@ -64,7 +71,7 @@ void describe(V& v, TaylorStudyConfig& c) {
   v.object("model", c.model);
   v.object("train", c.train);
   v.value("seeds", c.seeds, {.at_least = 0}, "one run a seed of the weights");
-  v.value("dtype", c.dtype, {.one_of = {"float32", "float64"}}, "float32 or float64");
+  v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
 }

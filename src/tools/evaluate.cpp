@@ -9,6 +9,7 @@
 #include "entk/kernels/shard.h"
 #include "entk/base/threads.h"
 #include "entk/config/precision.h"
+#include "entk/config/run_config.h"
 #include "entk/runs/problem.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/train/bound_objective.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct EvaluateConfig {
   std::optional<Activation> activation;
-  std::string source = "features";
+  ProjectorSource source = ProjectorSource::features;
   std::int64_t rank = 0;
   std::array<double, 4> lambda{};
   Loss loss = square_loss();
@@ -30,9 +31,11 @@ struct EvaluateConfig {
 EvaluateConfig read_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const JsonReader reader(json, source);
   EvaluateConfig c;
-  c.activation = read_activation(reader.any("activation"), source, "activation", catalogue);
+  c.activation =
+      *Named<Activation>(catalogue.shelf<ActivationEntry>().entries(), reader.any("activation"), source, "activation");
   const auto projector = reader.object("projector");
-  c.source = projector.get<std::string>("source", {.one_of = {"features", "unlabeled", "harmonic"}});
+  c.source = from_word<ProjectorSource>(projector, "source");
+  if (c.source == ProjectorSource::none) projector.fail("source", "features, unlabeled or harmonic");
   c.rank = projector.get<std::int64_t>("rank", {.at_least = 1});
   c.lambda = read_lambda(reader.get_or<std::vector<double>>("lambda", {0, 0, 0, 0}), source);
   if (reader.has("loss")) {
@@ -41,9 +44,9 @@ EvaluateConfig read_config(const nlohmann::json& json, const std::string& source
     if (loss.is_string() && reader.has("delta")) {
       loss = {{"name", loss}, {"delta", reader.any("delta")}};
     }
-    c.loss = read_loss(loss, source, catalogue);
+    c.loss = *Named<Loss>(catalogue.shelf<LossEntry>().entries(), loss, source, "loss");
   }
-  c.dtype = read_dtype(reader.get_or<std::string>("dtype", "float64", {.one_of = {"float32", "float64"}}));
+  if (reader.has("dtype")) c.dtype = from_word<at::ScalarType>(reader, "dtype");
   c.device = pick_device(reader.get_or<std::string>("device", "cpu"));
   reader.finish();
   check_precision(json, c.dtype, source);
@@ -99,7 +102,7 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
   TaylorModel model(network, TaylorModelOptions{.initial_output = false});
   EvaluateResult result;
   const auto regularizers = [&] {
-    if (config.source == "harmonic") {
+    if (config.source == ProjectorSource::harmonic) {
       const auto sigma = HarmonicProjector::make(network, config.rank);
       result.warnings = sigma.warnings();
       const double d = static_cast<double>(x.size(1));
@@ -108,7 +111,7 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
       result.values["population_truncation"] = sigma.form().truncation.trace;
       return paper_regularizers(sigma, x, config.lambda);
     }
-    const auto sigma = config.source == "features"
+    const auto sigma = config.source == ProjectorSource::features
                            ? SigmaProjector::from_features(network, x, config.rank)
                            : SigmaProjector::from_unlabeled(network, in("X_unlabeled"), config.rank);
     result.warnings = sigma.warnings();

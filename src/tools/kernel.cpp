@@ -34,20 +34,21 @@ KernelResult measure_kernel(const RunConfig& config, c10::Device device) {
 
   const auto& model = problem.config.model;
   const auto number = [](double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(); };
-  result.numbers = {{"kernel", model.kernel},
-                    {"ridge", model.ridge},
-                    {"dimension", data.train.x.size(1)},
-                    {"samples", n},
-                    {"test_samples", fit.test.defined() ? fit.test.size(0) : 0},
-                    {"width", model.kernel == "ntk_infinite" ? nlohmann::json() : nlohmann::json(model.width)},
-                    {"rank", fit.regression.rank},
-                    {"norm", std::sqrt(std::max(0.0, fit.regression.squared_norm))},
-                    {"train_loss", number(fit.train_loss)},
-                    {"test_loss", number(fit.test_loss)},
-                    {"zero_train_loss", number(fit.zero_train_loss)},
-                    {"zero_test_loss", number(fit.zero_test_loss)},
-                    {"largest_eigenvalue", values[0].item<double>()},
-                    {"least_eigenvalue", values[n - 1].item<double>()}};
+  result.numbers = {
+      {"kernel", word_of(model.kernel)},
+      {"ridge", model.ridge},
+      {"dimension", data.train.x.size(1)},
+      {"samples", n},
+      {"test_samples", fit.test.defined() ? fit.test.size(0) : 0},
+      {"width", model.kernel == ModelKernel::ntk_infinite ? nlohmann::json() : nlohmann::json(model.width)},
+      {"rank", fit.regression.rank},
+      {"norm", std::sqrt(std::max(0.0, fit.regression.squared_norm))},
+      {"train_loss", number(fit.train_loss)},
+      {"test_loss", number(fit.test_loss)},
+      {"zero_train_loss", number(fit.zero_train_loss)},
+      {"zero_test_loss", number(fit.zero_test_loss)},
+      {"largest_eigenvalue", values[0].item<double>()},
+      {"least_eigenvalue", values[n - 1].item<double>()}};
   return result;
 }
 

@@ -12,6 +12,7 @@
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/feature_kernel.h"
+#include "entk/spectrum/harmonic_projector.h"
 
 namespace entk {
 
@@ -68,6 +69,25 @@ Observable shares(const Parameters& p, const Setting& s) {
             const double first = squares.narrow(0, n - rank, rank).sum().item<double>() / whole;  // NaN at W = 0
             const double second = squares.narrow(0, 0, n - rank).sum().item<double>() / whole;
             return std::vector<double>{first, second, 1 - first - second};
+          }};
+}
+
+/// Shares of ‖W‖_F² in Q1, Q2 and Q3 for k = 1, in population: the ranges of 𝓕 (harmonic_projector.h) on the degrees
+/// ≤ 1, on degree 2 beyond that, and the rest. ‖Π_{≤n_k}W‖² = gᵀG⁻¹g with g = 𝓕ᵀvec(W): nothing of size md is formed.
+Observable harmonic_shares(const Parameters&, const Setting& s) {
+  const auto& own = *s.model->network;
+  const Network network(exact(own.w0), exact(own.a), own.activation());
+  const auto d = network->dimension();
+  const auto first = HarmonicProjector::make(network, d + 1), both = HarmonicProjector::make(network, d * (d + 3) / 2);
+  const auto square = [](const HarmonicProjector& p, const at::Tensor& w) {
+    const auto g = p.moments(w);
+    return g.dot(p.solve(g)).item<double>();
+  };
+  return {{"share_Q1", "share_Q2", "share_Q3"}, [=](const Observation& in) {
+            const auto w = exact(in.w);
+            const double whole = w.square().sum().item<double>();
+            const double low = square(first, w) / whole, low_and_middle = square(both, w) / whole;  // NaN at W = 0
+            return std::vector<double>{low, low_and_middle - low, 1 - low_and_middle};
           }};
 }
 
@@ -304,6 +324,10 @@ const std::vector<ObservableEntry>& built_in_observables() {
        "shares of |W|^2 in V1, in V2 and in the rest, by the projector's points",
        {{"most_points", 3000, {.at_least = 1, .at_most = 50000}, "more are refused: all eigenvectors are taken"}},
        shares},
+      {"harmonic_shares",
+       "shares of |W|^2 in Q1, in Q2 and in Q3 for k = 1: degrees up to 1, degree 2, the rest; without points",
+       {},
+       harmonic_shares},
       {"term_squares", "E f_L^2 and E f_Q^2 over the test points", {}, term_squares},
       {"alignment",
        "mean |cos(w_r, b)|, weighted by the neuron's norm",

@@ -92,7 +92,8 @@ TEST(Extending, NamesOfACatalogue) {
     return entk::observable("largest", [](const entk::Observation& in) { return in.w.abs().max().item<double>(); });
   });
   const auto names = entk::with_built_ins(own);
-  const auto loss = names.losses().make(entk::JsonReader({{"name", "quantile"}, {"q", 0.25}}, "test"));
+  const auto loss =
+      *entk::Named<entk::Loss>(names.shelf<entk::LossEntry>().entries(), {{"name", "quantile"}, {"q", 0.25}});
   EXPECT_NEAR(loss.mean(at::zeros({2}), at::tensor({1.0f, -1.0f})).item<double>(), (0.25 + 0.75) / 2, 1e-6);
 }
 

@@ -467,7 +467,7 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
   const std::vector<std::pair<Words, std::string>> cases = {
       {{"text.pt"}, "text.pt"},
       {{"other.pt"}, "other.pt: expected a checkpoint of entk train; it has no entry 'W0'"},
-      {{"none.pt"}, "'none.pt' is neither a run's folder nor a checkpoint"},
+      {{"none.pt"}, "none.pt' is neither a run's folder nor a checkpoint"},
       {{"run", "--set", "seed=77"}, "run: its X is not what its configuration gives"},
       {{"run", "--device", "gpu"}, "device"}};
   for (const auto& [words, message] : cases) {

@@ -42,24 +42,28 @@ Words study(const std::string& steps) {
 const Words runs = {"regularizers.group_lasso=0,seed=1", "regularizers.group_lasso=0,seed=11",
                     "regularizers.group_lasso=0.1,seed=1", "regularizers.group_lasso=0.1,seed=11"};
 
-TEST(OwnProgram, ItsNamesAreSweptKilledResumedAndDrawn) {
-  const TemporaryFolder folder;
-  ASSERT_TRUE(exits_with(own(study("300") + Words{"--out", "whole"}, folder.path()), 0));
-  // Killed at a point of its own choice, and gone on with.
-  auto words = Words{own_path} + study("300") + Words{"--out", "killed"};
+/// Starts the command and kills it as soon as the file is there.
+void kill_at(const Words& command, const std::filesystem::path& folder, const std::filesystem::path& file) {
+  auto words = Words{own_path} + command;
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::chdir(folder.path().c_str()) != 0) ::_exit(99);
+    if (::chdir(folder.c_str()) != 0) ::_exit(99);
     ::execv(argv[0], argv.data());
     ::_exit(99);
   }
-  ASSERT_TRUE(
-      testing::wait_until([&] { return std::filesystem::exists(folder / "killed/runs" / runs[0] / "checkpoint.pt"); }));
+  ASSERT_TRUE(testing::wait_until([&] { return std::filesystem::exists(folder / file); }));
   ::kill(child, SIGKILL);
   testing::wait_for(child);
+}
+
+TEST(OwnProgram, ItsNamesAreSweptKilledResumedAndDrawn) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(exits_with(own(study("300") + Words{"--out", "whole"}, folder.path()), 0));
+  // Killed at a point of its own choice, and gone on with.
+  kill_at(study("300") + Words{"--out", "killed"}, folder.path(), "killed/runs/" + runs[0] + "/checkpoint.pt");
   ASSERT_TRUE(exits_with(own({"figure1", "--quiet", "--resume", "killed"}, folder.path()), 0));
   for (const auto& run : runs) {
     EXPECT_TRUE(same_bytes(folder / "killed/runs" / run / "metrics.csv", folder / "whole/runs" / run / "metrics.csv"));
@@ -87,6 +91,46 @@ TEST(OwnProgram, ItsNamesAreSweptKilledResumedAndDrawn) {
     EXPECT_TRUE(says(refused, "model.activation.name: expected one of")) << refused.output;
     EXPECT_TRUE(says(refused, "got \"sine\""));
   }
+}
+
+TEST(OwnProgram, ItsStudyIsACommandWithEveryPart) {
+  const TemporaryFolder folder;
+  const Words study = {"widths",  "--quiet",
+                       "--set",   "train.steps=200",
+                       "--seeds", "1,2",
+                       "--sweep", "model.width=10,40",
+                       "--set",   "data.samples=30",
+                       "--set",   "data.test_samples=30",
+                       "--set",   "train.checkpoint_seconds=0.1"};
+  ASSERT_TRUE(exits_with(own(study + Words{"--out", "whole"}, folder.path()), 0));
+  kill_at(study + Words{"--out", "killed"}, folder.path(), "killed/runs/model.width=10,seed=1/checkpoint.pt");
+  ASSERT_TRUE(exits_with(own({"widths", "--quiet", "--resume", "killed"}, folder.path()), 0));
+  for (const char* file : {"results.csv", "claims.json", "widths.svg", "runs/model.width=40,seed=2/metrics.csv"}) {
+    EXPECT_TRUE(same_bytes(folder / "killed" / file, folder / "whole" / file)) << file;
+  }
+  const auto page = read_text(folder / "killed/report.html");
+  for (const char* part : {"Widths", "sine", "bump", "sparsity", "A wider network learns the bump better."}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  std::filesystem::remove(folder / "whole/report.html");
+  ASSERT_TRUE(exits_with(own({"report", "whole"}, folder.path()), 0));
+  EXPECT_NE(read_text(folder / "whole/report.html").find("A wider network"), std::string::npos);
+  // The plain program draws its runs as those of a sweep, and refuses to go on with them.
+  ASSERT_TRUE(exits_with(testing::entk({"report", "whole"}, folder.path()), 0));
+  EXPECT_NE(read_text(folder / "whole/report.html").find("Runs of entk train"), std::string::npos);
+  const auto refused = testing::entk({"train", "--resume", "whole"}, folder.path());
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "model.activation: expected one of")) << refused.output;
+
+  EXPECT_TRUE(says(own({"list", "studies"}, "/"), "Test loss over the width, sine on a bump"));
+  EXPECT_TRUE(says(own({"widths", "--help"}, "/"), "standard [standard]"));
+  EXPECT_TRUE(says(own({"--help"}, "/"), "widths"));
+  const auto misspelt = own({"width"}, "/");
+  EXPECT_TRUE(exits_with(misspelt, 2));
+  EXPECT_TRUE(says(misspelt, "did you mean widths?"));
+  const auto completion = own({"completion"}, "/").output;
+  EXPECT_NE(completion.find("complete -o filenames -F _own_program own_program"), std::string::npos);
+  EXPECT_NE(completion.find(" widths"), std::string::npos);
 }
 
 TEST(OwnProgram, ListAndHelpShowItsNamesNextToTheBuiltInOnes) {

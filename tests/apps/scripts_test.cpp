@@ -158,5 +158,24 @@ TEST_F(Scripts, CheckpointsAndResuming) {
   EXPECT_TRUE(entk::testing::identical(again->forward(data.test.x), entk::read_pt(folder / "outputs.pt").at("f")));
 }
 
+TEST_F(Scripts, AFolderAsTheCommandLeavesIt) {
+  const entk::testing::TemporaryFolder temporary;
+  const auto folder = temporary.path();
+  const auto config = entk::read_run_config({{"model", {{"width", 200}}},
+                                             {"data", {{"dimension", 10}, {"samples", 50}, {"test_samples", 50}}},
+                                             {"train", {{"steps", 50}}}},
+                                            "my script");
+  const entk::OwnObjective own{"square loss + 0.1 mean |W|", [](const entk::Problem&, const entk::TaylorModel&) {
+                                 const auto l1 = [](const at::Tensor& w) { return w.abs().mean(); };
+                                 return entk::square_loss() + 0.1 * entk::regularizer("mean_abs", l1);
+                               }};
+  const auto outcome = entk::take_run(config, folder / "run", own);
+  ASSERT_EQ(outcome.code, entk::ExitCode::ok) << outcome.message;
+  const auto page = entk::testing::read_text(folder / "run/report.html");
+  for (const char* part : {"mean_abs", "square loss + 0.1 mean |W|"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+}
+
 }  // namespace
 }  // namespace entk::scripts_test

@@ -4,22 +4,14 @@
 #include <ATen/ATen.h>
 
 #include "entk/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::catalogue_test {
 namespace {
 
 using nlohmann::json;
-
-template <class F>
-std::string error_of(F&& call) {
-  try {
-    call();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
+using testing::error_of;
 
 Activation make_sine(const Parameters& p) {
   return activation("sine", [shift = p["shift"]](const at::Tensor& z) { return (z + shift).sin(); });
@@ -31,12 +23,24 @@ Catalogue with_sine() {
   return with_built_ins(own);
 }
 
+template <class E>
+struct NamedOf;
+template <class M, class... S>
+struct NamedOf<Entry<M, S...>> {
+  using Type = Named<M, S...>;
+};
+/// What a configuration's value stands for.
+template <class E>
+typename NamedOf<E>::Type made(const Catalogue& names, const json& value, const std::string& path = "thing") {
+  return {names.shelf<E>().entries(), value, "c.json", path};
+}
+
 TEST(Catalogue, AUsersOwnIsMadeAsTheBuiltInOnesAre) {
   const auto names = with_sine();
   const auto z = at::linspace(-1, 1, 5, at::kDouble);
-  const auto at_default = names.activations().make(JsonReader({{"name", "sine"}}, "c"));
-  const auto shifted = names.activations().make(JsonReader({{"name", "sine"}, {"shift", 2}}, "c"));
-  const auto built_in = names.activations().make(JsonReader({{"name", "tanh"}, {"shift", 2}}, "c"));
+  const auto at_default = *made<ActivationEntry>(names, {{"name", "sine"}});
+  const auto shifted = *made<ActivationEntry>(names, {{"name", "sine"}, {"shift", 2}});
+  const auto built_in = *made<ActivationEntry>(names, {{"name", "tanh"}, {"shift", 2}});
   EXPECT_TRUE(testing::close(at_default(z), (z + 1).sin(), 1e-15));
   EXPECT_TRUE(testing::close(shifted(z), (z + 2).sin(), 1e-15));
   EXPECT_TRUE(testing::close(built_in(z), (z - 2).tanh(), 1e-15));
@@ -45,11 +49,7 @@ TEST(Catalogue, AUsersOwnIsMadeAsTheBuiltInOnesAre) {
 TEST(Catalogue, MessagesNameKeyWhatWasExpectedWhatIsThereAndTheNearestName) {
   const auto names = with_sine();
   const auto refused = [&](const json& value) {
-    return error_of([&] {
-      const JsonReader reader(value, "c.json", "model.activation");
-      names.activations().make(reader);
-      reader.finish();
-    });
+    return error_of([&] { made<ActivationEntry>(names, value, "model.activation"); });
   };
   const auto unknown = refused({{"name", "sien"}});
   EXPECT_NE(unknown.find("c.json: model.activation.name: expected one of sigmoid, tanh"), std::string::npos) << unknown;
@@ -107,26 +107,25 @@ TEST(Catalogue, ASchedulesFactorIsOfTheStep) {
   own.schedule("warmup", "min(1, (t + 1)/steps)", {{"steps", 10}}, [](const Parameters& p) {
     return schedule([steps = p["steps"]](std::int64_t t) { return std::min(1.0, static_cast<double>(t + 1) / steps); });
   });
-  const auto made = with_built_ins(own).schedules().make(JsonReader({{"name", "warmup"}, {"steps", 4}}, "c"));
-  EXPECT_EQ(learning_rate_at(made, 2.0, 0), 0.5);
-  EXPECT_EQ(learning_rate_at(made, 2.0, 3), 2.0);
-  EXPECT_EQ(learning_rate_at(made, 2.0, 90), 2.0);
+  const auto warmup = *made<ScheduleEntry>(with_built_ins(own), {{"name", "warmup"}, {"steps", 4}});
+  EXPECT_EQ(learning_rate_at(warmup, 2.0, 0), 0.5);
+  EXPECT_EQ(learning_rate_at(warmup, 2.0, 3), 2.0);
+  EXPECT_EQ(learning_rate_at(warmup, 2.0, 90), 2.0);
 }
 
 TEST(Catalogue, EveryBuiltInIsMadeFromItsDefaults) {
   const auto names = built_in_catalogue();
-  const auto thing = [](const std::string& name) { return JsonReader({{"name", name}}, "c"); };
-  for (const auto& e : names.schedules().entries())
-    EXPECT_EQ(names.schedules().make(thing(e.name)).horizon, 20000) << e.name;
-  for (const auto& e : names.activations().entries()) {
+  for (const auto& e : names.shelf<ScheduleEntry>().entries())
+    EXPECT_EQ(made<ScheduleEntry>(names, e.name)->horizon, 20000) << e.name;
+  for (const auto& e : names.shelf<ActivationEntry>().entries()) {
     if (e.name == "polynomial") continue;  // its coefficients must be given
-    EXPECT_FALSE(names.activations().make(thing(e.name)).name().empty()) << e.name;
+    EXPECT_FALSE(made<ActivationEntry>(names, e.name)->name().empty()) << e.name;
   }
-  for (const auto& e : names.losses().entries()) EXPECT_EQ(names.losses().make(thing(e.name)).name, e.name);
+  for (const auto& e : names.shelf<LossEntry>().entries()) EXPECT_EQ(made<LossEntry>(names, e.name)->name, e.name);
   const auto x = at::ones({3, 4}, at::kDouble);
-  for (const auto& e : names.targets().entries()) {
+  for (const auto& e : names.shelf<TargetEntry>().entries()) {
     if (e.name == "multi_index") continue;  // its terms must be given
-    const auto target = names.targets().make(thing(e.name), TargetSetting{4, InputLaw::sphere, 1});
+    const auto target = made<TargetEntry>(names, e.name).make(TargetSetting{4, InputLaw::sphere, 1});
     EXPECT_EQ(target.value(x).size(0), 3) << e.name;
   }
   for (const auto& kind : names.list()) {

@@ -3,23 +3,15 @@
 
 #include "entk/runs/sweep.h"
 #include "entk/io/strict_json.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::names_test {
 namespace {
 
 using nlohmann::json;
+using testing::error_of;
 using testing::TemporaryFolder;
-
-template <class F>
-std::string error_of(F&& call) {
-  try {
-    call();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
 
 json small(const json& over = json::object()) {
   json config = {{"model", {{"width", 12}}},   {"data", {{"dimension", 4}, {"samples", 15}, {"test_samples", 9}}},
@@ -120,16 +112,82 @@ TEST(Names, AModelIsMadeByTheMakerOfItsName) {
     return make_problem(read_run_config(small({{"model", {{"kind", kind}, {"width", 8}}}}), "c", names), c10::kCPU);
   };
   EXPECT_TRUE(at::equal(problem({{"name", "axes"}, {"length", 2}}).w0, 2 * at::eye(4, at::kDouble).repeat({2, 1})));
-  EXPECT_TRUE(at::equal(problem("two_layer").w0, problem(nullptr).w0));
+  EXPECT_TRUE(at::equal(problem("two_layer").w0,
+                        make_problem(read_run_config(small({{"model", {{"width", 8}}}}), "c"), c10::kCPU).w0));
   EXPECT_FALSE(to_json(read_run_config(small(), "c")).at("model").contains("kind"));
   EXPECT_NE(error_of([&] { problem({{"name", "axes"}, {"length", 0}}); }).find("c: model.kind.length: expected"),
             std::string::npos);
   EXPECT_NE(error_of([&] { problem("axis"); })
-                .find("model.kind.name: expected one of two_layer, axes, linear, got "
+                .find("model.kind: expected one of two_layer, axes, linear, got "
                       "\"axis\" (did you mean axes?)"),
             std::string::npos);
   EXPECT_NE(error_of([&] { problem("linear"); }).find("model.kind: expected a maker of an entk::Network"),
             std::string::npos);
+}
+
+TEST(Names, ADataSourceGivesXAndYOrXAlone) {
+  Catalogue own;
+  // Rows of a grid from `from`, that of training below that of test points; y where it is asked for.
+  own.data_source("grid", "consecutive numbers", {{"from", 0.0}, {"labelled", false}, {"rows", 0}},
+                  [](const Parameters& p, const DataSetting& s) {
+                    const auto rows = p.get<std::int64_t>("rows") > 0 ? p.get<std::int64_t>("rows") : s.samples;
+                    const auto x = at::arange(rows * s.dimension, at::kFloat).view({rows, s.dimension}) + p["from"];
+                    return Samples{x, p.get<bool>("labelled") ? x.select(1, 0) : at::Tensor()};
+                  });
+  own.data_source("seeds", "its seed in every entry", {}, [](const Parameters&, const DataSetting& s) {
+    return Samples{at::full({s.samples, s.dimension}, static_cast<double>(s.seed % 1000003), at::kDouble), {}};
+  });
+  own.target("sum", "sum of x", {}, [](const Parameters&, const TargetSetting&) {
+    return Target{"sum of x", [](const at::Tensor& x) { return x.sum(1); }, NAN};
+  });
+  const auto names = with_built_ins(own);
+  const auto problem = [&](const json& source, const json& more = json::object()) {
+    auto config = small({{"data", {{"source", source}, {"target", {{"name", "sum"}}}, {"unlabeled_samples", 3}}},
+                         {"projector", {{"source", "none"}}}});
+    merge_over(config, more);
+    return make_problem(read_run_config(config, "c", names), c10::kCPU);
+  };
+  const auto x = at::arange(60, at::kDouble).view({15, 4});
+  const auto alone = problem("grid");
+  EXPECT_TRUE(at::equal(alone.data.train.x, x));
+  EXPECT_TRUE(at::equal(alone.data.train.y, x.sum(1)));
+  EXPECT_TRUE(at::equal(alone.data.test.y, x.narrow(0, 0, 9).sum(1)));
+  EXPECT_EQ(alone.data.unlabeled.size(0), 3);
+  const auto both = problem({{"name", "grid"}, {"labelled", true}, {"from", 2}});
+  EXPECT_TRUE(at::equal(both.data.train.y, x.select(1, 0) + 2));
+  EXPECT_NE(
+      std::find(both.notices.begin(), both.notices.end(), "data source grid: y is its own; data.target has no effect"),
+      both.notices.end());
+  // Every sample and every seed of a run has a seed of its own.
+  const auto one = problem("seeds"), other = problem("seeds", {{"seed", 2}});
+  std::set<double> seeds;
+  for (const auto* p : {&one, &other}) {
+    for (const auto& t : {p->data.train.x, p->data.test.x, p->data.unlabeled}) seeds.insert(t[0][0].item<double>());
+  }
+  EXPECT_EQ(seeds.size(), 6u);
+  EXPECT_NE(error_of([&] { problem({{"name", "grid"}, {"rows", 3}}); }).find("X of the data source"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { problem("gird"); })
+                .find("c: data.source: expected one of sphere, gaussian, hypercube, file, grid, seeds, got \"gird\" "
+                      "(did you mean grid?)"),
+            std::string::npos);
+  const auto corners = problem("hypercube").data.train.x;
+  EXPECT_TRUE(at::equal(corners.abs(), at::ones({15, 4}, at::kDouble)));
+  EXPECT_LT(std::abs(corners.mean().item<double>()), 0.5);
+  // R1 on fresh inputs of a source of one's own.
+  const TemporaryFolder folder;
+  take(small({{"data", {{"source", "hypercube"}}},
+              {"r1", {{"points", "fresh"}, {"samples", 5}}},
+              {"lambda", {1, 0, 0, 0}}}),
+       folder / "fresh");
+}
+
+TEST(Names, WhatHasNoDefaultIsGivenAsItIs) {
+  const TemporaryFolder folder;
+  const auto table =
+      take(small({{"observables", {{{"name", "alignment"}, {"directions", {{1, 0, 0, 0}, {0, 1, 0, 0}}}}}}}),
+           folder / "run");
+  EXPECT_EQ(table.columns, metrics_columns({"alignment_1", "alignment_2"}));
 }
 
 TEST(Names, AWeightIsSweptByItsPath) {
@@ -138,11 +196,11 @@ TEST(Names, AWeightIsSweptByItsPath) {
   const auto plan = plan_runs(study, "c");
   ASSERT_EQ(plan.size(), 4u);
   EXPECT_EQ(plan[3].name, "regularizers.quartic=0.1,seed=2");
-  EXPECT_EQ(plan[3].config.regularizers, json({{"quartic", 0.1}}));
+  EXPECT_EQ(plan[3].config.regularizers.written, json({{"quartic", 0.1}}));
   const auto within = read_study_config(
       small({{"regularizers", {{"quartic", {{"weight", 1}}}}}, {"sweep", {{"regularizers.quartic.scale", {1, 2}}}}}),
       "c", with_own());
-  EXPECT_EQ(plan_runs(within, "c")[1].config.regularizers["quartic"]["scale"], 2);
+  EXPECT_EQ(plan_runs(within, "c")[1].config.regularizers.written["quartic"]["scale"], 2);
 }
 
 TEST(Names, WhatIsWrongIsSaidBeforeAnyWork) {

@@ -11,22 +11,14 @@
 #include "entk/config/config_layers.h"
 #include "entk/runs/memory.h"
 #include "entk/runs/sweep.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::run_config_test {
 namespace {
 
 using nlohmann::json;
-
-template <class F>
-std::string error_of(F&& call) {
-  try {
-    call();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
+using testing::error_of;
 
 TEST(ConfigLayers, LaterLayersReplaceValuesAndWholeNamedThings) {
   json base = {{"train", {{"steps", 1}, {"learning_rate", 2}}},

@@ -3,27 +3,19 @@
 
 #include "entk/base/error.h"
 #include "entk/data/dataset.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::data_test {
 namespace {
 
+using testing::error_of;
 using testing::identical;
 using testing::ThreadCount;
 
 constexpr std::int64_t samples = 40000;
 /// Five standard deviations of a mean over `samples` of something with relative deviation 3.
 constexpr double monte_carlo = 5 * 3 / 200.0;
-
-template <class F>
-std::string error_of(F&& call) {
-  try {
-    call();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "";
-}
 
 double mean_square(const Target& target, InputLaw law, std::int64_t d) {
   return target.value(draw_inputs(law, samples, d, Purpose::probe, 7)).square().mean().item<double>();

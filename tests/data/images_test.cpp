@@ -1,24 +1,15 @@
 #include "entk/data/images.h"
 
 #include "entk/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::images_test {
 namespace {
 
+using testing::error_of;
 using testing::TemporaryFolder;
 using testing::write_text;
-
-/// What a loader says of a bad file.
-template <class F>
-std::string refusal(F&& load) {
-  try {
-    load();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "accepted";
-}
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -76,7 +67,7 @@ TEST(Digits, RefusesTruncatedAndForeignFilesByName) {
   const auto file = folder / "digits.csv";
   const auto said = [&](const std::string& text) {
     write_text(file, text);
-    const auto message = refusal([&] { load_digits(file); });
+    const auto message = error_of([&] { load_digits(file); });
     EXPECT_TRUE(contains(message, file.string())) << message;
     return message;
   };
@@ -91,7 +82,7 @@ TEST(Digits, RefusesTruncatedAndForeignFilesByName) {
   EXPECT_TRUE(contains(said(""), "0 rows"));
   EXPECT_TRUE(contains(said(std::string(100, '\0')), "line 1 is cut off"));
   EXPECT_TRUE(contains(said(std::string(100, '\xff') + "\n"), "line 1"));
-  EXPECT_TRUE(contains(refusal([&] { load_digits(folder / "none.csv"); }), "none.csv"));
+  EXPECT_TRUE(contains(error_of([&] { load_digits(folder / "none.csv"); }), "none.csv"));
 }
 
 TEST(Digits, RefusesDamagedGzipByName) {
@@ -99,7 +90,7 @@ TEST(Digits, RefusesDamagedGzipByName) {
   const auto file = folder / "digits.csv.gz";
   const auto said = [&](const std::string& bytes) {
     write_text(file, bytes);
-    return refusal([&] { load_digits(file); });
+    return error_of([&] { load_digits(file); });
   };
   EXPECT_TRUE(contains(said(gzip_abc), "line 1"));  // unpacked, and not digits
   EXPECT_TRUE(contains(said(gzip_abc.substr(0, 15)), "truncated"));
@@ -128,7 +119,7 @@ TEST(Mnist, ReadsAPairOfFilesAndRefusesOthers) {
   const auto said = [&](const std::string& name, const std::string& bytes) {
     fill();
     write_text(folder / name, bytes);
-    const auto message = refusal([&] { load_mnist(folder.path()); });
+    const auto message = error_of([&] { load_mnist(folder.path()); });
     EXPECT_TRUE(contains(message, name)) << message;
     return message;
   };
@@ -150,7 +141,7 @@ TEST(Cifar10, RefusesWhatIsNotItsSizeOrHasOtherLabels) {
   const auto file = folder / "data_batch_1.bin";
   const auto said = [&](const std::string& bytes) {
     write_text(file, bytes);
-    const auto message = refusal([&] { load_cifar10(folder.path()); });
+    const auto message = error_of([&] { load_cifar10(folder.path()); });
     EXPECT_TRUE(contains(message, "data_batch_")) << message;
     return message;
   };
@@ -181,7 +172,7 @@ TEST(TwoClasses, AreStandardisedByTheTrainingImages) {
   EXPECT_THROW(two_classes(images, {2, 9}, 0, 0), InputError);
 
   const auto refused = [&](const Images& train, const Images& test, std::int64_t samples = 0) {
-    return refusal([&] { two_classes({train, test, "some"}, {2, 1}, samples, 0); });
+    return error_of([&] { two_classes({train, test, "some"}, {2, 1}, samples, 0); });
   };
   const auto& [train, test, name] = images;
   EXPECT_TRUE(

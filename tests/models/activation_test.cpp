@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/special_points.h"
 #include "tests/support/testing.h"
 
@@ -12,6 +13,7 @@ namespace entk::activation_test {
 namespace {
 
 using testing::close;
+using testing::error_of;
 
 struct Named {
   Activation sigma;
@@ -168,34 +170,25 @@ TEST(Activation, DerivativesWorkWhereGradientsAreSwitchedOff) {
   EXPECT_TRUE(close(sigma.derivative(torch::zeros({3}, torch::kFloat64), 1), torch::ones({3}, torch::kFloat64), 1e-15));
 }
 
-std::string refusal(const std::function<Activation()>& make) {
-  try {
-    make();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-
 TEST(Activation, AUsersDerivativesAreCheckedByDifferences) {
   const auto sine = [](const at::Tensor& z) { return torch::sin(z); };
   const auto cosine = [](const at::Tensor& z) { return torch::cos(z); };
-  const auto wrong_first = refusal([&] { return activation("sine", sine, {sine}); });
+  const auto wrong_first = error_of([&] { return activation("sine", sine, {sine}); });
   EXPECT_EQ(wrong_first.find("activation sine: derivative 1 at z = "), 0U) << wrong_first;
   EXPECT_NE(wrong_first.find("by differences of σ, got "), std::string::npos) << wrong_first;
-  const auto wrong_second = refusal([&] { return activation("sine", sine, {cosine, sine}); });
+  const auto wrong_second = error_of([&] { return activation("sine", sine, {cosine, sine}); });
   EXPECT_EQ(wrong_second.find("activation sine: derivative 2 at z = "), 0U) << wrong_second;
-  EXPECT_NE(refusal([&] {
+  EXPECT_NE(error_of([&] {
               return activation("scaled", [](const at::Tensor& z) { return z.tanh(); },
                                 {[](const at::Tensor& z) { return 1.01 * (1 - z.tanh().square()); }});
             }),
             "nothing thrown");
   // Outside autograd's graph, where σ' would be 0 without a word.
-  EXPECT_NE(refusal([] {
+  EXPECT_NE(error_of([] {
               return activation("detached", [](const at::Tensor& z) { return z.detach().sin(); });
             }).find("derivative 1"),
             std::string::npos);
-  EXPECT_NE(refusal([] {
+  EXPECT_NE(error_of([] {
               return activation("sum", [](const at::Tensor& z) { return z.sum(); });
             }).find("expected 204 numbers"),
             std::string::npos);
@@ -214,7 +207,7 @@ TEST(Activation, KinksJumpsFastAndFloat32FunctionsPassTheCheck) {
       {"float32", [](const at::Tensor& z) { return z.to(at::kFloat).tanh(); }},
       {"constant", [](const at::Tensor& z) { return torch::ones_like(z); }}};
   for (const auto& [name, sigma] : good) {
-    EXPECT_EQ(refusal([&, f = sigma, n = name] { return activation(n, f); }), "nothing thrown");
+    EXPECT_EQ(error_of([&, f = sigma, n = name] { return activation(n, f); }), "nothing thrown");
   }
 }
 

@@ -94,7 +94,10 @@ TEST(TrainingKeys, SeedsThatSettleAtDifferentStepsKeepTheirLastValuesInCurves) {
       }(),
       "test");
   const auto plan = plan_runs(study, "test");
-  take_study(plan, RunFolder::create(folder / "study"), "test", {});
+  const auto place = RunFolder::create(folder / "study");
+  ProblemCache cache;
+  const TakeContext context{.folder = place, .command = "test"};
+  take_units(run_units(plan, context, cache), place.path(), {});
   const auto curves = read_curves(plan, folder / "study");
   ASSERT_EQ(curves.size(), 1u);
   std::set<std::int64_t> steps;

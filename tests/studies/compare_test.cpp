@@ -56,7 +56,9 @@ TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
   const auto config = read_compare_config(small_compare(), "test");
   const auto plan = plan_compare(config, "test");
   const auto study = RunFolder::create(folder / "study");
-  EXPECT_EQ(take_study(plan, study, "test", {}).code, ExitCode::ok);
+  ProblemCache cache;
+  const TakeContext context{.folder = study, .command = "test"};
+  EXPECT_EQ(take_units(run_units(plan, context, cache), study.path(), {}).code, ExitCode::ok);
   const auto results = write_study_page(study.path(), "compare", "test", compare_findings(study.path(), config, plan));
   EXPECT_EQ(results.table.rows.size(), config.models.size());
   const auto claims = read_claims(study.path());

@@ -115,7 +115,9 @@ TEST(Escape, SizesAreThoseOfTheTrainedW) {
   ASSERT_EQ(plan.size(), 2 * config.models.size());
   const TemporaryFolder folder;
   const auto study = RunFolder::create(folder / "study");
-  EXPECT_EQ(take_study(plan, study, "test", {}).code, ExitCode::ok);
+  ProblemCache cache;
+  const TakeContext context{.folder = study, .command = "test"};
+  EXPECT_EQ(take_units(run_units(plan, context, cache), study.path(), {}).code, ExitCode::ok);
   const auto findings = escape_findings(config, read_curves(plan, study.path()));
   ASSERT_EQ(findings.figures.size(), 2u);
   EXPECT_EQ(findings.figures[0].figure.panels.size(), 4u);

@@ -23,7 +23,7 @@ using testing::TemporaryFolder;
 Figure2Config tiny_figure2() {
   Figure2Config config;
   config.dimensions = {2, 3};
-  config.search = {.step = 1.0, .most = 6.0, .threshold = 0.9, .method = "bisection"};
+  config.search = {.step = 1.0, .most = 6.0, .threshold = 0.9, .method = SearchMethod::bisection};
   config.train = {.width = 8, .learning_rate = 0.05, .steps = 60, .test_samples = 50, .exact_scale = true};
   config.seeds = {1, 2};
   config.device = "cpu";
@@ -74,7 +74,7 @@ TEST(Figure2, BothSearchesFindTheSmallestEnoughOfTheirGrid) {
 
 TEST(Figure2, ARunThatIsThereIsNotTakenAgainAndThreadsDoNotMatter) {
   auto config = tiny_figure2();
-  for (const char* method : {"scan", "bisection"}) {
+  for (const auto method : {SearchMethod::scan, SearchMethod::bisection}) {
     config.search.method = method;
     const TemporaryFolder folder;
     std::atomic<int> taken = 0;
@@ -197,7 +197,7 @@ TaylorStudyConfig tiny_taylor() {
   config.model = {.blocks = 2, .channels = 3};
   config.train = {.learning_rate = 0.05, .batch = 20, .epochs = 3};
   config.seeds = {1, 2};
-  config.dtype = "float64";
+  config.dtype = at::kDouble;
   config.device = "cpu";
   return config;
 }
@@ -315,7 +315,7 @@ TEST(TaylorStudy, RefusesAConfigurationThatCannotBe) {
   refused(R"({"seeds": []})");
   refused(R"({"train": {"epochs": 0}})");
   auto config = tiny_taylor();
-  config.data.source = "cifar10";
+  config.data.source = ImageSource::cifar10;
   EXPECT_THROW(load_images(config), InputError);
 }
 

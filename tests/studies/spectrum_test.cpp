@@ -21,7 +21,7 @@ using testing::TemporaryFolder;
 
 SpectrumResult study(const json& json) {
   const auto config = read_spectrum_config(json, "test");
-  std::map<std::string, EmpiricalSpectrum> samples;
+  std::map<SpectrumSample, EmpiricalSpectrum> samples;
   for (const auto& name : spectrum_samples(config)) samples[name] = *measure_spectrum(config, name);
   return spectrum_result(config, samples);
 }
@@ -155,7 +155,7 @@ TEST(HarmonicRuns, RecordPopulationValuesForAnyProjector) {
   ProblemCache cache;
   for (const std::string source : {"features", "harmonic", "none"}) {
     auto config = small_run(source == "none" ? "features" : source, 1);
-    if (source == "none") config.projector.source = source, config.lambda = {0, 0, 0, 0};
+    if (source == "none") config.projector.source = ProjectorSource::none, config.lambda = {0, 0, 0, 0};
     const auto run = RunFolder::create(folder / source);
     const auto outcome = take_run(config, run, source, "test", cache, {});
     ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
@@ -179,16 +179,16 @@ TEST(HarmonicRuns, ADataFilesFewPointsDoNotBoundTheRank) {
   const auto file = (folder / "data.pt").string();
   write_pt(file, {{"X", testing::random_matrix(5, 4, 1)}, {"y", testing::random_matrix(5, 1, 2).flatten()}});
   RunConfig config;
-  config.data.source = "file";
+  config.data.source = {built_in_data_sources(), "file"};
   config.data.file = file;
-  config.projector = {"harmonic", 14};  // n_2 at d = 4
+  config.projector = {ProjectorSource::harmonic, 14};  // n_2 at d = 4
   EXPECT_EQ(with_file_sizes(config).data.samples, 5);
   config.projector.rank = 6;  // no n_k
   EXPECT_THROW(with_file_sizes(config), InputError);
-  config.projector = {"features", 6};  // above its points
+  config.projector = {ProjectorSource::features, 6};  // above its points
   EXPECT_THROW(with_file_sizes(config), InputError);
   config.projector.rank = 3;
-  config.r1.points = "unlabeled";  // and there are none
+  config.r1.points = R1Points::unlabeled;  // and there are none
   EXPECT_THROW(with_file_sizes(config), InputError);
 }
 

@@ -7,26 +7,19 @@
 #include "entk/studies/expressivity.h"
 #include "entk/studies/landscape_study.h"
 #include "entk/studies/noise_study.h"
+#include "entk/studies/studies.h"
 #include "entk/runs/run.h"
 #include "entk/io/strict_json.h"
 #include "entk/kernels/reference.h"
 #include "entk/theory/expressive_solution.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::theory_studies_test {
 namespace {
 
+using testing::error_of;
 using namespace entk::testing;  // NOLINT: tests alone
-
-template <class F>
-std::string message(F&& f) {
-  try {
-    f();
-  } catch (const InputError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
 
 TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
   ExpressivityConfig c;
@@ -84,7 +77,7 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
 
 TEST(Expressivity, ImpossibleConfigurationsAreNamed) {
   const auto read = [](const nlohmann::json& json) {
-    return message([&] { read_expressivity_config(json, "c.json"); });
+    return error_of([&] { read_expressivity_config(json, "c.json"); });
   };
   EXPECT_NE(read({{"widths", {101}}}).find("widths: expected even numbers"), std::string::npos);
   EXPECT_NE(read({{"degrees", {3}}}).find("degrees"), std::string::npos);
@@ -110,27 +103,66 @@ TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   const auto outcome = take_run(small_run({{"model", {{"linear_term", false}}}, {"lambda", {0, 0, 0, 0}}}), run, "run",
                                 "test", cache, {});
   ASSERT_EQ(outcome.code, ExitCode::ok) << outcome.message;
-  LandscapeStudyOptions options;
-  options.input = run.path();
-  options.landscape.gamma = 1e-3;
-  const auto take = [&] { return study_landscape(read_landscape_point(options), options); };
-  const auto study = take();
+  const auto config = [&](const std::string& input, const nlohmann::json& over = nlohmann::json::object()) {
+    nlohmann::json json = {{"run", input}, {"landscape", {{"gamma", 1e-3}}}};
+    json.update(over);
+    return read_landscape_config(json, "test");
+  };
+  const auto take = [&](const LandscapeConfig& c) { return study_landscape(read_landscape_point(c), c); };
+  const auto study = take(config(run.path()));
   EXPECT_EQ(study.landscape.verdict, StationaryVerdict::not_sosp);
   EXPECT_EQ(study.landscape.gradient_norm, 0);
   ASSERT_TRUE(study.lemma.has_value());
   // (31) at W = 0: no gradient part, and L_λ of W* is there.
   EXPECT_NEAR(study.lemma->left_side,
               study.lemma->hessian_part + 2 * study.lemma->value - 2 * study.lemma->solution_value, 1e-9);
-  write_landscape(folder.path(), study);
-  const auto direction = read_pt(folder / "direction.pt", {.require_checksum = true}).at("direction");
-  EXPECT_EQ(direction.sizes(), (std::vector<std::int64_t>{60, 6}));
-  EXPECT_EQ(read_claims(folder.path()).size(), 2u);
-
-  options.input = run.path() / "checkpoint.pt";
-  EXPECT_EQ(take().landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
-  options.set = {"seed=2"};
-  EXPECT_NE(message([&] { read_landscape_point(options); }).find("its X is not what its configuration gives"),
+  const auto file = (run.path() / "checkpoint.pt").string();
+  EXPECT_EQ(take(config(file)).landscape.lanczos.rayleigh, study.landscape.lanczos.rayleigh) << "the file alone";
+  EXPECT_NE(error_of([&] {
+              read_landscape_point(config(file, {{"seed", 2}}));
+            }).find("its X is not what its configuration gives"),
             std::string::npos);
+  EXPECT_EQ(read_landscape_point(config(file, {{"lambda", {{"3", 5}}}})).problem.config.lambda,
+            (std::vector<double>{0, 0, 5, 0}));
+  EXPECT_NE(error_of([] { read_landscape_config({{"landscape", {{"nu", 1}}}}, "c"); }).find("c: run: expected"),
+            std::string::npos);
+}
+
+TEST(LandscapeStudy, IsATaskWhosePageIsDrawnAgain) {
+  const TemporaryFolder folder;
+  ProblemCache cache;
+  const auto run = RunFolder::create(folder / "run");
+  ASSERT_EQ(take_run(small_run(nlohmann::json::object()), run, "run", "test", cache, {}).code, ExitCode::ok);
+  const auto study = landscape_study();
+  const auto place = RunFolder::create(folder / "landscape");
+  const auto task =
+      study.read({{"run", run.path().string()}, {"landscape", {{"draws", 3}}}}, "test", built_in_catalogue());
+  place.write_json("config.json", task->config());
+  place.write_text("command.txt", "entk landscape run\n");
+  task->prepare();
+  const TakeContext context{place, "test"};
+  const auto units = task->units(context);
+  const auto outcome = take_units(units, task->take_options());
+  EXPECT_LE(outcome.code, ExitCode::check_failed) << outcome.units[0].message;
+  const auto direction = read_pt(place.file("direction.pt"), {.require_checksum = true}).at("direction");
+  EXPECT_EQ(direction.sizes(), (std::vector<std::int64_t>{60, 6}));
+  const auto results = write_page_of(place.path(), place.path(), built_in_catalogue());
+  EXPECT_EQ(read_claims(place.path()).size(), 2u);
+  EXPECT_EQ(results.table.rows.size(), 12u);
+  const auto page = testing::read_text(place.file("report.html"));
+  for (const char* part : {"Least eigenvalue", "Lemma 3", "model.width", "landscape.draws"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  // Its least Ritz values fall along the steps, down to the last one.
+  const auto numbers = load_json(place.file("landscape.json"));
+  const auto& steps = numbers.at("steps");
+  ASSERT_GT(steps.size(), 1u);
+  for (std::size_t i = 1; i < steps.size(); ++i)
+    EXPECT_LE(steps[i][1].get<double>(), steps[i - 1][1].get<double>() + 1e-12);
+  EXPECT_EQ(steps.back()[1], numbers.at("ritz_smallest"));
+  // A second taking has nothing left to do.
+  ASSERT_TRUE(task->units(context)[0].settled.has_value());
+  EXPECT_EQ(task->units(context)[0].settled->code, outcome.code);
 }
 
 TEST(NoiseStudy, RunsThatShareAProblemKeepTheirOwnNoiseAndWeights) {
@@ -167,11 +199,11 @@ TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
   EXPECT_EQ(plans.noise.size(), 12u);
   EXPECT_EQ(plans.ranks.size(), 4u);
   for (const auto& run : plans.all()) EXPECT_EQ(run.config.projector.population_degree, 1);
-  EXPECT_EQ(plans.ranks[0].config.projector.source, "features");
+  EXPECT_EQ(plans.ranks[0].config.projector.source, ProjectorSource::features);
   EXPECT_EQ(plans.noise.back().config.lambda[0], 10);
   auto wrong = json;
   wrong["noise_variance"] = {1};
-  EXPECT_NE(message([&] { read_noise_study_config(wrong, "c.json"); }).find("noise_variances"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_noise_study_config(wrong, "c.json"); }).find("noise_variances"), std::string::npos);
 }
 
 TEST(NoiseStudy, NoiseAloneHasTheR1OfTheFormula) {

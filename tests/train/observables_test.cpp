@@ -102,6 +102,52 @@ TEST(Observables, SharesAreThoseOfTheFeaturesSingularVectors) {
   for (const double share : t.values) EXPECT_GT(share, 1e-4);  // none of the three is idle here
 }
 
+/// Points of the sphere of radius 2 in R^4 and their weights, by a product rule: exact for polynomials of degree
+/// 2·count, and nearly so for what is as smooth as a sigmoid.
+std::pair<at::Tensor, at::Tensor> sphere_rule(std::int64_t count) {
+  const auto i = at::arange(1, count, at::kDouble);
+  const auto off = at::diag(i / (4 * i * i - 1).sqrt(), 1);
+  const auto [height, vectors] = at::linalg_eigh(off + off.t());  // Gauss and Legendre, after Golub and Welsch
+  const auto height_weight = vectors[0].square();
+  const auto t = at::arange(1, count + 1, at::kDouble) * (M_PI / static_cast<double>(count + 1));
+  const auto polar_weight = t.sin().square() * (2 / static_cast<double>(count + 1));
+  const auto turn = at::arange(2 * count, at::kDouble) * (M_PI / static_cast<double>(count));
+  const auto grid = at::meshgrid({t, height, turn}, "ij");
+  const auto weights =
+      at::meshgrid({polar_weight, height_weight, at::full_like(turn, 0.5 / static_cast<double>(count))}, "ij");
+  const auto ring = (1 - grid[1].square()).sqrt();
+  const auto x = at::stack({grid[0].cos(), grid[0].sin() * grid[1], grid[0].sin() * ring * grid[2].cos(),
+                            grid[0].sin() * ring * grid[2].sin()},
+                           -1);
+  return {2 * x.reshape({-1, 4}), (weights[0] * weights[1] * weights[2]).flatten()};
+}
+
+TEST(Observables, HarmonicSharesAreThoseOfTheFeaturesMomentsWithPolynomials) {
+  const auto t = train("harmonic_shares");
+  const auto [x, weight] = sphere_rule(24);
+  ASSERT_NEAR(weight.sum().item<double>(), 1, 1e-12);
+  // phi(x) = m^(-1/2) a_r sigma'(w0_r.x) x, its mean with every monomial of degree <= 1, then <= 2.
+  const auto& network = *t.setting.model->network;
+  const auto slope =
+      network.activation().derivative(x.mm(network.w0.t()), 1) * network.a / std::sqrt(static_cast<double>(m));
+  const auto features = (slope.unsqueeze(2) * x.unsqueeze(1)).flatten(1);
+  const auto low = at::cat({at::ones({x.size(0), 1}, at::kDouble), x}, 1);
+  const auto all = at::cat({low, (x.unsqueeze(2) * x.unsqueeze(1)).flatten(1)}, 1);
+  const auto w = t.w.flatten();
+  const auto share = [&](const at::Tensor& polynomials) {
+    const auto moments = features.t().mm(polynomials * weight.unsqueeze(1));
+    const auto [u, s, v] = at::linalg_svd(moments, /*full_matrices=*/false);
+    const auto parts = u.t().mv(w).square() / w.square().sum();
+    return at::where(s > 1e-9 * s[0], parts, at::zeros_like(parts)).sum().item<double>();
+  };
+  const double first = share(low), both = share(all);
+  ASSERT_EQ(t.values.size(), 3u);
+  EXPECT_NEAR(t.values[0], first, 1e-7);
+  EXPECT_NEAR(t.values[1], both - first, 1e-7);
+  EXPECT_NEAR(t.values[2], 1 - both, 1e-7);
+  for (const double part : t.values) EXPECT_GT(part, 1e-4);
+}
+
 TEST(Observables, TermSquaresAreMeansOverTheTestPoints) {
   auto t = train("term_squares");
   const auto x = t.setting.data.test.x;
