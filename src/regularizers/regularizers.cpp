@@ -44,6 +44,7 @@ Term R1(const SigmaProjector& sigma) {
           .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
           .own_points = sigma.points(),
           .recordable = true,
+          .high_of = sigma.basis(),
           .flat_at_zero = true};
 }
 
@@ -97,6 +98,7 @@ Term R3(const SigmaProjector& sigma) {
           .own_points = sigma.points(),
           .own_are_training = true,
           .recordable = true,
+          .high_of = sigma.basis(),
           .flat_at_zero = true};
 }
 

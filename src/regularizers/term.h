@@ -51,7 +51,9 @@ struct Term {
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;
-  bool of_neurons = false;    ///< reads W's rows: refused where W has none, NaN there with weight 0
+  bool of_neurons = false;  ///< reads W's rows: refused where W has none, NaN there with weight 0
+  /// U (N×r) where the value is mean (t_1 − U Uᵀ t_1)² at own_points: devices have kernels of their own for it.
+  at::Tensor high_of{};
   bool flat_at_zero = false;  ///< its gradient at W = 0 is 0 by its form, as R1's to R4's is: nothing to tell
 };
 

@@ -145,6 +145,32 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
   return value.reshape({});
 }
 
+std::optional<SquareObjective> BoundObjective::as_square() const {
+  const auto& model = model_->options();
+  if (!objective_.loss.square || model.whole_network || primitive_->samples() != samples_) return std::nullopt;
+  SquareObjective square{.targets = model.initial_output ? targets_ - initial_ : targets_,
+                         .linear_term = model.linear_term};
+  for (const auto& term : objective_.terms) {
+    if (term.weight == 0) continue;
+    // All points are the training points: so are the term's own.
+    if (!term.high_of.defined() || (square.basis.defined() && !square.basis.is_same(term.high_of))) return std::nullopt;
+    square.basis = term.high_of;
+    square.weight += term.weight;
+  }
+  return square;
+}
+
+Evaluation BoundObjective::evaluation_of(const RecordableStepper::Square& square) const {
+  Evaluation result;
+  result.loss = square.values[0];
+  result.regularized = square.values[2];
+  for (const auto& term : objective_.terms) {
+    result.terms.push_back(term.weight == 0 ? at::Tensor() : square.values[1]);
+  }
+  result.cotangents = square.cotangents;
+  return result;
+}
+
 Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
                                     const at::Tensor& batch) const {
   return evaluate_parts(terms, w, step, batch, [](std::size_t) { return true; });

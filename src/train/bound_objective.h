@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "entk/data/dataset.h"
+#include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/train/objective.h"
 
 namespace entk {
@@ -43,6 +44,11 @@ class BoundObjective {
   /// gradient.
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0,
                       const at::Tensor& batch = {}) const;
+  /// The objective in the form that devices have kernels of their own for, where it has it: the square loss with R1
+  /// or R3 of one projector made by the training points.
+  std::optional<SquareObjective> as_square() const;
+  /// evaluate() from what such kernels made.
+  Evaluation evaluation_of(const RecordableStepper::Square& square) const;
   /// L_λ as a differentiable expression of the primitive's terms (P×ñ) and of W, for second
   /// derivatives. @throws InputError for a term that goes through the whole model.
   at::Tensor expression(const at::Tensor& terms, const at::Tensor& w) const;

@@ -48,7 +48,8 @@ Loss square_loss() {
   return {
       .name = "square",
       .mean = [](const at::Tensor& f, const at::Tensor& y) { return (check_pair("square", f, y), at::mse_loss(f, y)); },
-      .recordable = true};
+      .recordable = true,
+      .square = true};
 }
 
 Loss pseudo_huber_loss(double delta) {

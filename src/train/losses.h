@@ -15,6 +15,7 @@ struct Loss {
   /// Whether targets must be ±1.
   bool classification = false;
   bool recordable = false;  ///< as Term::recordable
+  bool square = false;      ///< it is mean (f − y)²: devices have kernels of their own for it
 };
 
 /// mean (f − y)², without ½: the figures' loss. Unbounded, so outside section 2.1's assumptions.

@@ -73,11 +73,15 @@ void Stepping::renew() {
     terms_ = bound_.primitive()->terms(w_);
   } else {
     stepper_ = bound_.primitive()->stepper(w_);
+    const auto objective = batches_ ? std::nullopt : bound_.as_square();
+    square_ = objective ? dynamic_cast<RecordableStepper*>(stepper_.get()) : nullptr;
+    if (square_ && !square_->set_objective(*objective)) square_ = nullptr;
   }
 }
 
 Evaluation Stepping::evaluate(std::int64_t step) {
-  if (batches_) batch_ = batches_->at(step).to(w_.device());
+  if (!batches_) return evaluate_whole(step);
+  batch_ = batches_->at(step).to(w_.device());
   return bound_.evaluate(terms(), w_, step, batch_);
 }
 
@@ -126,8 +130,8 @@ bool Stepping::play(std::int64_t step, Latch& latch) {
   if (!recordable_ || step < first_recorded_) return false;
   recordable_->prepare(update_at(step));
   if (!graph_) {
-    graph_ = graphs_(w_.device(), [this, &latch] {
-      const auto evaluation = bound_.evaluate(stepper_->terms(), w_);
+    graph_ = graphs_(w_.device(), [this, &latch, step] {
+      const auto evaluation = evaluate_whole(step);
       latch.see_recorded(evaluation.regularized);
       recordable_->take(w_, evaluation.cotangents, evaluation.extra);
     });

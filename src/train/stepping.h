@@ -19,7 +19,9 @@ class Stepping {
   /// The primitive's terms at W.
   at::Tensor terms() const { return optimizer_ ? terms_ : stepper_->terms(); }
   /// L_λ at W, of all points, and as the step takes it.
-  Evaluation evaluate_whole(std::int64_t step) const { return bound_.evaluate(terms(), w_, step); }
+  Evaluation evaluate_whole(std::int64_t step) const {
+    return square_ ? bound_.evaluation_of(square_->evaluate()) : bound_.evaluate(terms(), w_, step);
+  }
   Evaluation evaluate(std::int64_t step);
   bool takes_all_points() const { return !batches_; }
   /// Moves W from what evaluate() gave.
@@ -46,6 +48,7 @@ class Stepping {
   at::Tensor batch_;  // of the step that was evaluated last
   std::unique_ptr<Stepper> stepper_;
   RecordableStepper* recordable_ = nullptr;  // stepper_ where steps are recorded
+  RecordableStepper* square_ = nullptr;      // stepper_ where it has kernels of its own for the objective
   std::unique_ptr<DeviceGraph> graph_;
   std::int64_t first_recorded_;
   std::shared_ptr<torch::optim::Optimizer> optimizer_;

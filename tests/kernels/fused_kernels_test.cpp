@@ -207,6 +207,40 @@ TEST(FusedKernels, AStepRefusesWhatDoesNotFit) {
   EXPECT_EQ(starts(said(p.w.clone(), p.g, {.extra = p.v.to(torch::kFloat64)}), "extra: expected"), "");
 }
 
+TEST(FusedKernels, TheObjectiveAndItsCotangentsAreThoseOfAutograd) {
+  ENTK_SKIP_UNDER_TSAN;
+  for (const int n : {1, 5, 37, 131, 260}) {
+    for (const bool linear_term : {true, false}) {
+      for (const bool projector : {true, false}) {
+        SCOPED_TRACE(fmt::format("n={} linear_term={} projector={}", n, linear_term, projector));
+        const BoundedProblem p(n, 3, 10, true, 2);
+        const auto stepper = emulated(p, {})->stepper(p.w);
+        auto* recordable = dynamic_cast<RecordableStepper*>(stepper.get());
+        ASSERT_NE(recordable, nullptr);
+        const int rank = std::min(n, 3);
+        const auto basis = std::get<0>(at::linalg_qr(at::randn({n, rank}, at::kDouble)));
+        const auto y = at::randn({n}, at::kDouble).to(at::kFloat);
+        SquareObjective objective{.targets = y, .linear_term = linear_term};
+        if (projector) objective.weight = 10, objective.basis = basis.to(at::kFloat);
+        ASSERT_TRUE(recordable->set_objective(objective));
+        const auto square = recordable->evaluate();
+
+        const auto u = stepper->terms().to(at::kDouble).requires_grad_(true);
+        const auto f = linear_term ? u[0] + u[1] : u[1];
+        const auto loss = (f - y.to(at::kDouble)).square().mean();
+        const auto high = (u[0] - basis.mv(basis.t().mv(u[0]))).square().mean();
+        const auto total = projector ? loss + 10 * high : loss;
+        const auto want = torch::autograd::grad({total}, {u})[0];
+        EXPECT_TRUE(close(square.cotangents, want, 1e-6));
+        EXPECT_NEAR(square.values[0].item<double>(), loss.item<double>(), 1e-6 * loss.item<double>());
+        if (projector)
+          EXPECT_NEAR(square.values[1].item<double>(), high.item<double>(), 1e-6 + 1e-5 * high.item<double>());
+        EXPECT_NEAR(square.values[2].item<double>(), total.item<double>(), 2e-6 * total.item<double>());
+      }
+    }
+  }
+}
+
 TEST(FusedKernels, SignsAreThoseOfTheStream) {
   const RandomStream stream(Purpose::signs, std::uint64_t{5} << 33 | 7, 3);
   for (std::uint64_t r = 0; r < 600; ++r) {

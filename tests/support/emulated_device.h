@@ -249,6 +249,12 @@ class EmulatedLauncher final : public kernels::fused::Launcher {
   void update(const kernels::fused::UpdateArgs& a) const override {
     launch(kernels::fused::update_grid(a), [&](auto& m) { kernels::fused::update_body(m, a); });
   }
+  void objective(const kernels::fused::ObjectiveArgs& a) const override {
+    launch(kernels::fused::objective_grid(a), [&](auto& m) { kernels::fused::objective_body(m, a); });
+  }
+  void value(const kernels::fused::ValueArgs& a) const override {
+    launch(kernels::fused::value_grid(a), [&](auto& m) { kernels::fused::value_body(m, a); });
+  }
   void set(kernels::fused::StepState* on_device, const kernels::fused::StepState& value) const override {
     *on_device = value;
   }

@@ -71,6 +71,73 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
   }
 }
 
+/// An emulated device that counts.
+struct Counting final : kernels::fused::Launcher {
+  explicit Counting(int& objectives) : objectives(objectives) {}
+  const char* name() const override { return device.name(); }
+  std::int64_t slots() const override { return device.slots(); }
+  void pack(const kernels::fused::PackArgs& a) const override { device.pack(a); }
+  void forward(const kernels::fused::ForwardArgs& a) const override { device.forward(a); }
+  void reduce(const kernels::fused::ReduceArgs& a) const override { device.reduce(a); }
+  void along(const kernels::fused::AlongArgs& a) const override { device.along(a); }
+  void pull(const kernels::fused::PullArgs& a) const override { device.pull(a); }
+  void update(const kernels::fused::UpdateArgs& a) const override { device.update(a); }
+  void objective(const kernels::fused::ObjectiveArgs& a) const override { device.objective(a), ++objectives; }
+  void value(const kernels::fused::ValueArgs& a) const override { device.value(a); }
+  void set(kernels::fused::StepState* to, const kernels::fused::StepState& value) const override {
+    device.set(to, value);
+  }
+  testing::EmulatedLauncher device;
+  int& objectives;
+};
+
+TEST(RecordedSteps, ThePapersObjectiveByItsOwnKernelsIsTheGeneralOnes) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer does not follow fibers";
+#endif
+  const auto data = sphere_data({.dimension = 6, .samples = 20, .test_samples = 10, .seed = 1},
+                                figure1_target(6, InputLaw::sphere, 1));
+  const auto trained = [&](bool emulated, bool linear_term, const std::function<Objective(const Network&)>& objective,
+                           int* objectives) {
+    Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
+    KernelOptions options;
+    if (emulated) {
+      options.primitives = [&](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
+        return kernels::fused::make_fused_primitive(std::make_shared<Counting>(*objectives), x, n.w0, n.a,
+                                                    n.activation().functions(), {});
+      };
+    }
+    const auto result = Trainer(TaylorModel(network, {.linear_term = linear_term}), objective(network),
+                                {.learning_rate = 0.1, .steps = 12, .noise_variance = 0.5}, {}, options)
+                            .fit(data);
+    return std::pair{network->w.detach().clone(), result.last};
+  };
+  const auto sigma_of = [&](const Network& n) { return SigmaProjector::from_features(n, data.train.x, 7); };
+  const auto compare = [&](bool linear_term, const std::function<Objective(const Network&)>& objective) {
+    int objectives = 0;
+    const auto [w, last] = trained(true, linear_term, objective, &objectives);
+    const auto [want, want_last] = trained(false, linear_term, objective, nullptr);
+    EXPECT_TRUE(testing::close(w, want, 3e-6));
+    EXPECT_NEAR(last.regularized_loss, want_last.regularized_loss, 1e-5 * want_last.regularized_loss);
+    EXPECT_NEAR(last.norm_gradient, want_last.norm_gradient, 1e-4 * want_last.norm_gradient);
+    return objectives;
+  };
+  for (const bool linear_term : {true, false}) {
+    EXPECT_GE(compare(linear_term, [&](const Network& n) { return square_loss() + 10.0 * R3(sigma_of(n)); }), 12);
+  }
+  EXPECT_GE(compare(true, [&](const Network&) { return square_loss() + 0.0 * R4(); }), 12);
+  EXPECT_GE(compare(true,
+                    [&](const Network& n) {
+                      const auto sigma = sigma_of(n);
+                      return square_loss() + 2.0 * R1(sigma) + 3.0 * R3(sigma);
+                    }),
+            12);
+  // What has no kernels of its own takes the general way.
+  EXPECT_EQ(compare(true, [&](const Network& n) { return square_loss() + 1.0 * R2(sigma_of(n)); }), 0);
+  EXPECT_EQ(compare(true, [&](const Network&) { return square_loss() + 1e-3 * R4(); }), 0);
+  EXPECT_EQ(compare(true, [&](const Network&) { return pseudo_huber_loss() + 0.0 * R4(); }), 0);
+}
+
 TEST(RecordedSteps, ARunInTf32SaysWhatThatCost) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer does not follow fibers";

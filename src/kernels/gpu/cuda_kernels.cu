@@ -75,6 +75,14 @@ __global__ void __launch_bounds__(threads) update_kernel(const __grid_constant__
   auto m = machine();
   update_body(m, a);
 }
+__global__ void __launch_bounds__(threads) objective_kernel(const __grid_constant__ ObjectiveArgs a) {
+  auto m = machine();
+  objective_body(m, a);
+}
+__global__ void __launch_bounds__(threads) value_kernel(const __grid_constant__ ValueArgs a) {
+  auto m = machine();
+  value_body(m, a);
+}
 __global__ void set_kernel(StepState* to, const StepState value) { *to = value; }
 
 void check(cudaError_t error, const char* what) {
@@ -120,6 +128,10 @@ void launch(const CudaTarget& target, const PullArgs& a) {
   run(pull_kernel_of(a.plan.fragments, target.tf32), pull_grid(a), target, a, "pull-back");
 }
 void launch(const CudaTarget& target, const UpdateArgs& a) { run(update_kernel, update_grid(a), target, a, "update"); }
+void launch(const CudaTarget& target, const ObjectiveArgs& a) {
+  run(objective_kernel, objective_grid(a), target, a, "objective");
+}
+void launch(const CudaTarget& target, const ValueArgs& a) { run(value_kernel, value_grid(a), target, a, "value"); }
 
 void launch_set(const CudaTarget& target, StepState* on_device, const StepState& value) {
   set_kernel<<<1, 1, 0, target.stream>>>(on_device, value);

@@ -20,6 +20,8 @@ void launch(const CudaTarget& target, const ReduceArgs& args);
 void launch(const CudaTarget& target, const AlongArgs& args);
 void launch(const CudaTarget& target, const PullArgs& args);
 void launch(const CudaTarget& target, const UpdateArgs& args);
+void launch(const CudaTarget& target, const ObjectiveArgs& args);
+void launch(const CudaTarget& target, const ValueArgs& args);
 void launch_set(const CudaTarget& target, StepState* on_device, const StepState& value);
 
 /// Blocks of the pull-back that the present device holds at a time; 0 where it cannot run them: older

@@ -28,6 +28,8 @@ class CudaLauncher final : public Launcher {
   void along(const AlongArgs& a) const override { go(a); }
   void pull(const PullArgs& a) const override { go(a); }
   void update(const UpdateArgs& a) const override { go(a); }
+  void objective(const ObjectiveArgs& a) const override { go(a); }
+  void value(const ValueArgs& a) const override { go(a); }
   void set(StepState* on_device, const StepState& value) const override {
     const c10::cuda::CUDAGuard guard(device_);
     launch_set(target(), on_device, value);

@@ -101,6 +101,26 @@ struct UpdateArgs {
   float *w, *weights;      ///< updated where state is not null
 };
 
+/// The paper's own objective at the samples: mean (Σ_p t_p − y)² + weight · mean (t_1 − P t_1)², P the projector
+/// U_k U_kᵀ. Rows of first … orders make the output.
+struct ObjectiveArgs {
+  Layout layout;
+  const float* terms;      ///< orders × n
+  const float* targets;    ///< n: y − f(·;0)
+  const float* projector;  ///< n×n, symmetric; null where weight is 0
+  float weight;
+  int first;          ///< first row of the output: 0, or 1 where f_L is no part of it
+  float* cotangents;  ///< orders × n
+  float* squares;     ///< 2×n: of the residuals, and of t_1 − P t_1
+};
+
+struct ValueArgs {
+  Layout layout;
+  const float* squares;
+  float weight;
+  float* values;  ///< loss, mean (t_1 − P t_1)², and loss + weight times it
+};
+
 /// Blocks of a launch, and the shared memory of each.
 struct Grid {
   std::int64_t x = 1, y = 1, z = 1;
@@ -113,6 +133,8 @@ inline Grid forward_grid(const ForwardArgs& a) {
   return {a.range.count, a.layout.rows / forward_rows, 1, forward_shared};
 }
 inline Grid reduce_grid(const ReduceArgs& a) { return {a.layout.rows / 32, a.layout.orders, 1, 2 * threads}; }
+inline Grid objective_grid(const ObjectiveArgs& a) { return {(a.layout.samples + 3) / 4}; }
+inline Grid value_grid(const ValueArgs&) { return {1, 1, 1, 4 * threads}; }
 inline Grid along_grid(const AlongArgs& a) { return {a.layout.rows / 4, a.range.count}; }
 inline Grid pull_grid(const PullArgs& a) {
   return {a.range.count, a.plan.chunks, a.plan.feature_tiles, pull_shared(a.layout, a.plan.fragments)};
@@ -351,6 +373,63 @@ ENTK_KERNEL_BODY void reduce_body(M& m, const ReduceArgs& a) {
     for (int q = 2; q <= p + 1; ++q) sum /= q;
   }
   a.terms[p * l.samples + row] = static_cast<float>(sum);
+}
+
+/// ∂D/∂t_p and the squares whose means D is: with r the residual and h = (I − P) t_1, which is its own projection,
+/// ∂D/∂t_1 = 2/n (r + weight h) and ∂D/∂t_p = 2/n r. A warp has one sample's row of P.
+template <class M>
+ENTK_KERNEL_BODY void objective_body(M& m, const ObjectiveArgs& a) {
+  const Layout& l = a.layout;
+  const int lane = m.thread() % 32, n = static_cast<int>(l.samples);
+  const std::int64_t row = m.block_x() * 4 + m.thread() / 32;
+  if (row >= l.samples) return;
+  float low[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+  if (a.projector) {
+    const float* projector = a.projector + row * l.samples;
+    int j = lane;
+    for (; j + 96 < n; j += 128) {
+      ENTK_UNROLL
+      for (int k = 0; k < 4; ++k) low[k] += projector[j + 32 * k] * a.terms[j + 32 * k];
+    }
+    for (int k = 0; j < n; j += 32, ++k) low[k] += projector[j] * a.terms[j];
+  }
+  float sum = (low[0] + low[1]) + (low[2] + low[3]);
+  ENTK_UNROLL
+  for (int mask = 16; mask > 0; mask /= 2) sum += m.shuffle_xor(sum, mask);
+  if (lane != 0) return;
+  float residual = -a.targets[row];
+  for (int p = a.first; p < l.orders; ++p) residual += a.terms[p * l.samples + row];
+  const float high = a.projector ? a.terms[row] - sum : 0.0f, scale = 2.0f / static_cast<float>(n);
+  for (int p = 0; p < l.orders; ++p) {
+    const float of_output = p >= a.first ? residual : 0.0f;
+    a.cotangents[p * l.samples + row] = scale * (p == 0 ? of_output + a.weight * high : of_output);
+  }
+  a.squares[row] = residual * residual;
+  a.squares[l.samples + row] = high * high;
+}
+
+/// The means of the squares, in a fixed order. One block.
+template <class M>
+ENTK_KERNEL_BODY void value_body(M& m, const ValueArgs& a) {
+  const std::int64_t n = a.layout.samples;
+  auto* parts = reinterpret_cast<double*>(m.shared());
+  for (int which = 0; which < 2; ++which) {
+    double sum = 0;
+    for (std::int64_t i = m.thread(); i < n; i += threads) sum += a.squares[which * n + i];
+    parts[which * threads + m.thread()] = sum;
+  }
+  for (int half = threads / 2; half > 0; half /= 2) {
+    m.barrier();
+    if (m.thread() >= half) continue;
+    for (int which = 0; which < 2; ++which) {
+      parts[which * threads + m.thread()] += parts[which * threads + m.thread() + half];
+    }
+  }
+  if (m.thread() != 0) return;
+  const double loss = parts[0] / static_cast<double>(n), high = parts[threads] / static_cast<double>(n);
+  a.values[0] = static_cast<float>(loss);
+  a.values[1] = static_cast<float>(high);
+  a.values[2] = static_cast<float>(loss + a.weight * high);
 }
 
 /// Forms along V for Hessian products, order 2: either sums[0] = Σ_r S1 Z_V, sums[1] = Σ_r S2 Z Z_V,

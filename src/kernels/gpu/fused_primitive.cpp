@@ -19,6 +19,8 @@ namespace {
 
 /// Blocks of a launch in its second dimension.
 constexpr std::int64_t most_tiles_of_a_group = 32768;
+/// Up to here U Uᵀ t is read from the product U Uᵀ, in one launch; beyond, its n² numbers take longer than two.
+constexpr std::int64_t most_samples_of_projector = 2048;
 
 const float* data(const at::Tensor& t) { return t.defined() ? t.const_data_ptr<float>() : nullptr; }
 float* mutable_data(const at::Tensor& t) { return t.defined() ? t.mutable_data_ptr<float>() : nullptr; }
@@ -266,6 +268,27 @@ class FusedStepper final : public RecordableStepper {
 
   at::Tensor terms() const override { return terms_; }
 
+  bool set_objective(const SquareObjective& objective) override {
+    const std::int64_t n = p_.layout_.samples;
+    if (n > most_samples_of_projector) return false;
+    const at::NoGradGuard no_grad;
+    const SerialTorch serial;
+    objective_ = objective;
+    objective_.targets = objective.targets.contiguous();
+    projector_ = objective.basis.defined() ? objective.basis.mm(objective.basis.t()) : at::Tensor();
+    square_ = {at::empty_like(terms_), at::empty({3}, terms_.options())};
+    squares_ = at::empty({2, n}, terms_.options());
+    return true;
+  }
+
+  Square evaluate() override {
+    const auto weight = static_cast<float>(objective_.weight);
+    p_.launcher_->objective({p_.layout_, data(terms_), data(objective_.targets), data(projector_), weight,
+                             objective_.linear_term ? 0 : 1, mutable_data(square_.cotangents), mutable_data(squares_)});
+    p_.launcher_->value({p_.layout_, data(squares_), weight, mutable_data(square_.values)});
+    return square_;
+  }
+
   void prepare(const Update& update) override {
     StepState state;
     state.learning_rate = static_cast<float>(update.learning_rate);
@@ -316,6 +339,9 @@ class FusedStepper final : public RecordableStepper {
   const FusedPrimitive& p_;
   Workspace space_;
   at::Tensor weights_, sums_, z_, state_, terms_;
+  SquareObjective objective_;
+  at::Tensor projector_, squares_;
+  Square square_;
   std::optional<StepState> present_;  // what state_ holds
 };
 

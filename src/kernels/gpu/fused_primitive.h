@@ -22,6 +22,8 @@ class Launcher {
   virtual void along(const AlongArgs& args) const = 0;
   virtual void pull(const PullArgs& args) const = 0;
   virtual void update(const UpdateArgs& args) const = 0;
+  virtual void objective(const ObjectiveArgs& args) const = 0;
+  virtual void value(const ValueArgs& args) const = 0;
   /// *on_device = value.
   virtual void set(StepState* on_device, const StepState& value) const = 0;
 };
