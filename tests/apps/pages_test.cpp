@@ -15,6 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace testing;
+using testing::Words;
 
 Words tiny(const std::string& out, const Words& more) {
   return Words{"train", "--quiet",          "--out", out,

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "entk/base/sphere.h"
+#include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "entk/base/error.h"

@@ -249,9 +249,9 @@ TEST(Complexity, ASearchOverKernelsEndsWhereDescentOnTheLinearTermDoes) {
   const TemporaryFolder folder;
   const auto study = RunFolder::create(folder / "study");
   const auto task = complexity_study().read(json, "test", built_in_catalogue());
-  EXPECT_EQ(take_units(task->units({study, "test"}), {}).code, ExitCode::ok);
-  const auto descent = read_csv(study.path() / "trials-descent.csv").rows.at(0);
-  const auto limit = read_csv(study.path() / "trials-limit.csv").rows.at(0);
+  EXPECT_EQ(take_units(task->units({.folder = study, .command = "test"}), study.path(), {}).code, ExitCode::ok);
+  const auto descent = read_csv(study.path() / "runs/descent,d=5,seed=1/trials.csv").rows.at(0);
+  const auto limit = read_csv(study.path() / "runs/limit,d=5,seed=1/trials.csv").rows.at(0);
   EXPECT_EQ(descent[1], 20);
   EXPECT_LT(descent[3], 1e-12);
   EXPECT_LT(limit[3], 1e-20);

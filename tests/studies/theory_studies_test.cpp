@@ -142,7 +142,7 @@ TEST(LandscapeStudy, IsATaskWhosePageIsDrawnAgain) {
   task->prepare();
   const TakeContext context{place, "test"};
   const auto units = task->units(context);
-  const auto outcome = take_units(units, task->take_options());
+  const auto outcome = take_units(units, place.path(), task->take_options());
   EXPECT_LE(outcome.code, ExitCode::check_failed) << outcome.units[0].message;
   const auto direction = read_pt(place.file("direction.pt"), {.require_checksum = true}).at("direction");
   EXPECT_EQ(direction.sizes(), (std::vector<std::int64_t>{60, 6}));

@@ -51,7 +51,8 @@ TEST(KernelTool, OfTheNtkHoldsTheGramMatrixItsEigenvaluesAndAWWhoseLinearTermIsT
   EXPECT_EQ(result.numbers["rank"], 20);
   TensorDict w = {{"W0", problem.w0}, {"a", problem.a}, {"W", t["W"]}, {"X", t["X_test"]}, {"y", t["y_test"]}};
   const auto evaluated = evaluate_tensors(
-      w, {{"activation", c.model.activation}, {"projector", {{"source", "features"}, {"rank", 6}}}}, "test", false);
+      w, {{"activation", c.model.activation.json()}, {"projector", {{"source", "features"}, {"rank", 6}}}}, "test",
+      false);
   EXPECT_TRUE(
       close(torch::tensor(evaluated.values["f_L"].get<std::vector<double>>(), torch::kFloat64), t["f_test"], 1e-8));
 }

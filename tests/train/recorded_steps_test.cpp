@@ -75,6 +75,7 @@ TEST(RecordedSteps, HaveTheBitsOfOrdinaryOnes) {
 struct Counting final : kernels::fused::Launcher {
   explicit Counting(int& objectives) : objectives(objectives) {}
   const char* name() const override { return device.name(); }
+  bool in_tf32() const override { return device.in_tf32(); }
   std::int64_t slots() const override { return device.slots(); }
   void pack(const kernels::fused::PackArgs& a) const override { device.pack(a); }
   void forward(const kernels::fused::ForwardArgs& a) const override { device.forward(a); }
@@ -102,7 +103,8 @@ TEST(RecordedSteps, ThePapersObjectiveByItsOwnKernelsIsTheGeneralOnes) {
     Network network(NetworkOptions{.dimension = 6, .width = 40, .seed = 2});
     KernelOptions options;
     if (emulated) {
-      options.primitives = [&](const NetworkImpl& n, const at::Tensor& x, const PrimitiveOptions&) {
+      options.primitives = [&](const TaylorModelImpl& model, const at::Tensor& x, const PrimitiveOptions&) {
+        const auto& n = *model.network;
         return kernels::fused::make_fused_primitive(std::make_shared<Counting>(*objectives), x, n.w0, n.a,
                                                     n.activation().functions(), {});
       };
