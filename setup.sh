@@ -39,9 +39,8 @@ done
 
 packages=(g++ cmake ninja-build git python3 python3-venv libfmt-dev nlohmann-json3-dev libcli11-dev
           libeigen3-dev libxxhash-dev zlib1g-dev libcpp-httplib-dev pkg-config gnuplot-nox)
-if $tests; then # a cluster of one machine, and MPI, for the tests that start them
-  packages+=(libgtest-dev libgmock-dev munge slurmctld slurmd slurm-client slurm-wlm-basic-plugins parallel
-             openmpi-bin libopenmpi-dev openssh-client)
+if $tests; then # MPI for the tests that start it
+  packages+=(libgtest-dev libgmock-dev openmpi-bin libopenmpi-dev openssh-client)
 fi
 
 have() { # is this package's program or header here, however it got here?

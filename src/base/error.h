@@ -40,7 +40,7 @@ class InputError : public Error {
 /// A folder that another process has.
 class HeldError : public Error {
  public:
-  explicit HeldError(const std::string& message) : Error(ExitCode::held, message) {}
+  explicit HeldError(const std::string& message) : Error(ExitCode::held, message) {}  ///< which, and by whom
 };
 
 /// A result that is not finite.

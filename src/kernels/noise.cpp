@@ -26,7 +26,7 @@ void fill(const NoiseCode& code, at::Tensor& out) {
 }  // namespace
 
 at::Tensor noise_like(const at::Tensor& w, const NoiseCode& code) {
-  check_sizes("w", w, w.sizes());
+  w.defined() && w.dim() == 2 ? check_matrix("w", w, -1, -1) : check_vector("w", w, -1);
   check_floating("w", w);
   auto out = at::empty(w.sizes(), w.options().device(at::kCPU).requires_grad(false));
   if (w.scalar_type() == at::kDouble) {

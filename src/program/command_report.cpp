@@ -32,7 +32,7 @@ ExitCode report(const std::vector<std::string>& folders, const std::string& out,
     std::optional<RunFolder> hold;  // nobody writes there meanwhile
     try {
       hold = RunFolder::open(place);
-    } catch (const InputError& e) {
+    } catch (const HeldError& e) {
       say(fmt::format("note: {}; this is what there is so far", e.what()));
     }
     results = write_page_of(place, place, program.catalogue, program.studies);

@@ -85,7 +85,9 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   }
   ProblemCache cache;
   RunOutcome outcome;
-  {
+  if (const auto settled = goes_on ? settled_run(folder.path(), config) : std::nullopt) {
+    outcome = *settled;
+  } else {
     Console console(o.quiet, o.verbose, 1);
     outcome = take_run(config, folder, folder.path().filename().string(), command_line, cache, hooks_for(console, o));
   }

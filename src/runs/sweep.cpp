@@ -44,12 +44,16 @@ bool is_settled(const std::filesystem::path& folder, const RunConfig& config) {
   if (status.state == RunState::diverged) return true;
   if (status.state != RunState::done) return false;
   if (status.step >= config.train.steps) return true;
+  if (!std::filesystem::exists(folder / "config.json")) return false;
   const auto before = to_json(read_written_config(folder / "config.json", config.catalogue)), now = to_json(config);
   return before["train"]["steps"] == now["train"]["steps"] &&
          before["train"]["stop_when_settled"] == now["train"]["stop_when_settled"];
 }
 
-RunOutcome settled_outcome(const std::filesystem::path& folder) {
+}  // namespace
+
+std::optional<RunOutcome> settled_run(const std::filesystem::path& folder, const RunConfig& config) {
+  if (!is_settled(folder, config)) return std::nullopt;
   const auto status = read_status(folder);
   RunOutcome outcome;
   outcome.state = status.state;
@@ -57,8 +61,6 @@ RunOutcome settled_outcome(const std::filesystem::path& folder) {
   outcome.code = status.state == RunState::diverged ? ExitCode::diverged : ExitCode::ok;
   return outcome;
 }
-
-}  // namespace
 
 StudyConfig read_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const JsonReader whole(json, source);
@@ -167,9 +169,8 @@ std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeConte
                     return take_run(run.config, own, run.name, context.command, cache, context.hooks);
                   },
               .shared = ProblemCache::key(run.config)};
-    if (is_settled(path, run.config)) {
-      unit.settled = settled_outcome(path);
-    } else if (context.take) {
+    unit.settled = settled_run(path, run.config);
+    if (!unit.settled && context.take) {
       unit.bytes = estimate_peak_bytes(run.config, pick_device(run.config.device)) - resident_bytes_now();
     }
     units.push_back(std::move(unit));

@@ -40,6 +40,8 @@ struct PlannedRun {
 /// Every combination of swept values, then of seeds. @throws InputError where one is refused.
 std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source);
 
+/// How a run ended that has nothing left to do under this configuration; nothing for others.
+std::optional<RunOutcome> settled_run(const std::filesystem::path& folder, const RunConfig& config);
 /// A unit for each planned run. `cache` holds what they share: TakeOptions::release is its forget. They refer to the
 /// plan and the context. @throws InputError where a run that is there was made with another data file.
 std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeContext& context, ProblemCache& cache);

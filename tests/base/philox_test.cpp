@@ -80,7 +80,7 @@ TEST(Philox, PurposesSeedsAndStepsDoNotShareNumbers) {
 // A number taken twice would make two streams one; one moved would change what files mean.
 TEST(Philox, PurposesAreNumberedFromOneInTheirOrder) {
   std::stringstream text;
-  text << std::ifstream(ENTK_SOURCE_DIR "/src/base/philox.h").rdbuf();
+  text << std::ifstream(ENTK_SOURCE_DIR "/src/base/philox_round.h").rdbuf();
   const std::string header = text.str(), begin = "enum class Purpose";
   ASSERT_NE(header.find(begin), std::string::npos);
   const auto first = header.find(begin), last = header.find("};", first);

@@ -86,12 +86,14 @@ TEST(Misuse, OfThePrimitive) {
           {"cotangents: expected", "[3, 23]"}}});
   }
   const auto functions = s.network->activation().functions();
-  expect_refused({{"network_output",
-                   [&] { network_output(functions, s.x, s.network->w0, s.network->a, s.turned); },
-                   {"w: expected", "[5, 12]"}},
-                  {"noise_like", [&] { kernels::noise_like(s.longer, {1, 1, 1.0}); }, {"w: expected", "[24]"}},
-                  {"relu_output", [&] { relu_output(s.x, relu_start(d + 1, m, 1)); }, {"w: expected", "[any, 5]"}},
-                  {"neuron_norm", [] { neuron_norm({}); }, {"nothing"}}});
+  expect_refused(
+      {{"network_output",
+        [&] { network_output(functions, s.x, s.network->w0, s.network->a, s.turned); },
+        {"w: expected", "[5, 12]"}},
+       {"noise_like", [&] { kernels::noise_like(at::zeros({2, 3, 4}), {1, 1, 1.0}); }, {"w: expected", "[2, 3, 4]"}},
+       {"noise_like of nothing", [] { kernels::noise_like({}, {1, 1, 1.0}); }, {"w: expected"}},
+       {"relu_output", [&] { relu_output(s.x, relu_start(d + 1, m, 1)); }, {"w: expected", "[any, 5]"}},
+       {"neuron_norm", [] { neuron_norm({}); }, {"nothing"}}});
 }
 
 TEST(Misuse, OfModelsAndData) {

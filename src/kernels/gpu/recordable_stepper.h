@@ -10,26 +10,27 @@ namespace entk {
 struct SquareObjective {
   at::Tensor targets;       ///< y − f(·;0): n
   bool linear_term = true;  ///< whether t_1 is part of the output
-  double weight = 0;
-  at::Tensor basis{};  ///< U: n×r; undefined where weight is 0
+  double weight = 0;        ///< of R1 or R3, or of both
+  at::Tensor basis{};       ///< U: n×r; undefined where weight is 0
 };
 
 /// step() in two parts: what changes from step to step goes to the device by prepare(); what is
 /// recorded is take(). terms() has one address for the stepper's life.
 class RecordableStepper : public Stepper {
  public:
-  virtual void prepare(const Update& update) = 0;
+  virtual void prepare(const Update& update) = 0;  ///< to be called before each take()
   /// w: m×d, contiguous, updated in place. cotangents: P×n. extra: E of Update, or undefined; that of
   /// prepare() is not read. Launches work on the device and waits for nothing.
   virtual void take(const at::Tensor& w, const at::Tensor& cotangents, const at::Tensor& extra) = 0;
 
   /// Whether it has kernels of its own for this objective, which it holds from then on.
   virtual bool set_objective(const SquareObjective&) { return false; }
-  /// For the objective set, at the present terms: its cotangents (P×n) and the values loss, mean (t_1 − U Uᵀ t_1)²
-  /// and D. Both have one address for the stepper's life. Launches work and waits for nothing.
+  /// An objective's cotangents, P×n, and its values: loss, mean (t_1 − U Uᵀ t_1)² and D. Both have one address for
+  /// life.
   struct Square {
-    at::Tensor cotangents, values;
+    at::Tensor cotangents, values;  ///< as above
   };
+  /// Of the objective set, at the present terms. Launches work and waits for nothing.
   virtual Square evaluate() { return {}; }
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) final {
