@@ -28,7 +28,8 @@ class RecordableStepper : public Stepper {
   /// An objective's cotangents, P×n, and its values: loss, mean (t_1 − U Uᵀ t_1)² and D. Both have one address for
   /// life.
   struct Square {
-    at::Tensor cotangents, values;  ///< as above
+    at::Tensor cotangents;  ///< ∂D/∂t_p
+    at::Tensor values;      ///< the three
   };
   /// Of the objective set, at the present terms. Launches work and waits for nothing.
   virtual Square evaluate() { return {}; }
