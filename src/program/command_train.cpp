@@ -85,7 +85,8 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   }
   ProblemCache cache;
   RunOutcome outcome;
-  if (const auto settled = goes_on ? settled_run(folder.path(), config) : std::nullopt) {
+  // --resume reads the checkpoint again, and says if it is damaged.
+  if (const auto settled = goes_on && !o.at.empty() ? settled_run(folder.path(), config) : std::nullopt) {
     outcome = *settled;
   } else {
     Console console(o.quiet, o.verbose, 1);
