@@ -8,6 +8,7 @@
 
 #include <torch/optim/adam.h>
 
+#include "entk/io/csv.h"
 #include "tests/support/testing.h"
 
 namespace readme {
@@ -175,6 +176,52 @@ TEST_F(Scripts, AFolderAsTheCommandLeavesIt) {
   for (const char* part : {"mean_abs", "square loss + 0.1 mean |W|"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
+}
+
+int study_of_ones_own(int argc, char** argv) {
+  const auto findings = [](const entk::RunsSoFar& runs) {
+    entk::Findings found{.table = {"Final values", {"width", "test loss"}, {}}};
+    entk::Series curve{.label = "test loss", .style = entk::SeriesStyle::line_points};
+    for (const auto& c : runs.curves) {
+      if (!entk::has_runs(c)) continue;                      // none is finished
+      const auto loss = entk::last_summary(c, "test_loss");  // mean and standard deviation over seeds
+      found.table.rows.push_back({c.swept[0].get<double>(), loss});
+      curve.x.push_back(c.swept[0].get<double>());
+      curve.y.push_back(loss.value);
+    }
+    entk::Figure figure;
+    figure.panels = {{.x = {"width", true}, .y = {"test loss", true}, .series = {curve}}};
+    found.figures = {{"widths", figure, "Final test loss over the width."}};
+    return found;
+  };
+  const nlohmann::json quick = {{"data", {{"dimension", 10}, {"samples", 50}, {"test_samples", 100}}},
+                                {"train", {{"steps", 50}}},
+                                {"seeds", {1, 2}},
+                                {"sweep", {{"model.width", {20, 80}}}}};
+  entk::Own own;
+  own.study(entk::runs_study(
+      {.name = "widths", .summary = "Test loss over the width", .title = "Widths", .presets = {{"quick", quick}}},
+      findings));
+  return entk::run_program(argc, argv, own);  // ./mine widths --seeds 1,2,3 --out widths; widths/report.html
+}
+
+TEST(Studies, AStudyAndPageOfOnesOwn) {
+  const entk::testing::TemporaryFolder temporary;
+  const auto folder = temporary.path() / "widths";
+  std::vector<std::string> words = {"mine", "widths", "--quiet", "--out", folder.string()};
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  ASSERT_EQ(study_of_ones_own(static_cast<int>(argv.size()), argv.data()), 0);
+  const auto table = entk::read_csv(folder / "results.csv");
+  EXPECT_EQ(table.column("width"), (std::vector<double>{20, 80}));
+  for (const char* seed : {"1", "2"}) {
+    for (const char* width : {"20", "80"}) {
+      const auto run = std::string("model.width=") + width + ",seed=" + seed;
+      EXPECT_TRUE(std::filesystem::exists(folder / "runs" / run / "metrics.csv")) << run;
+    }
+  }
+  EXPECT_NE(entk::testing::read_text(folder / "report.html").find("Final test loss over the width."),
+            std::string::npos);
 }
 
 }  // namespace
