@@ -78,22 +78,6 @@ std::vector<double> orthonormal_values(int dimension, int max_degree, double t) 
   return values;
 }
 
-at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients, const at::Tensor& t) {
-  check_arguments(dimension, 0);
-  if (coefficients.empty()) throw InputError("legendre_series: expected at least one coefficient");
-  const int max_degree = static_cast<int>(coefficients.size()) - 1;
-  auto previous = torch::ones_like(t);
-  auto sum = previous * coefficients[0];
-  auto current = t;
-  for (int l = 1; l <= max_degree; ++l) {
-    sum = sum + coefficients[l] * current;
-    auto next = up(dimension, l) * t * current - down(dimension, l) * previous;
-    previous = current;
-    current = next;
-  }
-  return sum;
-}
-
 std::optional<std::int64_t> exact_multiplicity(int dimension, int degree) {
   check_arguments(dimension, degree);
   if (degree == 0) return 1;
@@ -148,24 +132,6 @@ std::vector<double> monomials_to_legendre(int dimension, const std::vector<doubl
     series[0] += coefficients[i];
   }
   return series;
-}
-
-std::vector<double> legendre_to_monomials(int dimension, const std::vector<double>& coefficients) {
-  check_arguments(dimension, 0);
-  const int count = static_cast<int>(coefficients.size());
-  std::vector<double> sum(count, 0.0), previous(count, 0.0), current(count, 0.0);
-  if (count > 0) current[0] = 1.0;
-  for (int l = 0; l < count; ++l) {
-    for (int p = 0; p <= l; ++p) sum[p] += coefficients[l] * current[p];
-    std::vector<double> next(count, 0.0);
-    for (int p = 0; p < count; ++p) {
-      if (p > 0) next[p] += up(dimension, l) * current[p - 1];
-      next[p] -= down(dimension, l) * previous[p];
-    }
-    previous = std::move(current);
-    current = std::move(next);
-  }
-  return sum;
 }
 
 }  // namespace entk

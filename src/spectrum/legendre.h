@@ -28,10 +28,6 @@ std::vector<double> orthonormal_values(int dimension, int max_degree, double t);
 /// s_l in t p_{l−1} = s_l p_l + s_{l−1} p_{l−2}, l ≥ 1: the off-diagonal of the Jacobi matrix.
 double jacobi_entry(int dimension, int degree);
 
-/// Σ_l coefficients[l] P_l(t) for each entry of t, in t's shape, type and device.
-/// @throws InputError if there are no coefficients.
-at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients, const at::Tensor& t);
-
 /// B(D,l), rounded; infinite from about 1e308.
 double multiplicity(int dimension, int degree);
 /// B(D,l), where it fits.
@@ -43,8 +39,5 @@ std::optional<std::int64_t> exact_cumulative_multiplicity(int dimension, int deg
 /// From Σ_p coefficients[p] t^p to the b_l with Σ_l b_l P_l(t), same length. Exact up to rounding
 /// without cancellation: the b_l of a single power are all ≥ 0.
 std::vector<double> monomials_to_legendre(int dimension, const std::vector<double>& coefficients);
-/// The way back. The coefficients of P_l alternate in sign: at low D and high degree,
-/// ill-conditioned.
-std::vector<double> legendre_to_monomials(int dimension, const std::vector<double>& coefficients);
 
 }  // namespace entk

@@ -94,18 +94,6 @@ TEST(Legendre, TensorsGetTheValuesOfTheirEntries) {
   }
 }
 
-TEST(Legendre, SeriesIsTheSumOfItsTerms) {
-  const auto t = torch::linspace(-1, 1, 11, torch::kFloat64);
-  for (int D : {2, 30}) {
-    for (const std::vector<double>& c : {std::vector<double>{0.5}, {0.5, -1.0}, {0.5, -1.0, 0.25, 2.0}}) {
-      auto want = torch::zeros_like(t);
-      const auto p = legendre_values(D, 3, t);
-      for (std::size_t l = 0; l < c.size(); ++l) want += c[l] * p[l];
-      EXPECT_TRUE(close(legendre_series(D, c, t), want, 1e-14));
-    }
-  }
-}
-
 TEST(Legendre, OrthonormalValuesAreScaledByTheRootOfTheMultiplicity) {
   for (int D : dimensions) {
     const auto p = legendre_values(D, 15, 0.013), q = orthonormal_values(D, 15, 0.013);
@@ -198,9 +186,8 @@ TEST(Monomials, AndTheirLegendreSeriesAreTheSameFunction) {
   for (std::size_t p = 0; p < coefficients.size(); ++p) want += coefficients[p] * t.pow(static_cast<double>(p));
   for (int D : {2, 3, 30, 10000}) {
     const auto series = monomials_to_legendre(D, coefficients);
-    EXPECT_TRUE(close(legendre_series(D, series, t), want, 1e-14)) << D;
-    const auto back = legendre_to_monomials(D, series);
-    for (std::size_t p = 0; p < coefficients.size(); ++p) EXPECT_NEAR(back[p], coefficients[p], 1e-14) << D;
+    const auto sum = torch::tensordot(torch::tensor(series, torch::kFloat64), legendre_values(D, 6, t), {0}, {0});
+    EXPECT_TRUE(close(sum, want, 1e-14)) << D;
   }
 }
 
@@ -212,7 +199,6 @@ TEST(Legendre, RefusesWhatIsNotASphereOrADegree) {
   EXPECT_THROW(multiplicity(1, 2), InputError);
   EXPECT_THROW(exact_multiplicity(3, -1), InputError);
   EXPECT_THROW(monomials_to_legendre(1, {1.0}), InputError);
-  EXPECT_THROW(legendre_series(3, {}, torch::zeros({2})), InputError);
 }
 
 }  // namespace

@@ -119,6 +119,11 @@ TEST(PopulationForm, GammaIsTheDerivativeOfAlpha) {
   for (int j = 1; j <= 12; ++j) EXPECT_NEAR(form.gamma[j - 1], form.alpha[j] * j * (j + 20) / 21, 1e-15);
 }
 
+at::Tensor legendre_series(int dimension, const std::vector<double>& coefficients, const at::Tensor& t) {
+  const auto values = legendre_values(dimension, static_cast<int>(coefficients.size()) - 1, t);
+  return torch::tensordot(torch::tensor(coefficients, torch::kFloat64), values, {0}, {0});
+}
+
 // The trace of the 3-term form: dα + 2β + 2ργ = d E[σ'(w·x)σ'(w'·x)].
 TEST(PopulationForm, HasTheTraceOfTheKernel) {
   const int d = 20;
