@@ -147,7 +147,7 @@ void add_compare_devices(CLI::App& app, Program& program) {
   o->catalogue = program.catalogue;
   command->add_option("--mode", o->mode, "devices, precision or threads [devices where there is a GPU, else precision]")
       ->check(CLI::IsMember({"devices", "precision", "threads"}));
-  command->add_option("--device", o->device, "the device beside the CPU, or the one to run on [auto]")
+  command->add_option("--device", o->device, "the device to compare with the CPU, or the one to run on [auto]")
       ->type_name("NAME");
   command->add_option("--thread-counts", o->thread_counts, "for --mode threads [1,2]")
       ->delimiter(',')

@@ -48,7 +48,7 @@ nlohmann::json load_config(const std::string& file) {
   return json;
 }
 
-/// @throws InputError for a key given on the command line that means nothing beside a data file.
+/// @throws InputError for a key given on the command line that means nothing where data come from a file.
 void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
   for (const std::string run : {"", "run."}) {
     if (value_at(json, run + "data.source") != "file") continue;
@@ -123,7 +123,7 @@ void add_study_options(CLI::App& command, CommonOptions& o, const Presets& prese
     const auto seed = [](const std::string& text) {
       return text.starts_with("-") ? fmt::format("expected whole numbers of at least 0, got {}", text) : std::string();
     };
-    command.add_option("--seeds", o.seeds, "one run a seed, as 1,11")
+    command.add_option("--seeds", o.seeds, "one run per seed, as 1,11")
         ->type_name("N,N")
         ->delimiter(',')
         ->check(CLI::Validator(seed, ""));

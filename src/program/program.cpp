@@ -86,7 +86,7 @@ void occupy_standard_descriptors() {
   }
 }
 
-/// The exit status of a command that is through: its own, where all it printed has been taken.
+/// The exit status of a command that has ended: its own, where all it printed has been taken.
 int after_output(int code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
   say("standard output: it cannot be written; what was printed is not whole");

@@ -30,7 +30,7 @@ std::string tidy_exponent(const std::string& text) {
   return e == std::string::npos ? text : fmt::format("{}e{}", text.substr(0, e), std::stoi(text.substr(e + 1)));
 }
 
-// A number that is exact at fewer digits, as parameters are, is written without zeros behind: 0.01, not 0.0100.
+// A number that is exact at fewer digits, as parameters are, is written without trailing zeros: 0.01, not 0.0100.
 std::string significant(double value, int digits) {
   if (value == 0.0) return "0";
   if (is_short_whole(value)) return fmt::format("{:.0f}", value);

@@ -82,7 +82,7 @@ Scale make_scale(bool logarithmic, const std::vector<double>& values, bool touch
   return scale;
 }
 
-// Have its labels room beside each other?
+// Do its labels fit next to each other?
 bool labels_fit(const Scale& scale, double inches) {
   const double room = em * (scale.label_em() + 0.7);
   double before = -INFINITY;

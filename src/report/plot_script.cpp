@@ -82,7 +82,7 @@ bool has_line(const Series& s) { return s.style != SeriesStyle::points; }
 bool has_markers(const Series& s) { return s.style == SeriesStyle::points || s.style == SeriesStyle::line_points; }
 
 // gnuplot's filledcurves draws nonsense around a point that is not finite, so each unbroken piece
-// of the band is drawn for itself.
+// of the band is drawn on its own.
 std::vector<std::pair<std::size_t, std::size_t>> band_pieces(const Series& series, const Scale& x, const Scale& y) {
   std::vector<std::pair<std::size_t, std::size_t>> pieces;
   for (std::size_t first = 0; first < series.x.size();) {

@@ -97,7 +97,7 @@ std::vector<Claim> read_claims(const std::filesystem::path& folder) {
     claims.push_back({c.get<std::string>("source"), c.get<std::string>("statement"), c.get<std::string>("paper"),
                       c.get<std::string>("ours"), verdict_named(c), c.get<std::string>("reason"),
                       c.get<std::string>("figure")});
-    // A folder of before evidence was kept has none.
+    // A folder from before evidence was kept has none.
     if (c.has("evidence")) {
       for (const auto& e : c.objects("evidence")) claims.back().evidence.push_back(read_evidence(e));
     }

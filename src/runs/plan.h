@@ -8,7 +8,7 @@
 
 namespace entk {
 
-/// plan.csv: index,name, a line a unit. A unit keeps its number: what the study has more is put behind.
+/// plan.csv: index,name, one line per unit. A unit keeps its number: units added later come after it.
 /// @throws SaveError, InputError where the file is not whole
 void write_plan(const RunFolder& study, const std::vector<Unit>& units);
 
@@ -18,7 +18,7 @@ std::vector<std::string> read_plan(const std::filesystem::path& study);
 /// Numbers as Slurm's --array and seq's readers take them: "3,17,20-23". Ascending.
 std::string array_expression(const std::vector<std::int64_t>& numbers);
 
-/// What to put in array.sbatch: a job array in which each task takes `command`, with its number behind it.
+/// What to put in array.sbatch: a job array in which each task takes `command`, followed by its number.
 struct ArrayScript {
   std::string command;     ///< entk train --resume STUDY, quoted for a shell
   std::string name;        ///< of the job

@@ -93,7 +93,7 @@ Results write_run_results(const std::filesystem::path& folder, const std::filesy
                      {"R3", rich_text("{/:Italic R}_3")},
                      {"R4", rich_text("{/:Italic R}_4")}}),
       metrics_panel(metrics, "Norms", {{"norm_W", "displacement W"}, {"norm_gradient", "gradient"}})};
-  // What this run records beside: each in a panel of its own.
+  // What else this run records: each in a panel of its own.
   const auto standard = metrics_columns();
   for (const auto& name : metrics.columns) {
     if (std::count(standard.begin(), standard.end(), name)) continue;

@@ -54,7 +54,7 @@ nlohmann::json arithmetic(const nlohmann::json& environment) {
   return of;
 }
 
-/// What a run records beside R1 to R4, which are the first `paper` terms or, in an objective of one's own, any.
+/// What a run records in addition to R1 to R4, which are the first `paper` terms or, in an objective of one's own, any.
 std::vector<std::string> names_of(const Objective& objective, std::optional<std::size_t> paper,
                                   const std::vector<Observable>& observables) {
   const auto standard = metrics_columns();
@@ -122,7 +122,7 @@ nlohmann::json recorded(const std::filesystem::path& config, const std::string& 
   return resolved.has(key) ? resolved.any(key) : nullptr;
 }
 
-/// The record step behind one.
+/// The record step after one.
 std::int64_t next_record_step(std::int64_t step) {
   do ++step;
   while (!is_record_step(step));
@@ -185,7 +185,7 @@ class FolderRun {
     // Asked after every step: from the first on there is something to save.
     hooks.interrupted = [&] {
       if (!unsaved_) unsaved_.emplace();
-      // All stop behind the same step.
+      // All stop after the same step.
       return static_cast<int>(largest_of_all(hooks_.interrupted ? hooks_.interrupted() : 0));
     };
     const auto objective = own_ ? own_->make(*problem_, model) : make_objective(*problem_, model);

@@ -67,7 +67,7 @@ struct SampleSearchResult {
 
 /// A unit for each dimension and seed, the largest dimensions first: they take longest. trials.csv in its folder
 /// (dimension, samples, seed, train_loss, test_loss) keeps each finished run: a search that finds it there continues
-/// after it. Folders of before have one such file for all of a name's searches, which is read too. No run is larger
+/// after it. Older folders have one such file for all of a name's searches, which is read too. No run is larger
 /// than about twice what is needed. The units keep `search`. @throws InputError for empty or unordered candidates.
 std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& study);
 /// What the runs in the study's folder say; `search` needs no `run`.

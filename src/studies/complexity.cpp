@@ -298,15 +298,13 @@ Findings complexity_findings(const ComplexityConfig& config, const std::vector<S
   const auto samples = samples_of(config, models);
   const bool finished =
       std::all_of(models.begin(), models.end(), [](const SampleSearchResult& m) { return m.finished; });
-  return {
-      .table = table_of(config, samples),
-      .figures =
-          {{"complexity", plot_of(config, samples),
-            fmt::format(
-                "Smallest number of samples for a test loss below {:g}, a point a seed; lines: the mean of the seeds' "
-                "fits.",
-                config.threshold)}},
-      .claims = claims_of(config, samples, finished)};
+  return {.table = table_of(config, samples),
+          .figures = {{"complexity", plot_of(config, samples),
+                       fmt::format("Smallest number of samples for a test loss below {:g}, one point per seed; lines: "
+                                   "the mean of the seeds' "
+                                   "fits.",
+                                   config.threshold)}},
+          .claims = claims_of(config, samples, finished)};
 }
 
 Study complexity_study() {

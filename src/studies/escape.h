@@ -7,7 +7,7 @@
 namespace entk {
 
 /// A run's keys, with "seeds", "models" and "widths" beside them; model.width follows the list. The observables
-/// movement and shares are recorded in any case.
+/// movement and shares are always recorded.
 struct EscapeConfig {
   nlohmann::json base;
   std::vector<std::uint64_t> seeds;

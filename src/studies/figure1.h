@@ -9,7 +9,7 @@
 namespace entk {
 
 /// R3, training loss and test loss over the step, mean ± one standard deviation over seeds: the paper's three panels,
-/// with the paper's axis log_d(step) where a dimension is given. What is swept is told by colours; of several keys the
+/// with the paper's axis log_d(step) where a dimension is given. Colours tell swept values apart; of several keys the
 /// one with the most values by colours, the others by dashes while four are enough.
 Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& curves,
                     std::optional<std::int64_t> dimension);

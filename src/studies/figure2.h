@@ -1,6 +1,6 @@
 // Figure 2: how many samples the standard two-layer ReLU network needs, by gradient descent, to learn a
 // dense quadratic plus a sparse cubic: the smallest n whose final test loss is below a threshold, for
-// each d, beside the lines 6d² and d³.
+// each d, next to the lines 6d² and d³.
 #pragma once
 
 #include <map>
@@ -64,7 +64,7 @@ void describe(V& v, Figure2Config& c) {
   v.value("dimensions", c.dimensions, {.at_least = 1, .at_most = 1e5}, "d, one search each");
   v.object("search", c.search);
   v.object("train", c.train);
-  v.value("seeds", c.seeds, {.at_least = 0}, "one search a seed of inputs, target and weights");
+  v.value("seeds", c.seeds, {.at_least = 0}, "one search per seed of inputs, target and weights");
   v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
@@ -90,7 +90,7 @@ struct Figure2Result {
   std::map<std::int64_t, NeededSamples> needed;  ///< by dimension
   ExponentFit fit;                               ///< of n against d, over the dimensions that every seed has its n of
   bool complete = false;                         ///< those are all
-  bool finished = false;                         ///< every search is through
+  bool finished = false;                         ///< every search has ended
 };
 /// The searches of all dimensions and seeds; `interrupted` goes to the runs.
 SampleSearch figure2_search(const Figure2Config& config, const std::function<int()>& interrupted);

@@ -189,7 +189,7 @@ nlohmann::json to_json(const NoiseStudyConfig& c) {
 }
 
 std::vector<KeyInfo> noise_study_keys() {
-  std::vector<KeyInfo> keys = {{"seeds", "[1]", "one run a seed"},
+  std::vector<KeyInfo> keys = {{"seeds", "[1]", "one run per seed"},
                                {"noise_variances", "[0]", "sigma^2 of (21)"},
                                {"r1_weights", "[0]", "lambda_1"},
                                {"ranks", "[]", "of R3's projector, by the features, without noise and R1"}};

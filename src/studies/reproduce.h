@@ -66,7 +66,7 @@ struct ReproduceHooks {
 };
 
 /// Takes all stages of the configuration that are not done, each into folder/<name>, what it says into
-/// folder/<name>.log; a stage that was cut short goes on where it was. One that fails does not stop the
+/// folder/<name>.log; a stage that was cut short continues where it was. One that fails does not stop the
 /// others; an interrupt is passed on to the one that runs and stops all. report.html is written again
 /// after each. Returns the worst exit code of the stages, or 128 + the signal.
 /// @param program the file of the program `entk`

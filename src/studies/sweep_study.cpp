@@ -33,7 +33,7 @@ Findings sweep_findings(const std::string& name, bool paper_axis, const RunsSoFa
     const auto dimension = paper_axis ? std::optional(plan[0].config.data.dimension) : std::nullopt;
     found.figures = {{name, figure1_plot(study, curves, dimension),
                       fmt::format("R3, training loss, test loss{} over {}: {}.",
-                                  own_columns(curves).empty() ? "" : " and what the runs record beside",
+                                  own_columns(curves).empty() ? "" : " and what else the runs record",
                                   paper_axis ? "log_d(step)" : "the step", band_text(most_seeds(curves)))}};
   }
   if (asks_figure1(study)) found.claims = figure1_claims(plan[0].config, curves, published, name);

@@ -57,7 +57,7 @@ bool is_recorded(std::int64_t epoch, std::int64_t last) {
 
 class Run {
  public:
-  /// `stopped`: whether a signal came; once it says so it goes on saying so.
+  /// `stopped`: whether a signal came; once true, it stays true.
   Run(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, std::function<bool()> stopped)
       : config_(config),
         data_(data),
@@ -170,7 +170,7 @@ class Run {
     const std::int64_t size = on_cpu() ? part_images : count, parts = (count + size - 1) / size;
     std::vector<std::vector<at::Tensor>> gradients(static_cast<std::size_t>(trained * parts));
     for_tasks(trained * parts, [&](std::int64_t task) {
-      const int model = trained - 1 - static_cast<int>(task / parts);  // the dearest first
+      const int model = trained - 1 - static_cast<int>(task / parts);  // the most expensive first
       const std::int64_t part = task % parts, from = first + part * size, rows = std::min(size, first + count - from);
       const at::AutoGradMode differentiating(true);
       const auto residual = output(model, data_.train.x.narrow(0, from, rows)) - data_.train.y.narrow(0, from, rows);

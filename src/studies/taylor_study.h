@@ -70,7 +70,7 @@ void describe(V& v, TaylorStudyConfig& c) {
   v.object("data", c.data);
   v.object("model", c.model);
   v.object("train", c.train);
-  v.value("seeds", c.seeds, {.at_least = 0}, "one run a seed of the weights");
+  v.value("seeds", c.seeds, {.at_least = 0}, "one run per seed of the weights");
   v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
