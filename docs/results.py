@@ -6,7 +6,8 @@
     docs/results.py check              the same in a temporary folder; exit 1 where what is committed differs
 
 docs/results/NAME is a study's folder without its checkpoints, clocks and plots, so `entk report` draws a copy of it.
-note.md in it, where there is one, is printed above its numbers. Another program: ENTK=path.
+note.md in it, where there is one, is printed above its numbers. NAME is that of a stage of `entk reproduce`, or begins with one and a
+dash; a stage that no folder is of is "not run". Another program: ENTK=path.
 """
 import json
 import os
@@ -109,6 +110,22 @@ def claims_of(folder):
     return json.loads(file.read_text())["claims"] if file.exists() else []
 
 
+# What was measured before folders were kept: no data, so no verdict here.
+EARLIER = {"figure1": "figure1.md", "figure2": "figure2.md"}
+
+
+def stages():
+    """Those of `entk reproduce`, in its order."""
+    run = subprocess.run([entk(), "reproduce", "--print-config"], capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(f"entk reproduce --print-config: exit {run.returncode}\n{run.stderr}")
+    return json.loads(run.stdout)["stages"]
+
+
+def stage_of(name, names):
+    return max((s for s in names if name == s or name.startswith(s + "-")), key=len, default=None)
+
+
 def page(folders):
     """docs/results.md, from folders that were drawn."""
     yield "# Results\n"
@@ -121,6 +138,13 @@ def page(folders):
         for claim in claims_of(folder):
             rows.append([f"{claim['source']}: {claim['statement']}", claim["paper"], claim["ours"], size(config),
                          f"**{claim['verdict']}**", f"[{name}](#{name})"])
+    names = stages()
+    kept = {stage_of(name, names) for name in folders}
+    for stage in names:
+        earlier = f"[an earlier measurement, typed]({EARLIER[stage]})" if stage in EARLIER else ""
+        if stage not in kept or stage in EARLIER and stage not in folders:
+            size_text = "published" if stage in kept else "any"
+            rows.append([f"`entk reproduce --stages {stage}`", "", "", size_text, "**not run**", earlier])
     yield from table(rows)
     for name, folder in folders.items():
         yield f"\n## {name}\n"
@@ -158,6 +182,9 @@ def write():
 
 
 def check():
+    if shutil.which("gnuplot") is None:
+        print("no gnuplot: the page names its figures")
+        sys.exit(77)
     wrong = []
     with tempfile.TemporaryDirectory() as scratch:
         text, folders = build(scratch)
