@@ -9,6 +9,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
 
 namespace entk {
@@ -274,7 +275,7 @@ std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   constexpr std::int64_t tile = 256;
-  const auto vanishes = [&](int p) {
+  const auto vanishes_here = [&](int p) {
     for (std::int64_t i = 0; i < x.size(0); i += tile) {
       const auto rows = x.narrow(0, i, std::min(tile, x.size(0) - i));
       for (std::int64_t r = 0; r < w0.size(0); r += tile) {
@@ -286,7 +287,7 @@ std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor
   };
   std::string names;
   for (int p = 1; p <= order; ++p) {
-    if (!vanishes(p)) continue;
+    if (largest_of_all(vanishes_here(p) ? 0 : 1) > 0) continue;  // of the neurons of all processes
     names += fmt::format("{}{}", names.empty() ? "" : ", ", p == 1 ? "f_L" : p == 2 ? "f_Q" : fmt::format("t_{}", p));
   }
   if (names.empty()) return names;
@@ -304,7 +305,7 @@ std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& 
     lowest = std::min(lowest, z.min().item<double>());
     highest = std::max(highest, z.max().item<double>());
   }
-  return {lowest, highest};
+  return {-largest_of_all(-lowest), largest_of_all(highest)};  // of the neurons of all processes
 }
 
 }  // namespace entk

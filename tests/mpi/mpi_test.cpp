@@ -130,6 +130,20 @@ TEST_F(Mpi, UnlabeledPointsAndFloat64GiveTheBytesOfOneToo) {
   expect_same("2", "1");
 }
 
+// Process 0 alone speaks: of the arguments that all see.
+TEST_F(Mpi, WhatIsSaidOfTheActivationIsSaidOfAllNeurons) {
+  const auto said = [&](int processes, const std::string& run) {
+    Words words = wide(run) + Words{"--set", "train.steps=0", "--set", "model.activation=gelu"};
+    std::erase(words, "--quiet");
+    const auto output = take(processes, words).output;
+    const auto from = output.find("Assumption 2 asks");
+    return output.substr(std::min(from, output.size()), output.find('\n', from) - from);
+  };
+  const auto of_one = said(1, "1");
+  EXPECT_NE(of_one.find("over the arguments seen"), std::string::npos) << of_one;
+  EXPECT_EQ(said(3, "3"), of_one);
+}
+
 TEST_F(Mpi, ARunGoesOnWithAnyNumberOfProcesses) {
   ASSERT_TRUE(exits_with(take(3, wide("run") + Words{"--set", "train.steps=10"}), 0));
   for (const auto& [processes, steps] : {std::pair{1, "25"}, {2, "40"}})
