@@ -214,6 +214,7 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
     throw InputError(
         fmt::format("--{} is of a study that was planned: it needs --resume DIR", o.run ? "run" : "pending"));
   }
+  if (o.goes_on()) check_begun_by(o.earlier(), study.name);
   const auto task = read_task(study, o);
   if (o.print_config) {
     fmt::print("{}", dump_json(task->config()));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "entk/program/console.h"
 #include "entk/base/threads.h"
@@ -289,13 +290,26 @@ RunFolder open_folder(const CommonOptions& o, const std::string& command) {
   return RunFolder::create_default(command);
 }
 
-void check_study(const CommonOptions& o, const std::filesystem::path& folder, const nlohmann::json& config,
-                 std::vector<std::string> may_change) {
-  const auto path = folder / "config.json";
+void check_begun_by(const std::filesystem::path& folder, const std::string& command) {
   if (std::filesystem::exists(folder / "metrics.csv")) {
     throw InputError(
         fmt::format("{0}: a single run, not a study; go on with: entk train --resume {0}", folder.string()));
   }
+  const auto config = folder / "config.json";
+  if (std::filesystem::exists(config) && without_resolved(load_config(config)).empty()) {
+    throw InputError(
+        fmt::format("{}: it has no keys, so it is not the configuration that this was begun with", config.string()));
+  }
+  std::string program, typed;
+  std::ifstream(folder / "command.txt") >> program >> typed;
+  if (typed.empty() || typed == command || typed.find('\'') != std::string::npos) return;
+  throw InputError(fmt::format("{0}: begun by {1} {2}, not by {3}; go on with: {1} {2} --resume {0}", folder.string(),
+                               program, typed, command));
+}
+
+void check_study(const CommonOptions& o, const std::filesystem::path& folder, const nlohmann::json& config,
+                 std::vector<std::string> may_change) {
+  const auto path = folder / "config.json";
   // Results have the same bits for every number of threads.
   may_change.insert(may_change.begin(), "threads");
   auto paths = changed_paths(o, without_resolved(load_json(path)), config);

@@ -76,6 +76,8 @@ void say_how_to_resume(const CommonOptions& options, const std::string& command,
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
 /// The folder of a study: a new one gets config.json, command.txt and environment.json; status `running`.
 /// @throws InputError if a resumed one has another configuration, the keys of `may_change` and threads apart.
+/// @throws InputError where a folder holds a single run, was begun by another command, or has lost its configuration.
+void check_begun_by(const std::filesystem::path& folder, const std::string& command);
 /// @throws InputError where the study in a folder has another configuration, the keys of `may_change` and threads
 /// apart.
 void check_study(const CommonOptions& options, const std::filesystem::path& folder, const nlohmann::json& config,

@@ -45,6 +45,11 @@ Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
     throw InputError(fmt::format("'{}' is neither a run's folder nor a checkpoint", c.run));
   }
   if (std::filesystem::is_directory(c.run)) {
+    if (const auto runs = std::filesystem::path(c.run) / "runs";
+        std::filesystem::is_directory(runs) && !std::filesystem::exists(runs.parent_path() / "metrics.csv")) {
+      throw InputError(
+          fmt::format("{}: expected the folder of one run, got a study's; its runs are in {}", c.run, runs.string()));
+    }
     auto [tensors, notice] = read_checkpoint(c.run);
     loaded.tensors = std::move(tensors);
     if (!notice.empty()) notices.push_back(notice);

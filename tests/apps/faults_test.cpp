@@ -352,6 +352,35 @@ TEST_F(Faults, AConfigurationThatIsNotWholeIsNotResumed) {
   }
 }
 
+TEST_F(Faults, AFolderOfAnotherCommandIsRefusedByItsName) {
+  using testing::operator+;
+  const Words sizes = {"--quiet",         "--set", "model.width=40",       "--set", "data.dimension=6", "--set",
+                       "data.samples=20", "--set", "data.test_samples=10", "--set", "projector.rank=3", "--set",
+                       steps(2)};
+  ASSERT_TRUE(exits_with(entk(Words{"figure1", "--seeds", "1", "--out", "f"} + sizes, folder.path()), 0));
+  const auto page = testing::read_text(folder / "f/report.html");
+  for (const std::string command : {"train", "compare", "complexity", "escape", "figure2", "r1-noise", "appendix-g",
+                                    "spectrum", "expressivity", "landscape"}) {
+    const auto refused = entk({command, "--resume", "f"}, folder.path());
+    EXPECT_TRUE(exits_with(refused, 2)) << command;
+    EXPECT_TRUE(says(refused, "f: begun by entk figure1, not by " + command + "; go on with: entk figure1 --resume f"));
+  }
+  EXPECT_EQ(testing::read_text(folder / "f/report.html"), page);
+  const auto single = entk({"compare", "--resume", "f/runs/lambda.3=0,seed=1"}, folder.path());
+  EXPECT_TRUE(exits_with(single, 2));
+  EXPECT_TRUE(says(single, "a single run, not a study; go on with: entk train"));
+  const auto landscape = entk({"landscape", "f", "--out", "l"}, folder.path());
+  EXPECT_TRUE(exits_with(landscape, 2));
+  EXPECT_TRUE(says(landscape, "expected the folder of one run, got a study's; its runs are in "));
+  EXPECT_FALSE(std::filesystem::exists(folder / "l"));
+  testing::write_text(folder / "f/config.json", "{}");
+  for (const char* option : {"--resume", "--at"}) {
+    const auto lost = entk(Words{"figure1", option, "f"}, folder.path());
+    EXPECT_TRUE(exits_with(lost, 2));
+    EXPECT_TRUE(says(lost, "f/config.json: it has no keys, so it is not the configuration"));
+  }
+}
+
 TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
   using testing::operator+;
   const Words sweep = {"train", "--quiet",         "--seeds", "1,2",
