@@ -151,21 +151,28 @@ TEST(Figure2, FitsTheExponentAndJudgesOnlyWhatIsLargeEnough) {
   Figure2Config config;
   config.dimensions = {10, 20, 40, 80};
   config.seeds = {1, 2, 3};
-  const auto square = figure2_result(config, power_law_searches(config, 2, 600));
+  const auto square = figure2_result(config, power_law_searches(config, 2, 6));
   EXPECT_NEAR(square.fit.exponent.value, 2, 0.05);
   EXPECT_EQ(square.fit.exponent.from, "fits to 4 points of each of 3 seeds");
-  EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::held);
+  for (const auto& claim : figure2_claims(config, square)) EXPECT_EQ(claim.verdict, Verdict::held);
   const auto steep = figure2_result(config, power_law_searches(config, 3.5, 1));
-  EXPECT_EQ(figure2_claims(config, steep)[0].verdict, Verdict::did_not_hold);
+  for (const auto& claim : figure2_claims(config, steep)) EXPECT_EQ(claim.verdict, Verdict::did_not_hold);
+  // The paper's growth on another line, and the paper's line at the largest dimension with another growth.
+  const auto above = figure2_claims(config, figure2_result(config, power_law_searches(config, 2, 20)));
+  EXPECT_EQ(above[0].verdict, Verdict::did_not_hold);
+  EXPECT_EQ(above[1].verdict, Verdict::held);
+  const auto flat = figure2_claims(config, figure2_result(config, power_law_searches(config, 1.2, 200)));
+  EXPECT_EQ(flat[0].verdict, Verdict::held);
+  EXPECT_EQ(flat[1].verdict, Verdict::did_not_hold);
   config.train.steps = 1000;
   EXPECT_EQ(figure2_claims(config, square)[0].verdict, Verdict::too_small_to_tell);
   config.train.steps = 30000;
   auto one = config;
   one.seeds = {1};
-  EXPECT_EQ(figure2_claims(one, figure2_result(one, power_law_searches(one, 2, 600)))[0].verdict,
+  EXPECT_EQ(figure2_claims(one, figure2_result(one, power_law_searches(one, 2, 6)))[0].verdict,
             Verdict::too_small_to_tell);
   // A dimension where a seed found none is not part of the fit, and what is left of it decides nothing.
-  auto searches = power_law_searches(config, 2, 600);
+  auto searches = power_law_searches(config, 2, 6);
   auto& largest = searches.found.at(10);
   ASSERT_EQ(std::pair(largest.dimension, largest.seed), (std::pair<std::int64_t, std::uint64_t>(80, 2)));
   largest.samples.reset();
