@@ -95,7 +95,9 @@ CsvTable parse_csv(const fs::path& path, std::string_view text) {
 CsvWriter::CsvWriter(fs::path path, const std::vector<std::string>& columns)
     : path_(std::move(path)), columns_(columns.size()) {
   const std::string header = header_line(columns);
-  file_ = open_file(path_, O_WRONLY | O_CREAT | O_APPEND);
+  // Whole from its first moment: others read it while it grows.
+  if (!fs::exists(path_)) write_file_atomically(path_, header);
+  file_ = open_file(path_, O_WRONLY | O_APPEND);
   if (!file_) fail(path_, errno);
   const std::string text = read_file(path_);
   const std::size_t whole = text.rfind('\n') + 1;  // 0 where there is none

@@ -10,6 +10,7 @@
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
 #include "entk/kernels/taylor_function.h"
+#include "tests/support/kernel_bounds.h"
 #include "tests/support/testing.h"
 
 namespace entk::taylor_primitive_test {
@@ -20,24 +21,9 @@ using testing::close;
 using testing::identical;
 using testing::ThreadCount;
 
-/// sigmoid(z − 1) to order 4 by autograd-free closed forms; with its kernel code unless `plain`.
+/// sigmoid(z − 1); with its kernel code unless `plain`.
 ActivationFunctions shifted_sigmoid(bool plain = false) {
-  ActivationFunctions f;
-  f.derivative = [](const at::Tensor& z, int order) {
-    const auto s = torch::sigmoid(z - 1.0), one = s * (1 - s), odd = 1 - 2 * s;
-    switch (order) {
-      case 0:
-        return s;
-      case 1:
-        return one;
-      case 2:
-        return one * odd;
-      case 3:
-        return one * (1 - 6 * one);
-      default:
-        return one * odd * (1 - 12 * one);
-    }
-  };
+  auto f = testing::smooth_activation();
   if (!plain) {
     f.kind = kernels::KernelActivation::sigmoid;
     f.shift = 1.0;
@@ -154,10 +140,13 @@ TEST(TaylorPrimitive, DirectionalFormsMatchTheNaiveOnes) {
     const auto pulled =
         (p.g[0].unsqueeze(1) * s1 + p.g[1].unsqueeze(1) * s2 * z + p.g[2].unsqueeze(1) * s2 * zv).t().mm(p.x);
     for (const auto& c : cases()) {
-      SCOPED_TRACE(name(c));
-      const auto primitive = make(p, c, 2);
-      EXPECT_TRUE(close(primitive->terms_along(p.w, p.v), along, double_tolerance));
-      EXPECT_TRUE(close(primitive->pull_back_along(p.w, p.v, p.g), pulled, double_tolerance));
+      // Tables of any number of orders hold S1 and S2; of one, the second is made where it is asked for.
+      for (int orders = 1; orders <= 4; ++orders) {
+        SCOPED_TRACE(fmt::format("{} orders={}", name(c), orders));
+        const auto primitive = make(p, c, orders);
+        EXPECT_TRUE(close(primitive->terms_along(p.w, p.v), along, double_tolerance));
+        EXPECT_TRUE(close(primitive->pull_back_along(p.w, p.v, p.g), pulled, double_tolerance));
+      }
     }
   }
 }

@@ -34,8 +34,7 @@ TEST(ModulePrimitive, OfATwoLayerNetworkIsTheClosedForm) {
   const PlainTwoLayer module(network);
   const auto x = random_matrix(n, d, 1), w = random_matrix(m, d, 2), v = random_matrix(m, d, 3);
   for (const int orders : {1, 2, 3}) {
-    const auto want = make_primitive(
-        *network, x, {.orders = orders, .mode = orders == 3 ? KernelMode::reference : KernelMode::automatic});
+    const auto want = make_primitive(*network, x, {.orders = orders});
     const auto got = primitive_of(module, x, orders);
     const auto g = random_matrix(orders, n, 4), c = random_matrix(3, n, 5);
     EXPECT_EQ(got->displacement_sizes(), at::IntArrayRef({m * d}));

@@ -111,8 +111,8 @@ TEST_F(Slurm, TheCommandsOfThePageGiveTheBytesOfOneProcess) {
 }
 
 TEST_F(Slurm, TasksThatAreStoppedKilledOrHeldOutAreRequeuedAndGoOn) {
-  // A second or two of each run.
-  write_small(folder.path(), 6000);
+  // Some seconds of each run.
+  write_small(folder.path(), 12000);
   const Words study = {"train", "--config", "configs/figure1-quick.json", "--seeds", "1,2,3", "--threads", "1"};
   using testing::operator+;
   const auto planned = entk(study + Words{"--out", "study", "--plan"}, folder.path());
@@ -129,24 +129,22 @@ TEST_F(Slurm, TasksThatAreStoppedKilledOrHeldOutAreRequeuedAndGoOn) {
       return std::filesystem::exists(file) && read_csv(file).rows.size() > 3;
     });
   };
+  const auto control = [](Words words) {
+    words.insert(words.begin(), "scontrol");
+    return run_program(words, "/", std::chrono::minutes(1)).output;
+  };
   const auto requeued = [&](const std::string& task) {
-    const auto came = wait_until([&] {
+    return wait_until([&] {
       ::usleep(100000);
-      const auto shown =
-          run_program({"scontrol", "show", "job", number + "_" + task}, "/", std::chrono::minutes(1)).output;
-      return shown.find("Restarts=1") != std::string::npos && shown.find("JobState=PENDING") != std::string::npos;
+      const auto shown = control({"show", "job", number + "_" + task});
+      return shown.find("Restarts=") != std::string::npos && shown.find("Restarts=0") == std::string::npos;
     });
-    // Slurm keeps a requeued task back for two minutes.
-    run_program({"scontrol", "update", "jobid=" + number + "_" + task, "starttime=now"}, "/", std::chrono::minutes(1));
-    return came;
   };
   ASSERT_TRUE(began("seed=1"));
   run_program({"scancel", "--signal=TERM", number + "_0"}, "/", std::chrono::minutes(1));
   ASSERT_TRUE(began("seed=2"));
   ::kill(static_cast<pid_t>(read_status(folder / "study/runs/seed=2").pid), SIGKILL);
-  EXPECT_TRUE(requeued("0"));
-  EXPECT_TRUE(requeued("1"));
-  EXPECT_TRUE(requeued("2"));
+  for (const char* task : {"0", "1", "2"}) EXPECT_TRUE(requeued(task)) << task;
   held.reset();
   const auto pending = [&] {
     return run_program({"sh", "-c", ENTK_BINARY_DIR "/entk train --resume study --pending 2>/dev/null"}, folder.path(),
@@ -155,6 +153,8 @@ TEST_F(Slurm, TasksThatAreStoppedKilledOrHeldOutAreRequeuedAndGoOn) {
   };
   EXPECT_TRUE(wait_until([&] {
     ::usleep(100000);
+    // Slurm keeps a requeued task back for two minutes.
+    for (const char* task : {"0", "1", "2"}) control({"update", "jobid=" + number + "_" + task, "starttime=now"});
     return pending() == "\n";
   }));
   expect_same_runs(folder / "one", folder / "study", 3);

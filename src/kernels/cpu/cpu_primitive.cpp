@@ -8,6 +8,7 @@
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/cpu/aligned_buffer.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/shard.h"
@@ -95,6 +96,7 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
     check_weights("w", w, *this);
     check_weights("v", v, *this);
+    if (orders_ != 2) return plain()->terms_along(w, v);
     const SerialTorch serial;
     const at::Tensor weights = w.contiguous(), direction = v.contiguous();
     std::vector<Scratch> scratch(threads());
@@ -116,6 +118,7 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     check_weights("w", w, *this);
     check_weights("v", v, *this);
     check_cotangents(cotangents, 3, *this);
+    if (orders_ != 2) return plain()->pull_back_along(w, v, cotangents);
     const at::Tensor direction = v.contiguous();
     return pull_back_tiles(
         w, cotangents, 3,
@@ -157,6 +160,11 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     bool whole_tile = false;        // `tables` has room for a tile: a step needs them twice
     std::int64_t tables_tile = -1;  // whose tables `tables` then holds
   };
+
+  /// For the directional forms, whose kernels read tables of two orders.
+  std::shared_ptr<const TaylorPrimitive> plain() const {
+    return make_aten_primitive(x_, w0_, a_, activation_, orders_);
+  }
 
   static const T* data(const at::Tensor& t) { return t.template const_data_ptr<T>(); }
   std::int64_t row_tables() const { return orders_ * table_columns_; }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
@@ -92,7 +91,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
     check_weights("w", w, *this);
     check_weights("v", v, *this);
-    if (orders_ < 2) return plain().terms_along(w, v);
+    if (orders_ != 2) return plain()->terms_along(w, v);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     const at::Tensor weights = packed(w), direction = packed(v);
@@ -116,7 +115,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     check_weights("w", w, *this);
     check_weights("v", v, *this);
     check_cotangents(cotangents, 3, *this);
-    if (orders_ < 2) return plain().pull_back_along(w, v, cotangents);
+    if (orders_ != 2) return plain()->pull_back_along(w, v, cotangents);
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     const at::Tensor weights = packed(w), direction = packed(v), g = cotangents.contiguous();
@@ -234,9 +233,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   }
 
   /// For what the kernels do not cover.
-  const TaylorPrimitive& plain() const {
-    std::call_once(plain_made_, [this] { plain_ = make_aten_primitive(x_, w0_, a_, activation_, orders_); });
-    return *plain_;
+  std::shared_ptr<const TaylorPrimitive> plain() const {
+    return make_aten_primitive(x_, w0_, a_, activation_, orders_);
   }
 
   std::shared_ptr<const Launcher> launcher_;
@@ -244,8 +242,6 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   Layout layout_;
   PullPlan plan_;
   at::Tensor padded_points_, scale_, tables_;
-  mutable std::once_flag plain_made_;
-  mutable std::shared_ptr<const TaylorPrimitive> plain_;
 };
 
 class FusedStepper final : public RecordableStepper {
