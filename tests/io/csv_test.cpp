@@ -77,7 +77,8 @@ TEST(Csv, ARowThatFindsNoRoomLeavesNothingAndIsNamed) {
 }
 
 TEST(Csv, AnUnwritableFileIsNamed) {
-  EXPECT_TRUE(contains(save_error([] { CsvWriter("/nowhere/m.csv", {"a"}); }), "/nowhere/m.csv: No such file"));
+  EXPECT_TRUE(contains(save_error([] { CsvWriter("/nowhere/m.csv", {"a"}); }),
+                       "/nowhere/m.csv: no file can be made in its folder"));
 }
 
 TEST(Csv, KilledAtAnyMomentAtMostTheLastLineIsTorn) {

@@ -1,5 +1,9 @@
 // Studies on a cluster: Slurm's own programs on this machine's loopback, and GNU parallel.
+#include <fmt/format.h>
 #include <signal.h>
+
+#include <algorithm>
+#include <array>
 
 #include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
@@ -146,17 +150,16 @@ TEST_F(Slurm, TasksThatAreStoppedKilledOrHeldOutAreRequeuedAndGoOn) {
   ::kill(static_cast<pid_t>(read_status(folder / "study/runs/seed=2").pid), SIGKILL);
   for (const char* task : {"0", "1", "2"}) EXPECT_TRUE(requeued(task)) << task;
   held.reset();
-  const auto pending = [&] {
-    return run_program({"sh", "-c", ENTK_BINARY_DIR "/entk train --resume study --pending 2>/dev/null"}, folder.path(),
-                       std::chrono::minutes(1))
-        .output;
-  };
   EXPECT_TRUE(wait_until([&] {
     ::usleep(100000);
     // Slurm keeps a requeued task back for two minutes.
     for (const char* task : {"0", "1", "2"}) control({"update", "jobid=" + number + "_" + task, "starttime=now"});
-    return pending() == "\n";
+    return std::ranges::all_of(std::array{1, 2, 3}, [&](int seed) {
+      const auto run = folder / fmt::format("study/runs/seed={}", seed);
+      return std::filesystem::exists(run / "status.json") && read_status(run).state == RunState::done;
+    });
   }));
+  EXPECT_EQ(entk({"train", "--resume", "study", "--pending"}, folder.path()).output, "\n");
   expect_same_runs(folder / "one", folder / "study", 3);
 }
 
