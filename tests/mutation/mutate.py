@@ -20,11 +20,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 SLOW = {"kernels": "TileKernels*:FusedKernels*:PrimitiveBound*:FusedLayout*", "theory": "Landscape*",
         "train": "Trajectory*:RecordedSteps*:Trainer.Follows*:Trainer.RegularizingR3*:*Saddle*", "spectrum": "PopulationTiles*"}
 ROOMS = ["kernels", "train", "regularizers", "spectrum", "theory"]
-SWITCH = """#include <cstdlib>
+# Several files are compiled as one.
+SWITCH = """#ifndef ENTK_MUTANT_SWITCH
+#define ENTK_MUTANT_SWITCH
+#include <cstdlib>
 static bool entk_mutant(int number) {
   static const char* chosen = std::getenv("ENTK_MUTANT");
   return chosen && std::atoi(chosen) == number;
 }
+#endif
 """
 
 
@@ -35,8 +39,12 @@ def read_mutants():
             continue
         place, original, mutated = (part.strip() for part in (line + " ").split(" | "))
         path, _, nth = place.partition("#")
-        mutants.append((path, int(nth or 1), original, mutated))
+        mutants.append((path, int(nth or 0), original, mutated))
     return mutants
+
+
+def room_of(mutant):
+    return mutant[0].split("/")[1]
 
 
 def plant(tree, mutants):
@@ -47,11 +55,11 @@ def plant(tree, mutants):
         if "entk_mutant" in text:
             sys.exit(f"{tree / path}: it has mutants already; take a fresh copy")
         at = -1
-        for _ in range(nth):
+        for _ in range(nth or 1):
             at = text.find(original, at + 1)
             if at < 0:
                 sys.exit(f"mutants.txt: '{original}' does not stand in {path}")
-        if nth == 1 and "#" not in path and text.count(original) > 1 and not any(m[1] > 1 and m[2] == original for m in mutants):
+        if nth == 0 and text.count(original) > 1:
             sys.exit(f"mutants.txt: '{original}' stands more than once in {path}")
         if original.endswith(";"):
             new = f"if (entk_mutant({number})) {{ {mutated} }} else {{ {original} }}"
@@ -88,10 +96,11 @@ def main():
     mutants = read_mutants()
     if not options.built:
         plant(tree, mutants)
-        subprocess.run(["ninja", "-C", str(tree / "build")] + [f"{room}_tests" for room in ROOMS], check=True)
+        rooms = sorted(set(ROOMS) | {room_of(mutant) for mutant in mutants})
+        subprocess.run(["ninja", "-C", str(tree / "build")] + [f"{room}_tests" for room in rooms], check=True)
 
     def killer(number):
-        own = mutants[number - 1][0].split("/")[1]
+        own = room_of(mutants[number - 1])
         for room, tests in [(own, "-" + SLOW.get(own, ""))] + [(r, "*") for r in [own] + [r for r in ROOMS if r != own]]:
             whole, why = passes(tree, room, number, tests)
             if not whole:
@@ -102,7 +111,8 @@ def main():
     living = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         killers = [pool.submit(killer, number) for number in chosen]
-        unmutated = [(room, pool.submit(passes, tree, room, 0)) for room in ROOMS]
+        unmutated = [(room, pool.submit(passes, tree, room, 0))
+                     for room in sorted({*ROOMS, *(room_of(mutants[number - 1]) for number in chosen)})]
         for number, result in zip(chosen, killers):
             path, _, original, mutated = mutants[number - 1]
             living += not result.result()

@@ -120,6 +120,7 @@ TEST(Settled, MeansASmallTrainingLossAndATestLossUnchangedSinceHalfOfTheSteps) {
   const SettledCriterion c{.training_loss = 1e-2, .test_change = 0.1};
   EXPECT_TRUE(is_settled(c, records_of({{0, 2, 9}, {40, 1, 5}, {50, 0.03, 1.09}, {80, 0.02, 0.91}, {100, 0.02, 1}})));
   EXPECT_FALSE(is_settled(c, records_of({{0, 2, 9}, {50, 0.03, 1.11}, {80, 0.02, 1}, {100, 0.02, 1}}))) << "test loss";
+  EXPECT_TRUE(is_settled(c, records_of({{0, 2, 900}, {50, 0.03, 109}, {100, 0.02, 100}}))) << "relative to the last";
   EXPECT_FALSE(is_settled(c, records_of({{0, 2, 1}, {50, 0.03, 1}, {100, 0.021, 1}}))) << "training loss";
   EXPECT_FALSE(is_settled(c, records_of({{0, 0, 1}}))) << "no step taken";
   EXPECT_FALSE(is_settled(c, records_of({{0, 2, NAN}, {100, 0.02, NAN}}))) << "no test loss";
