@@ -182,9 +182,16 @@ class FolderRun {
         return cache_.primitive(key, of, x, o);
       };
     }
-    // Asked after every step: from the first on there is something to save.
-    hooks.interrupted = [&] {
-      if (!unsaved_) unsaved_.emplace();
+    // Asked after every step: from the first on there is something to save, for which a stop waits unless steps are
+    // long; processes that work together always wait for each other.
+    hooks.interrupted = [&, asked = std::chrono::steady_clock::now()]() mutable {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - asked;
+      asked += std::chrono::duration_cast<std::chrono::steady_clock::duration>(took);
+      if (took.count() > long_step_seconds && group().size() == 1) {
+        unsaved_.reset();
+      } else if (!unsaved_) {
+        unsaved_.emplace();
+      }
       // All stop after the same step.
       return static_cast<int>(largest_of_all(hooks_.interrupted ? hooks_.interrupted() : 0));
     };

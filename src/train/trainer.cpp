@@ -47,7 +47,9 @@ class Run {
   TrainResult run() {
     begin();
     for (std::int64_t step = from_.step; step < descent_.steps; ++step) {
+      const double from = now();
       if (const auto end = take(step)) return finish(step, *end);
+      step_seconds_ = now() - from;
       if (is_interrupted()) return finish(step + 1, TrainOutcome::interrupted);
     }
     return finish(descent_.steps, TrainOutcome::finished);
@@ -124,7 +126,12 @@ class Run {
   }
   /// By the clock of process 0.
   bool save_is_due() const {
-    return hooks_.on_checkpoint && agreed(std::int64_t{now() - saved_ > hooks_.checkpoint_seconds}) != 0;
+    return hooks_.on_checkpoint && agreed(std::int64_t{now() - saved_ > checkpoint_interval()}) != 0;
+  }
+  double checkpoint_interval() const {
+    constexpr double times_its_cost = 20;
+    if (step_seconds_ <= long_step_seconds) return hooks_.checkpoint_seconds;
+    return std::min(hooks_.checkpoint_seconds, times_its_cost * save_seconds_);
   }
 
   /// A resumed run has the record of its first step already: it was written before the checkpoint.
@@ -186,11 +193,13 @@ class Run {
   }
 
   void save(std::int64_t step) {
+    const double from = now();
     state_.step = step;
     state_.w = w_;
     state_.optimizer = stepping_->optimizer_state();
     hooks_.on_checkpoint(state_);
     saved_ = now();
+    save_seconds_ = saved_ - from;
   }
 
   TrainResult finish(std::int64_t step, TrainOutcome outcome) {
@@ -263,7 +272,7 @@ class Run {
   std::unique_ptr<Stepping> stepping_;
   TrainState state_;
   TrainResult result_;
-  double started_ = 0, interval_started_ = 0, saved_ = 0;
+  double started_ = 0, interval_started_ = 0, saved_ = 0, save_seconds_ = 0, step_seconds_ = 0;
   std::int64_t steps_since_record_ = 0;
 };
 

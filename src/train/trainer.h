@@ -75,6 +75,10 @@ struct KernelOptions {
   GraphRecorder graphs = record_graph;
 };
 
+/// Whoever stops a run does not wait for a step longer than this; where steps are, on_checkpoint is called as often as
+/// it takes a twentieth of the time, so that little is lost.
+constexpr double long_step_seconds = 1;
+
 /// Who is told, and asked.
 struct TrainerHooks {
   /// Called at every record; false stops the run after it.
@@ -84,7 +88,7 @@ struct TrainerHooks {
   /// Called every `checkpoint_seconds` between steps, at the end and where a run is interrupted, never
   /// with a state that is not finite.
   std::function<void(const TrainState&)> on_checkpoint{};
-  double checkpoint_seconds = 60;  ///< between calls of on_checkpoint
+  double checkpoint_seconds = 60;  ///< between calls of on_checkpoint, at most: see long_step_seconds
   /// Measured at every record.
   std::vector<Observable> observables{};
   /// Whether the W of the record with the least test loss is kept: TrainState::best, TrainResult::best.

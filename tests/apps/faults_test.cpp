@@ -448,6 +448,33 @@ TEST_F(Faults, ASignalDuringSetUpIsHeardWithinSeconds) {
   EXPECT_NE(testing::read_text(folder / "output.txt").find("stopped; go on with --resume run"), std::string::npos);
 }
 
+TEST_F(Faults, ASignalDuringALongStepIsHeardWithinSecondsAndTheRunGoesOn) {
+  // 1.6e11 multiplications and additions a step, on one thread.
+  const Words words = {"train",
+                       "--threads",
+                       "1",
+                       "--out",
+                       "run",
+                       "--set",
+                       "data.samples=8000",
+                       "--set",
+                       "projector.source=none",
+                       "--set",
+                       "data.test_samples=0",
+                       "--set",
+                       "model.width=50000",
+                       "--set",
+                       "lambda=[0,0,0,0]",
+                       "--set",
+                       steps(1000)};
+  EXPECT_LT(
+      seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "run/checkpoint.pt"); }), 4);
+  const auto saved = checkpoint_step(folder / "run");
+  EXPECT_GE(saved, 1);
+  EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
+  EXPECT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(saved)}), 0));
+}
+
 TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
   testing::write_text(folder / "gnuplot", "#!/bin/sh\necho $$ > " + (folder / "pid").string() + "\nexec sleep 300\n");
   std::filesystem::permissions(folder / "gnuplot", std::filesystem::perms::owner_all);
