@@ -17,11 +17,7 @@ class PlainStepper final : public Stepper {
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
     const at::NoGradGuard no_grad;
-    auto gradient = primitive_->pull_back(w, cotangents);  // which checks both
-    if (update.extra.defined()) gradient += update.extra;
-    if (update.noise) gradient += noise_like(w, *update.noise);
-    w.sub_(gradient, update.learning_rate);
-    if (update.signs) w.mul_(random_signs(w.size(0), *update.signs).to(w.options()).unsqueeze(1));
+    descend(w, primitive_->pull_back(w, cotangents), update);  // which checks both
     terms_ = primitive_->terms(w);
   }
 
@@ -37,6 +33,13 @@ at::Tensor tree_sum(std::vector<at::Tensor> parts) {
     for (std::size_t i = 0; i + stride < parts.size(); i += 2 * stride) parts[i] += parts[i + stride];
   }
   return parts[0];
+}
+
+void descend(const at::Tensor& w, at::Tensor gradient, const Update& update) {
+  if (update.extra.defined()) gradient += update.extra;
+  if (update.noise) gradient += noise_like(w, *update.noise);
+  w.sub_(gradient, update.learning_rate);
+  if (update.signs) w.mul_(random_signs(w.size(0), *update.signs).to(w.options()).unsqueeze(1));
 }
 
 std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w) {

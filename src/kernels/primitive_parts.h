@@ -36,6 +36,9 @@ at::Tensor tree_sum(std::vector<at::Tensor> parts);
 /// The step of a primitive that keeps nothing between steps: pull-back, update, terms.
 std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w);
 
+/// W ← S (W − η (gradient + E + Ξ)); the gradient's memory is used.
+void descend(const at::Tensor& w, at::Tensor gradient, const Update& update);
+
 /// @throws InputError where t requires a gradient that is being recorded: what takes it would leave it out.
 void check_constant(const std::string& name, const at::Tensor& t);
 

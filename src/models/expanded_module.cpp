@@ -92,8 +92,7 @@ at::Tensor ExpandedModuleImpl::initial_output(const at::Tensor& x) const {
 std::shared_ptr<const Primitive> ExpandedModuleImpl::primitive(const at::Tensor& x,
                                                                const PrimitiveOptions& options) const {
   check_points("x", x);
-  return make_module_primitive(module_, kind_, x.to(displacement_.device(), displacement_.scalar_type()),
-                               options.orders);
+  return make_module_primitive(module_, kind_, x.to(displacement_.device(), displacement_.scalar_type()), options);
 }
 
 TermsAtPoints ExpandedModuleImpl::reference(const at::Tensor& x, int orders) const {

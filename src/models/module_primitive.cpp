@@ -1,16 +1,19 @@
 #include "entk/models/module_primitive.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <mutex>
 
 #include "entk/base/check.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/models/expansion_terms.h"
+#include "entk/models/point_graph.h"
 
 namespace entk {
 
@@ -39,6 +42,10 @@ struct Copies {
     }
     return parts;
   }
+  /// Copy c's part of a vector of all.
+  at::Tensor of(const at::Tensor& all, std::size_t c) const {
+    return all.narrow(0, static_cast<std::int64_t>(c) * parameters, parameters);
+  }
   std::vector<double> factors;
   std::int64_t parameters;
 };
@@ -51,8 +58,8 @@ std::int64_t count_of(const variable_list& parameters) {
 
 class ModulePrimitive final : public Primitive, public std::enable_shared_from_this<ModulePrimitive> {
  public:
-  ModulePrimitive(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, int orders)
-      : Primitive(x, Copies(kind, count_of(module.start.parameters())).length(), orders),
+  ModulePrimitive(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, const PrimitiveOptions& options)
+      : Primitive(x, Copies(kind, count_of(module.start.parameters())).length(), options.orders),
         kind_(kind),
         copies_(kind, count_of(module.start.parameters())),
         modules_{module.start.is_copy() ? module.copy() : module},
@@ -62,21 +69,20 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     batch_ = (samples() + batches_ - 1) / batches_;
     batches_ = (samples() + batch_ - 1) / batch_;
     check_points_are_independent();
+    if (options.mode == KernelMode::reference || orders_ > 2 || !graph_agrees()) return;
+    mode_ = options.mode == KernelMode::recompute || orders_ == 1 || kept_bytes() > options.memory_limit
+                ? KernelMode::recompute
+                : KernelMode::keep;
   }
 
-  KernelMode mode() const override { return KernelMode::recompute; }
+  KernelMode mode() const override { return mode_; }
   const char* backend() const override { return kind_ == ModuleStartKind::pair ? "module, pair" : "module"; }
 
   at::Tensor terms(const at::Tensor& w) const override {
     kernels::check_weights("w", w, *this);
     const Differentiating recording;
     const auto at = constant(w);
-    return forms(orders_, [&](const Batch& b, at::Tensor& rows) {
-      for (std::size_t c = 0; c < copies_.count(); ++c) {
-        const auto chain = b.chain(part(at, c, b), orders_, false);
-        for (int p = 1; p <= orders_; ++p) rows[p - 1].add_(chain[p].detach(), copies_.factors[c]);
-      }
-    });
+    return forms(orders_, [&](const Batch& b, std::size_t c) { return b.terms(part(at, c, b)); });
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
@@ -84,9 +90,8 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     kernels::check_cotangents(cotangents, orders_, *this);
     const Differentiating recording;
     const auto at = constant(w), g = constant(cotangents);
-    return gradient([&](const Batch& b, std::size_t c) {
-      const auto chain = b.chain(part(at, c, b), orders_ - 1, true);
-      return b.gradient(chain, b.rows(g));
+    return gradient([&](const Batch& b, std::size_t c, const at::Tensor& sum) {
+      b.add_pull_back(part(at, c, b), b.rows(g) * copies_.factors[c], sum);
     });
   }
 
@@ -95,15 +100,7 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     kernels::check_weights("v", v, *this);
     const Differentiating recording;
     const auto at = constant(w), by = constant(v);
-    return forms(2, [&](const Batch& b, at::Tensor& rows) {
-      for (std::size_t c = 0; c < copies_.count(); ++c) {
-        const auto chain = b.chain(part(at, c, b), 1, true);
-        const auto direction = part(by, c, b);
-        for (int p = 0; p < 2; ++p) {
-          rows[p].add_(along(chain[p], b.parameters(), direction, false).detach(), copies_.factors[c]);
-        }
-      }
-    });
+    return forms(2, [&](const Batch& b, std::size_t c) { return b.terms_along(part(at, c, b), part(by, c, b)); });
   }
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const override {
@@ -112,9 +109,8 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     kernels::check_cotangents(cotangents, 3, *this);
     const Differentiating recording;
     const auto at = constant(w), by = constant(v), g = constant(cotangents);
-    return gradient([&](const Batch& b, std::size_t c) {
-      const auto chain = b.chain(part(at, c, b), 1, true);
-      return b.gradient({chain[0], chain[1], along(chain[0], b.parameters(), part(by, c, b), true)}, b.rows(g));
+    return gradient([&](const Batch& b, std::size_t c, const at::Tensor& sum) {
+      b.add_pull_back_along(part(at, c, b), part(by, c, b), b.rows(g) * copies_.factors[c], sum);
     });
   }
 
@@ -126,7 +122,8 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
   }
 
   std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override {
-    return kernels::plain_stepper(shared_from_this(), w);
+    if (mode_ != KernelMode::keep) return kernels::plain_stepper(shared_from_this(), w);
+    return std::make_unique<KeptStepper>(shared_from_this(), w);
   }
 
  private:
@@ -136,8 +133,49 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     std::int64_t first, count;
     int order;
     at::Tensor output;
+    std::optional<PointGraph> graph;  ///< in place of autograd
 
     const variable_list& parameters() const { return module.start.parameters(); }
+    at::Tensor rows(const at::Tensor& cotangents) const { return cotangents.narrow(1, first, count); }
+
+    /// t_1 … t_P.
+    at::Tensor terms(const variable_list& displacement) const {
+      if (!graph) {
+        const auto terms = chain(displacement, order, false);
+        const at::NoGradGuard no_grad;
+        return at::stack(variable_list(terms.begin() + 1, terms.end()));
+      }
+      const at::NoGradGuard no_grad;
+      return order == 1 ? graph->linear_term(displacement).unsqueeze(0) : graph->terms(displacement);
+    }
+    void add_pull_back(const variable_list& displacement, const at::Tensor& g, const at::Tensor& sum) const {
+      if (!graph) return add_gradient(chain(displacement, order - 1, true), g, sum);
+      const at::NoGradGuard no_grad;
+      if (order == 1) return graph->add_gradient(g[0], {}, sum);
+      const auto motion = graph->motion(displacement);
+      graph->add_gradient(g[0], {{&motion, g[1]}}, sum);
+    }
+    at::Tensor terms_along(const variable_list& displacement, const variable_list& direction) const {
+      if (!graph) {
+        const auto terms = chain(displacement, 1, true);
+        return at::stack({along(terms[0], parameters(), direction, false).detach(),
+                          along(terms[1], parameters(), direction, false).detach()});
+      }
+      const at::NoGradGuard no_grad;
+      return graph->terms_along(graph->motion(displacement), direction);
+    }
+    void add_pull_back_along(const variable_list& displacement, const variable_list& direction, const at::Tensor& g,
+                             const at::Tensor& sum) const {
+      if (!graph) {
+        const auto terms = chain(displacement, 1, true);
+        return add_gradient({terms[0], terms[1], along(terms[0], parameters(), direction, true)}, g, sum);
+      }
+      const at::NoGradGuard no_grad;
+      const auto motion = graph->motion(displacement), other = graph->motion(direction);
+      graph->add_gradient(g[0], {{&motion, g[1]}, {&other, g[2]}}, sum);
+    }
+
+   private:
     /// t_0 … t_P; the last with a graph if it is to be differentiated.
     variable_list chain(const variable_list& displacement, int orders, bool again) const {
       variable_list terms{output};
@@ -146,13 +184,70 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
       }
       return terms;
     }
-    at::Tensor rows(const at::Tensor& cotangents) const { return cotangents.narrow(1, first, count); }
-    /// ∂/∂θ0 Σ_i ⟨u_i, t_i⟩ as one vector.
-    at::Tensor gradient(const variable_list& terms, const at::Tensor& u) const {
-      variable_list flat;
-      for (const auto& g : gradients(terms, parameters(), u.unbind(), false)) flat.push_back(g.reshape(-1));
-      return at::cat(flat);
+    /// sum += ∂/∂θ0 Σ_i ⟨u_i, t_i⟩ as one vector.
+    void add_gradient(const variable_list& terms, const at::Tensor& u, const at::Tensor& sum) const {
+      std::int64_t from = 0;
+      for (const auto& g : gradients(terms, parameters(), u.unbind(), false)) {
+        const at::NoGradGuard no_grad;
+        at::Tensor(sum.narrow(0, from, g.numel())).add_(g.reshape(-1));
+        from += g.numel();
+      }
     }
+  };
+
+  /// Keeps each batch's graph, and what W moves there until the next step.
+  class KeptStepper final : public Stepper {
+   public:
+    KeptStepper(std::shared_ptr<const ModulePrimitive> primitive, const at::Tensor& w) : of_(std::move(primitive)) {
+      batches_.resize(static_cast<std::size_t>(of_->batches_));
+      of_->for_batches(of_->batches_, [&](std::int64_t i, Batch& b) { batches_[i].graph = std::move(b.graph); });
+      move(w);
+    }
+
+    at::Tensor terms() const override { return terms_; }
+
+    void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
+      kernels::check_weights("w", w, *of_);
+      kernels::check_cotangents(cotangents, 2, *of_);
+      const at::NoGradGuard no_grad;
+      const auto g = constant(cotangents);
+      const auto& copies = of_->copies_;
+      auto gradient = of_->sums_of_lanes([&](std::int64_t i, const at::Tensor& sum) {
+        const auto& b = batches_[i];
+        for (std::size_t c = 0; c < copies.count(); ++c) {
+          const auto rows = g.narrow(1, i * of_->batch_, b.motions[c].terms.size(1)) * copies.factors[c];
+          b.graph->add_gradient(rows[0], {{&b.motions[c], rows[1]}}, copies.of(sum, c));
+        }
+      });
+      kernels::descend(w, std::move(gradient), update);
+      move(w);
+    }
+
+   private:
+    struct Kept {
+      std::optional<PointGraph> graph;
+      std::vector<PointGraph::Motion> motions;
+    };
+
+    void move(const at::Tensor& w) {
+      kernels::check_weights("w", w, *of_);
+      const Differentiating recording;
+      terms_ = at::zeros({2, of_->samples()}, of_->x_.options());
+      const auto at = constant(w);
+      of_->shared_out(of_->batches_, [&](std::int64_t i) {
+        auto& b = batches_[i];
+        b.motions.clear();
+        for (std::size_t c = 0; c < of_->copies_.count(); ++c) {
+          b.motions.push_back(b.graph->motion(of_->copies_.parts(at, c, of_->modules_[0].start.parameters())));
+          const auto& terms = b.motions.back().terms;
+          terms_.narrow(1, i * of_->batch_, terms.size(1)).add_(terms, of_->copies_.factors[c]);
+        }
+      });
+    }
+
+    std::shared_ptr<const ModulePrimitive> of_;
+    std::vector<Kept> batches_;
+    at::Tensor terms_;
   };
 
   /// As autograd may keep it, where Differentiating lives.
@@ -162,37 +257,48 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     return copies_.parts(w, copy, b.parameters());
   }
 
-  /// P×n, filled batch by batch: form(batch, its zeros).
+  /// P×n, batch by batch: the sum over copies of form(batch, copy).
   template <class F>
   at::Tensor forms(int rows, F&& form) const {
     auto out = at::zeros({rows, samples()}, x_.options());
     for_batches(batches_, [&](std::int64_t, const Batch& b) {
-      auto own = out.narrow(1, b.first, b.count);
-      form(b, own);
+      for (std::size_t c = 0; c < copies_.count(); ++c) {
+        const auto of_copy = form(b, c);
+        const at::NoGradGuard no_grad;
+        out.narrow(1, b.first, b.count).add_(of_copy, copies_.factors[c]);
+      }
     });
     return out;
   }
 
-  /// Σ over batches of form(batch, copy), copy after copy.
+  std::int64_t lanes() const { return std::min(lanes_at_most, batches_); }
+  at::Tensor zeros_for_lanes() const { return at::zeros({lanes(), displacement_sizes_[0]}, x_.options()); }
+
+  /// add(batch, copy, sum) for every batch and copy: the sum over all.
   template <class F>
-  at::Tensor gradient(F&& form) const {
-    const std::int64_t lanes = std::min(lanes_at_most, batches_);
-    auto sums = at::zeros({lanes, displacement_sizes_[0]}, x_.options()).unbind();
-    for_batches(lanes, [&](std::int64_t lane, const Batch& b) {
-      for (std::size_t c = 0; c < copies_.count(); ++c) {
-        const at::NoGradGuard no_grad;
-        sums[lane]
-            .narrow(0, static_cast<std::int64_t>(c) * copies_.parameters, copies_.parameters)
-            .add_(differentiating([&] { return form(b, c); }), copies_.factors[c]);
-      }
+  at::Tensor gradient(F&& add) const {
+    auto sums = zeros_for_lanes().unbind();
+    for_batches(lanes(), [&](std::int64_t lane, const Batch& b) {
+      for (std::size_t c = 0; c < copies_.count(); ++c) add(b, c, copies_.of(sums[lane], c));
     });
     return kernels::tree_sum(std::move(sums)).clone();
   }
 
+  /// f(i), i < count, shared out over workers, without gradients.
   template <class F>
-  static auto differentiating(F&& f) {
-    const at::AutoGradMode on(true);
-    return f();
+  void shared_out(std::int64_t count, F&& f) const {
+    const SerialTorch serial;
+    kernels::for_each_tile(x_.is_cpu(), count, f);
+  }
+
+  /// add(i, sum) for every batch, without gradients: the sum over all.
+  template <class F>
+  at::Tensor sums_of_lanes(F&& add) const {
+    auto sums = zeros_for_lanes().unbind();
+    shared_out(lanes(), [&](std::int64_t lane) {
+      for (std::int64_t i = lane; i < batches_; i += lanes()) add(i, sums[lane]);
+    });
+    return kernels::tree_sum(std::move(sums)).clone();
   }
 
   /// f(lane, batch) for every batch, those of a lane one after another.
@@ -202,7 +308,11 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     const auto lane = [&](std::int64_t which, const PointModule& module) {
       const Differentiating recording;
       for (std::int64_t i = which; i < batches_; i += lanes) {
-        differentiated(orders_, [&] { f(which, batch_of(module, i * batch_)); });
+        differentiated(orders_, [&] {
+          auto b = batch_of(module, i * batch_, std::min(batch_, samples() - i * batch_));
+          if (mode_ != KernelMode::reference) add_graph(b);
+          f(which, b);
+        });
       }
     };
     if (alone_ || !x_.is_cpu()) {
@@ -214,8 +324,7 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     }
   }
 
-  Batch batch_of(const PointModule& module, std::int64_t first) const {
-    const auto count = std::min(batch_, samples() - first);
+  Batch batch_of(const PointModule& module, std::int64_t first, std::int64_t count) const {
     bool random = false;
     const auto output = output_at_start([&](const variable_list& in) { return output_at(module, in[0]); }, module.start,
                                         {x_.narrow(0, first, count)}, orders_, false, random);
@@ -224,7 +333,50 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
           "module: its forward draws random numbers (dropout in training mode does), so that it is another function at "
           "every call");
     }
-    return {module, first, count, orders_, output};
+    return {module, first, count, orders_, output, std::nullopt};
+  }
+
+  static bool add_graph(Batch& b) {
+    b.graph = PointGraph::of(b.output, b.module.start);
+    if (b.graph) b.graph->fix();
+    return b.graph.has_value();
+  }
+
+  /// Whether the module's graph at a few points has rules for all, and says what autograd does.
+  bool graph_agrees() const {
+    const Differentiating recording;
+    return differentiated(orders_, [&] {
+      auto b = batch_of(modules_[0], 0, std::min<std::int64_t>(samples(), 3));
+      if (!add_graph(b)) return false;
+      auto generator = at::detail::createCPUGenerator(7);
+      const auto drawn = [&](at::IntArrayRef sizes) {
+        return at::randn(sizes, generator, at::kDouble).to(x_.options());
+      };
+      const auto v = drawn({copies_.parameters}), g = drawn({orders_, b.count});
+      const auto parts = copies_.parts(v, 0, b.parameters());
+      const auto found = [&] {
+        auto sum = at::zeros_like(v);
+        b.add_pull_back(parts, g, sum);
+        return std::pair{b.terms(parts), sum};
+      };
+      const auto own = found();
+      b.graph.reset();
+      const auto wanted = found();
+      const double tolerance = std::sqrt(x_.scalar_type() == at::kDouble ? 2e-16 : 1e-7);
+      const auto close = [&](const at::Tensor& a, const at::Tensor& of) {
+        return (a - of).norm().item<double>() <= tolerance * of.norm().item<double>();
+      };
+      return close(own.first, wanted.first) && close(own.second, wanted.second);
+    });
+  }
+
+  /// What a stepper would keep, from a few points.
+  std::int64_t kept_bytes() const {
+    const Differentiating recording;
+    auto b = batch_of(modules_[0], 0, 1);
+    if (!add_graph(b)) return std::numeric_limits<std::int64_t>::max();
+    // A motion holds a tangent and an adjoint at each use, a graph an operand and an adjoint there, and more.
+    return b.graph->bytes() * (1 + static_cast<std::int64_t>(copies_.count())) * samples();
   }
 
   void check_points_are_independent() const {
@@ -249,6 +401,7 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
 
   ModuleStartKind kind_;
   Copies copies_;
+  KernelMode mode_ = KernelMode::reference;
   mutable std::vector<PointModule> modules_;
   mutable std::mutex mutex_;
   bool alone_;
@@ -297,13 +450,14 @@ at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const a
 }
 
 std::shared_ptr<const Primitive> make_module_primitive(const PointModule& module, ModuleStartKind kind,
-                                                       const at::Tensor& x, int orders) {
+                                                       const at::Tensor& x, const PrimitiveOptions& options) {
   kernels::check_constant("x", x);
+  const int orders = options.orders;
   if (orders < 1 || orders > kernels::max_orders) {
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, orders));
   }
   const Differentiating recording;
-  return std::make_shared<ModulePrimitive>(module, kind, recordable(x.detach()), orders);
+  return std::make_shared<ModulePrimitive>(module, kind, recordable(x.detach()), options);
 }
 
 }  // namespace entk

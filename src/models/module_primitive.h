@@ -3,18 +3,20 @@
 //   t_p(x;δ) = D^p f(x;θ0)[δ, …, δ]/p!,   Σ_p ⟨g_p, ∂t_p/∂δ⟩ = ∂/∂θ0 Σ_p ⟨g_p, t_{p−1}⟩ with δ held fixed
 //
 // Points go through the module some at a time, on copies of it shared out over threads where it can be copied; nothing
-// n×p is kept. The same bits for every number of threads.
+// n×p is kept. Up to order 2 and where it has rules for all operations, by point_graph.h, which a stepper keeps at its
+// points (KernelMode::keep); by autograd otherwise (KernelMode::reference). The same bits for every number of threads.
 #pragma once
 
 #include "entk/models/expanded_module.h"
 
 namespace entk {
 
-/// x: n×…, rows being what the module's forward takes; orders 1 … 4. The displacement is the module's, or a pair's.
+/// x: n×…, rows being what the module's forward takes; options.orders 1 … 4. The displacement is the module's, or a
+/// pair's.
 /// @throws InputError for orders out of range, and where the module's output at a point is not one number, depends on
 /// the other points, is drawn at random, or cannot be differentiated.
 std::shared_ptr<const Primitive> make_module_primitive(const PointModule& module, ModuleStartKind kind,
-                                                       const at::Tensor& x, int orders);
+                                                       const at::Tensor& x, const PrimitiveOptions& options);
 
 /// Internal to the library: t_0 … t_P at x for a displacement, as expressions of both: (P+1)×n.
 at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, int orders,

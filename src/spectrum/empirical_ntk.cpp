@@ -13,6 +13,7 @@
 #include "entk/kernels/primitive_parts.h"
 #include "entk/models/expansion_terms.h"
 #include "entk/models/module_primitive.h"
+#include "entk/models/point_graph.h"
 
 namespace entk {
 
@@ -53,6 +54,8 @@ class Ntk {
   }
 
   at::Tensor kernel() const {
+    const bool structured = options_.method == NtkMethod::structured_derivatives;
+    if (structured || (options_.method == NtkMethod::automatic && structure_agrees())) return by_structure();
     const bool products = options_.method == NtkMethod::ntk_vector_products ||
                           (options_.method == NtkMethod::automatic && products_are_cheaper());
     auto k = products ? by_products() : by_contraction();  // nO × n'O
@@ -128,6 +131,111 @@ class Ntk {
       }
     });
     return rows;
+  }
+
+  using Factors = std::vector<PointGraph::Factor>;
+
+  /// Each output's, at some points.
+  std::vector<Factors> factors_at(const PointModule& module, const at::Tensor& x) const {
+    const auto output = outputs_at(module, x);
+    const auto graph = PointGraph::of(output, module.start);
+    std::vector<Factors> found;
+    for (std::int64_t o = 0; graph && o < outputs_; ++o) {
+      auto cotangent = at::zeros_like(output.detach());
+      cotangent.select(1, o).fill_(1);
+      auto factors = graph->factors(cotangent);
+      if (!factors) return {};
+      found.push_back(std::move(*factors));
+    }
+    return found;
+  }
+
+  /// Whether the module has them, and a few points' kernel is that of their Jacobian.
+  bool structure_agrees() const {
+    const auto x = left_.narrow(0, 0, std::min<std::int64_t>(3, left_.size(0)));
+    std::vector<Factors> factors;
+    for_each(1, [&](std::int64_t, const PointModule& module) { factors = factors_at(module, x); });
+    if (factors.empty()) return false;
+    const at::NoGradGuard no_grad;
+    const auto j = jacobian(x), wanted = j.mm(j.t());
+    auto own = at::zeros({x.size(0), x.size(0), outputs_, outputs_}, x.options());
+    for (std::int64_t o = 0; o < outputs_; ++o) {
+      for (std::int64_t p = 0; p < outputs_; ++p) contract(factors[o], factors[p], own.select(3, p).select(2, o));
+    }
+    const auto off = (own.permute({0, 2, 1, 3}).reshape(wanted.sizes()) - wanted).norm().item<double>();
+    return off <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted.norm().item<double>();
+  }
+
+  /// out += Σ over the layers of their kernels.
+  void contract(const Factors& left, const Factors& right, const at::Tensor& out) const {
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      const auto& l = left[k];
+      const auto& r = right[k];
+      const std::int64_t n = l.b.size(0), n2 = r.b.size(0);
+      const double square = l.scale * r.scale;
+      if (!l.a.defined() || l.b.size(1) == 1) {
+        const auto b = l.b.sum(1), b2 = r.b.sum(1);
+        auto part = b.mm(b2.t());
+        if (l.a.defined()) part.mul_(l.a.squeeze(1).mm(r.a.squeeze(1).t()));
+        at::Tensor(out).add_(part, square);
+        continue;
+      }
+      // Many places a point share the weight: its Jacobian, some columns of b at a time.
+      const std::int64_t columns = l.b.size(2);
+      const std::int64_t bytes = checked_product("parameters", l.a.size(2), out.element_size() * (n + n2));
+      const std::int64_t at_once = std::max<std::int64_t>(1, options_.memory_limit / 2 / bytes);
+      for (std::int64_t c = 0; c < columns; c += at_once) {
+        const auto count = std::min(at_once, columns - c);
+        const auto j = l.a.transpose(1, 2).bmm(l.b.narrow(2, c, count)).flatten(1);
+        const auto j2 = r.a.transpose(1, 2).bmm(r.b.narrow(2, c, count)).flatten(1);
+        at::Tensor(out).addmm_(j, j2.t(), 1, square);
+      }
+    }
+  }
+
+  /// K in the layout that is asked.
+  at::Tensor by_structure() const {
+    const bool full = options_.outputs == NtkOutputs::full;
+    const std::int64_t n = left_.size(0), n2 = right_.size(0);
+    auto k = full ? at::zeros({n, n2, outputs_, outputs_}, left_.options()) : at::zeros({n, n2}, left_.options());
+    const auto sides = [&](const at::Tensor& x) {
+      std::vector<std::vector<Factors>> found((x.size(0) + points_with_graph - 1) / points_with_graph);
+      for_each(static_cast<std::int64_t>(found.size()), [&](std::int64_t i, const PointModule& module) {
+        const auto from = i * points_with_graph;
+        found[i] = factors_at(module, x.narrow(0, from, std::min(points_with_graph, x.size(0) - from)));
+        if (found[i].empty()) {
+          throw InputError(
+              "method: structured derivatives need a module whose parameters each enter once, in a product with what "
+              "is of points; expected another method");
+        }
+      });
+      return found;
+    };
+    const auto left = sides(left_), right = symmetric_ ? left : sides(right_);
+    const auto columns = static_cast<std::int64_t>(right.size());
+    const SerialTorch serial;
+    kernels::for_each_tile(left_.is_cpu(), static_cast<std::int64_t>(left.size()) * columns, [&](std::int64_t tile) {
+      const std::int64_t i = tile / columns, j = tile % columns;
+      if (symmetric_ && j < i) return;
+      const auto cut = [&](const at::Tensor& of) {
+        return of.narrow(0, i * points_with_graph, left[i][0][0].b.size(0))
+            .narrow(1, j * points_with_graph, right[j][0][0].b.size(0));
+      };
+      for (std::int64_t o = 0; o < outputs_; ++o) {
+        if (!full) {
+          contract(left[i][o], right[j][o], cut(k));
+          continue;
+        }
+        for (std::int64_t p = 0; p < outputs_; ++p) contract(left[i][o], right[j][p], cut(k.select(3, p).select(2, o)));
+      }
+    });
+    const at::NoGradGuard no_grad;
+    if (!full) k.div_(outputs_);
+    if (!symmetric_) return k;
+    if (!full) return k.triu() + k.triu(1).t();
+    // Of pairs of a point and an output.
+    const auto square = k.permute({0, 2, 1, 3}).reshape({n * outputs_, n * outputs_});
+    return (square.triu() + square.triu(1).t()).view({n, outputs_, n, outputs_}).permute({0, 2, 1, 3}).contiguous();
   }
 
   at::Tensor by_contraction() const {

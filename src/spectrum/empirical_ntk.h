@@ -2,8 +2,10 @@
 //
 //   K(x,x')_{oo'} = ⟨∇_θ f_o(x;θ0), ∇_θ f_o'(x';θ0)⟩,   o, o' ≤ O its outputs
 //
-// by whichever of two ways takes fewer multiplications (Novak, Sohl-Dickstein and Schoenholz, ICML 2022, Table 1, p
-// parameters, F of one forward pass a point): Jacobian contraction, n n' O² p, or NTK-vector products, some 3 n n' O F.
+// by the way that takes fewest multiplications (Novak, Sohl-Dickstein and Schoenholz, ICML 2022, Table 1, p
+// parameters, F of one forward pass a point): structured derivatives, Σ (a aᵀ)∘(b bᵀ) over the layers, where each
+// parameter enters once, in a product with what is of points (dense layers, convolutions, biases); otherwise Jacobian
+// contraction, n n' O² p, or NTK-vector products, some 3 n n' O F.
 // A layer that is used at many places (a convolution) has F far above p; many outputs of dense layers favour products.
 #pragma once
 
@@ -17,18 +19,19 @@ enum class NtkOutputs {
   full,   ///< n×n'×O×O
 };
 /// How: automatic is what takes fewer multiplications.
-enum class NtkMethod { automatic, jacobian_contraction, ntk_vector_products };
+enum class NtkMethod { automatic, jacobian_contraction, ntk_vector_products, structured_derivatives };
 
 /// What is asked, and how.
 struct NtkOptions {
   NtkOutputs outputs = NtkOutputs::trace;             ///< of several outputs
   NtkMethod method = NtkMethod::automatic;            ///< automatic: the cheaper
-  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< bytes of the Jacobians' rows held at a time
+  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< bytes of derivatives held at a time
 };
 
 /// K(x, x2), in the parameters' type and on their device; the bits do not depend on the number of threads. Points are
 /// rows of x and x2, outputs n, or n×O. Without x2: K(x, x), exactly symmetric, in half the time.
-/// @throws InputError where x does not fit the module, or its outputs are no vector a point.
+/// @throws InputError where x does not fit the module, its outputs are no vector a point, or structured derivatives are
+/// asked of a module that has none.
 at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2 = {},
                          const NtkOptions& options = {});
 /// Of a module at its parameters.

@@ -1,6 +1,7 @@
 #include "entk/models/module_primitive.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/functional/linear.h>
 #include <torch/optim/sgd.h>
 
 #include "entk/base/error.h"
@@ -21,7 +22,7 @@ constexpr double rounding = 1e-10;
 template <class M>
 std::shared_ptr<const Primitive> primitive_of(const M& module, const torch::Tensor& x, int orders,
                                               ModuleStartKind kind = ModuleStartKind::plain) {
-  return make_module_primitive(point_module(module.ptr()), kind, x, orders);
+  return make_module_primitive(point_module(module.ptr()), kind, x, {.orders = orders});
 }
 
 torch::Tensor random_vector(std::int64_t length, std::uint64_t seed) {
@@ -93,6 +94,82 @@ TEST(ModulePrimitive, OfAnMlpIsItsJacobianAndHessians) {
 
 TEST(ModulePrimitive, OfAnAttentionBlockIsItsJacobianAndHessians) {
   expect_explicit(SmallAttention(), random_matrix(4, 6, 10).view({4, 3, 2}));
+}
+
+/// What the graph's rules are of: convolutions, pools, branches that meet, weights that are scaled, places in a row.
+struct MixedImpl : torch::nn::Cloneable<MixedImpl> {
+  MixedImpl() { reset(); }
+  void reset() override {
+    torch::manual_seed(13);
+    const auto weights = [&](const char* name, at::IntArrayRef sizes) {
+      return register_parameter(name, torch::randn(sizes, torch::kFloat64) / 2);
+    };
+    filter = weights("filter", {3, 2, 3, 3});
+    filter_bias = weights("filter_bias", {3});
+    inner = weights("inner", {4, 4});
+    shift = weights("shift", {4});
+    again = weights("again", {4, 4});
+    again_bias = weights("again_bias", {4});
+    out = weights("out", {12});
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const auto h = torch::gelu(torch::conv2d(x, filter, filter_bias, 1, 1));
+    const auto pooled = torch::max_pool2d(h, 2) + 0.5 * torch::avg_pool2d(h, 2);             // n×3×2×2
+    const auto rows = pooled.flatten(2);                                                     // n×3×4
+    const auto left = torch::sigmoid(torch::matmul(rows, inner.t() / 2.0) + shift);          // n×3×4
+    const auto right = torch::nn::functional::linear(rows + left, 1.5 * again, again_bias);  // n×3×4
+    return (torch::tanh(right).square() - left).flatten(1).mv(out) / std::sqrt(12.0);
+  }
+  torch::Tensor filter, filter_bias, inner, shift, again, again_bias, out;
+};
+TORCH_MODULE(Mixed);
+
+/// By the graph's rules what autograd says, the steps of a stepper too.
+template <class M>
+void expect_as_autograd(const M& module, const torch::Tensor& x) {
+  for (const auto kind : {ModuleStartKind::plain, ModuleStartKind::pair}) {
+    for (const int orders : {1, 2}) {
+      const auto of = [&](KernelMode mode) {
+        return make_module_primitive(point_module(module.ptr()), kind, x, {.orders = orders, .mode = mode});
+      };
+      const auto got = of(KernelMode::automatic), want = of(KernelMode::reference);
+      EXPECT_EQ(got->mode(), orders == 2 ? KernelMode::keep : KernelMode::recompute);
+      EXPECT_EQ(of(KernelMode::recompute)->mode(), KernelMode::recompute);
+      EXPECT_EQ(want->mode(), KernelMode::reference);
+      const std::int64_t p = got->displacement_sizes()[0], n = x.size(0);
+      const auto w = 0.3 * random_vector(p, 2), v = random_vector(p, 3), g = random_matrix(orders, n, 4),
+                 c = random_matrix(3, n, 5);
+      EXPECT_TRUE(close(got->terms(w), want->terms(w), rounding));
+      EXPECT_TRUE(close(got->pull_back(w, g), want->pull_back(w, g), rounding));
+      if (orders == 2) {
+        EXPECT_TRUE(close(got->terms_along(w, v), want->terms_along(w, v), rounding));
+        EXPECT_TRUE(close(got->pull_back_along(w, v, c), want->pull_back_along(w, v, c), rounding));
+      }
+      auto w1 = w.clone(), w2 = w.clone();
+      const auto first = got->stepper(w1), second = want->stepper(w2);
+      for (int step = 0; step < 3; ++step) {
+        const Update update{.learning_rate = 0.01, .extra = v};
+        first->step(w1, g, update);
+        second->step(w2, g, update);
+      }
+      EXPECT_TRUE(close(w1, w2, rounding));
+      EXPECT_TRUE(close(first->terms(), second->terms(), rounding));
+    }
+  }
+}
+
+TEST(ModulePrimitive, ByTheGraphsRulesIsWhatAutogradSays) {
+  expect_as_autograd(SmallMlp(std::vector<std::int64_t>{3, 5, 4, 1}), random_matrix(300, 3, 9));  // three batches
+  expect_as_autograd(Mixed(), random_matrix(5, 32, 9).view({5, 2, 4, 4}));
+}
+
+TEST(ModulePrimitive, WhatHasNoRuleOrDoesNotFitTakesAnotherWay) {
+  EXPECT_EQ(primitive_of(SmallAttention(), random_matrix(4, 6, 10).view({4, 3, 2}), 2)->mode(), KernelMode::reference);
+  SmallMlp module(std::vector<std::int64_t>{3, 5, 1});
+  EXPECT_EQ(primitive_of(module, random_matrix(4, 3, 9), 3)->mode(), KernelMode::reference);
+  const auto small = make_module_primitive(point_module(module.ptr()), ModuleStartKind::plain, random_matrix(40, 3, 9),
+                                           {.memory_limit = 1000});
+  EXPECT_EQ(small->mode(), KernelMode::recompute);
 }
 
 TEST(ModulePrimitive, APairIsTheDifferenceOfTwoCopiesAndZeroAtTheStart) {
@@ -249,7 +326,7 @@ TEST(ModuleModel, WhatIsNoFunctionOfPointsIsRefusedByName) {
   const auto x = random_matrix(5, 3, 3);
   const auto said = [&](auto module, const std::string& what) {
     const auto message = refusal([&] {
-      make_module_primitive(point_module(module), ModuleStartKind::plain, x, 2)
+      make_module_primitive(point_module(module), ModuleStartKind::plain, x, {.orders = 2})
           ->terms(torch::zeros({flattened(module->parameters()).size(0)}, torch::kFloat64));
     });
     EXPECT_NE(message.find(what), std::string::npos) << message;

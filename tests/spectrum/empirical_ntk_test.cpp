@@ -6,6 +6,7 @@
 
 #include "entk/base/error.h"
 #include "entk/io/pt_file.h"
+#include "entk/models/convolutional_network.h"
 #include "tests/io/io_testing.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/modules.h"
@@ -29,7 +30,8 @@ TEST(EmpiricalNtk, IsJacobianTimesJacobianByEitherMethodInAnyBlocks) {
   const auto full = [&](const torch::Tensor& a, const torch::Tensor& b) {
     return a.mm(b.t()).view({a.size(0) / outputs, outputs, b.size(0) / outputs, outputs}).permute({0, 2, 1, 3});
   };
-  for (const auto method : {NtkMethod::automatic, NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products}) {
+  for (const auto method : {NtkMethod::automatic, NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products,
+                            NtkMethod::structured_derivatives}) {
     for (const std::int64_t limit : {std::int64_t{1} << 30, std::int64_t{4} * outputs * j.size(1) * 8}) {  // two rows
       NtkOptions options{.outputs = NtkOutputs::full, .method = method, .memory_limit = limit};
       EXPECT_TRUE(close(empirical_ntk(module, x, x2, options), full(j, j2), tolerance));
@@ -44,8 +46,9 @@ TEST(EmpiricalNtk, IsJacobianTimesJacobianByEitherMethodInAnyBlocks) {
 
 TEST(EmpiricalNtk, HasTheSameBitsForAnyNumberOfThreads) {
   SmallMlp module(std::vector<std::int64_t>{4, 6, 2});
-  const auto x = random_matrix(70, 4, 1);
-  for (const auto method : {NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products}) {
+  const auto x = random_matrix(300, 4, 1);
+  for (const auto method :
+       {NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products, NtkMethod::structured_derivatives}) {
     const NtkOptions options{.outputs = NtkOutputs::full, .method = method};
     const auto want = empirical_ntk(module, x, {}, options);
     for (const int count : {1, 2, 3}) {
@@ -53,6 +56,30 @@ TEST(EmpiricalNtk, HasTheSameBitsForAnyNumberOfThreads) {
       EXPECT_TRUE(identical(empirical_ntk(module, x, {}, options), want));
     }
   }
+}
+
+TEST(EmpiricalNtk, OfConvolutionsByStructuredDerivativesIsJacobianTimesJacobian) {
+  const ConvolutionalNetwork module(ConvolutionalOptions{
+      .input_channels = 2, .height = 4, .width = 4, .blocks = 2, .channels = 3, .dtype = at::kDouble});
+  const auto x = random_matrix(6, 32, 1).view({6, 2, 4, 4}), x2 = random_matrix(5, 32, 2).view({5, 2, 4, 4});
+  for (const std::int64_t limit : {std::int64_t{1} << 30, std::int64_t{1000}}) {
+    const auto by = [&](NtkMethod method, const torch::Tensor& other) {
+      return empirical_ntk(module, x, other, {.method = method, .memory_limit = limit});
+    };
+    for (const auto& other : {x2, torch::Tensor()}) {
+      EXPECT_TRUE(
+          close(by(NtkMethod::structured_derivatives, other), by(NtkMethod::jacobian_contraction, other), tolerance));
+      EXPECT_TRUE(identical(by(NtkMethod::automatic, other), by(NtkMethod::structured_derivatives, other)));
+    }
+  }
+}
+
+TEST(EmpiricalNtk, AModuleWithoutStructureIsToldSoAndTakesAnotherMethod) {
+  const SmallAttention module;
+  const auto x = random_matrix(4, 6, 10).view({4, 3, 2});
+  EXPECT_TRUE(
+      identical(empirical_ntk(module, x), empirical_ntk(module, x, {}, {.method = NtkMethod::jacobian_contraction})));
+  EXPECT_THROW(empirical_ntk(module, x, {}, {.method = NtkMethod::structured_derivatives}), InputError);
 }
 
 TEST(EmpiricalNtk, IsThatOfTorchFunc) {
