@@ -137,9 +137,41 @@ void check_kernel(const RunConfig& c, const std::function<void(const std::string
   }
 }
 
+/// Whether the model is a two-layer network, of the maker's own kinds too: one is made where the dimension is known.
+bool has_neurons(const RunConfig& c) {
+  if (!c.model.kind || c.model.kind.name() == "two_layer") return true;
+  if (c.data.loaded() || !c.model.activation)
+    return c.model.kind.name() != "mlp" && c.model.kind.name() != "convolutional";
+  return std::dynamic_pointer_cast<NetworkImpl>(c.model.kind.make(network_options(c)).ptr()) != nullptr;
+}
+
+/// What reads neurons, which a module has not.
+void check_without_neurons(const RunConfig& c, const std::function<void(const std::string&)>& fail) {
+  const auto refuse = [&](const std::string& key, const std::string& got) {
+    fail(fmt::format("{}: {} needs a two-layer network's neurons, which model.kind {} has not", key, got,
+                     c.model.kind.name()));
+  };
+  if (c.lambda[3] != 0) refuse("lambda.4", "R4");
+  if (c.projector.source == ProjectorSource::harmonic) refuse("projector.source", "harmonic");
+  if (c.projector.population_degree >= 0) {
+    refuse("projector.population_degree", fmt::format("{}", c.projector.population_degree));
+  }
+  if (c.train.random_signs) refuse("train.random_signs", "true");
+  if (c.model.kernel == ModelKernel::ntk_infinite || c.model.kernel == ModelKernel::quadratic_ntk) {
+    refuse("model.kernel", word_of(c.model.kernel));
+  }
+  for (const auto& o : c.observables.observables) {
+    for (const char* name : {"movement", "harmonic_shares", "alignment", "kernel_drift"}) {
+      if (o.name() == name) refuse("observables", name);
+    }
+  }
+}
+
 void check_combinations(const RunConfig& c, const std::string& source) {
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
-  if (c.model.initialisation == Initialisation::symmetric && c.model.width % 2 != 0) {
+  const bool neurons = has_neurons(c);
+  if (!neurons) check_without_neurons(c, fail);
+  if (neurons && c.model.initialisation == Initialisation::symmetric && c.model.width % 2 != 0) {
     fail(fmt::format("model.width: expected an even number for the symmetric start, got {}", c.model.width));
   }
   if (!c.model.linear_term && c.model.order < 2) {
@@ -240,6 +272,7 @@ RunConfig read_run_config(const nlohmann::json& json, const std::string& source,
   // Made once to have what it refuses said now; it is cheap.
   if (!config.data.loaded()) config.data.target.check(target_setting(config));
   config.train.schedule.write_defaults();
+  if (config.model.kind.name() != ModelConfig{}.kind.name()) config.model.kind.write_defaults();
   // Descent, which is no entry of configurations of before, is none of a new one either.
   if (const TrainConfig plain; config.train.update.name() == plain.update.name()) config.train.update = plain.update;
   read_regularizers(config, source);

@@ -64,6 +64,7 @@ struct ModelConfig {
   double start_deviation = 0.0;
   ModelKernel kernel = ModelKernel::none;
   double ridge = 0.0;
+  bool initial_output = true;
 };
 
 struct DataConfig {
@@ -154,15 +155,18 @@ void describe(V& v, ModelConfig& c) {
   v.value("linear_term", c.linear_term, {}, "false: the quadratic NTK alone");
   v.value("whole_network", c.whole_network, {}, "true: the network f(x;W) itself in place of its expansion");
   v.value("width", c.width, {.at_least = 1, .at_most = 1e9}, "m, the number of neurons");
-  v.value("initialisation", c.initialisation, {}, "symmetric or plain");
+  v.value("initialisation", c.initialisation, {},
+          "symmetric: f(.;0) = 0, of another module than two_layer a pair of copies; or plain");
   v.named("activation", c.activation, "{\"name\": NAME, parameters}");
   v.value("start_deviation", c.start_deviation, {.at_least = 0, .at_most = 1e6},
-          "W(0) has entries N(0, start_deviation^2/(m d))");
+          "W(0) has entries N(0, start_deviation^2/(m d)), m d being the number of parameters");
   v.value_where_given("kernel", c.kernel, ModelKernel::none, {},
                       "ntk, ntk_infinite or quadratic_ntk: regression on that kernel, in closed form, in place of "
                       "training; none");
   v.value_where_given("ridge", c.ridge, 0.0, {.at_least = 0, .at_most = 1e12},
                       "of that regression, times the squared norm of its parameters; 0: the limit of descent");
+  v.value_where_given("initial_output", c.initial_output, true, {},
+                      "false: without f(x;0), where the start is not symmetric");
 }
 
 template <class V>

@@ -130,6 +130,7 @@ class Named {
   /// The parameters that were left to their defaults, written out.
   void write_defaults() {
     if (!thing_) return;
+    if (written_.is_string()) written_ = {{"name", name_}};
     for (const auto& p : thing_->parameters) {
       if (!written_.contains(p.name) && !p.standard.is_null()) written_[p.name] = p.standard;
     }

@@ -55,8 +55,10 @@ void ConvolutionalNetworkImpl::reset() {
   add("_out", 1, o.channels * (o.height >> o.blocks) * (o.width >> o.blocks), 1, 1.0);
 }
 
-at::Tensor ConvolutionalNetworkImpl::forward(const at::Tensor& x) {
+at::Tensor ConvolutionalNetworkImpl::forward(const at::Tensor& points) {
   const auto& o = options_;
+  const bool rows = points.defined() && points.dim() == 2 && points.size(1) == o.input_channels * o.height * o.width;
+  const auto x = rows ? points.reshape({-1, o.input_channels, o.height, o.width}) : points;
   const auto blocks = static_cast<std::size_t>(o.blocks);
   if (!x.defined() || x.dim() != 4 || x.size(0) < 1 ||
       x.sizes().slice(1) != std::array{o.input_channels, o.height, o.width}) {

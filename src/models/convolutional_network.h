@@ -22,7 +22,7 @@ class ConvolutionalNetworkImpl : public torch::nn::Cloneable<ConvolutionalNetwor
   /// @throws InputError for sizes below 1, or more blocks than the image can be halved.
   explicit ConvolutionalNetworkImpl(const ConvolutionalOptions& options);
 
-  /// x: n×channels×height×width; length n.
+  /// x: n×channels×height×width, or the same as n rows; length n.
   at::Tensor forward(const at::Tensor& x);
   void reset() override;
 

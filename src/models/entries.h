@@ -17,7 +17,8 @@ const std::vector<ActivationEntry>& built_in_activations();
 /// that has such things.
 using ModelSetting = NetworkOptions;
 /// A module at its start θ0, as torch::nn::AnyModule(Module(…)); forward takes n×d and gives n. What is trained is the
-/// displacement θ − θ0 in its expansion.
+/// displacement θ − θ0 in its expansion. An entk::Network is trained as such; of any other module the symmetric
+/// start is a pair of copies with opposite signs.
 using ModelEntry = Entry<torch::nn::AnyModule, ModelSetting>;
 /// Those that entk has.
 const std::vector<ModelEntry>& built_in_models();

@@ -552,7 +552,8 @@ std::optional<std::vector<PointGraph::Factor>> PointGraph::factors(const at::Ten
           const auto values = C10_AS_INTARRAYREF_SLOW(of).vec();
           return values.size() == 1 ? std::vector<std::int64_t>(2, values[0]) : values;
         };
-        a = at::im2col(op.a, at::IntArrayRef(sizes).slice(2), both(n.dilation), both(n.padding), both(n.stride)).transpose(1, 2);
+        a = at::im2col(op.a, at::IntArrayRef(sizes).slice(2), both(n.dilation), both(n.padding), both(n.stride))
+                .transpose(1, 2);
       }
     }
     if (op.inputs[1] >= 0) {

@@ -6,6 +6,7 @@
 #include "entk/base/check.h"
 #include "entk/kernels/network_primitive.h"
 #include "entk/kernels/taylor_function.h"
+#include "entk/models/whole_module_primitive.h"
 
 namespace entk {
 
@@ -58,7 +59,6 @@ TaylorModelImpl::TaylorModelImpl(const ExpandedModule& of, const TaylorModelOpti
   if (options.pair != (of->kind() == ModuleStartKind::pair)) {
     throw InputError(fmt::format("pair: expected {}, as the module was expanded, got {}", !options.pair, options.pair));
   }
-  if (options.whole_network) throw InputError("whole_network: expected false for a module");
   check();
 }
 
@@ -96,6 +96,10 @@ const NetworkImpl& TaylorModelImpl::two_layer(const std::string& what) const {
 std::shared_ptr<const Primitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
   options.orders = options_.order;
   if (!options_.whole_network) return of_->primitive(x, options);
+  if (network.is_empty()) {
+    const auto& w = module->displacement();
+    return make_whole_module_primitive(module->module(), module->kind(), x.to(w.device(), w.scalar_type()));
+  }
   return make_network_primitive(x.to(network->w0.options()), network->w0, network->a, network->activation().functions(),
                                 options);
 }
@@ -108,7 +112,9 @@ TermsAtPoints TaylorModelImpl::at(const at::Tensor& x) {
   }
   // f(x;0), f_L and f − f(x;0) − f_L.
   const auto [linear_term, initial] = at_points(cache_, *of_, x, 1);
-  return {at::stack({linear_term[0], network(x) - initial - linear_term[0]}), initial};
+  const auto whole =
+      network.is_empty() ? whole_module_output(module->module(), module->kind(), x, displacement()) : network(x);
+  return {at::stack({linear_term[0], whole - initial - linear_term[0]}), initial};
 }
 
 at::Tensor TaylorModelImpl::terms(const at::Tensor& x) { return at(x).terms; }

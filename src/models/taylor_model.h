@@ -15,7 +15,7 @@ struct TaylorModelOptions {
   bool initial_output = true;  ///< without f(·;0): f_L + f_Q as in (28), for starts that are not symmetric
   /// Of a module alone: two copies with opposite signs, both trained, so that f(·;0) = 0 as (8)(9) make it.
   bool pair = false;
-  bool whole_network = false;  ///< t_2 = f − f(·;0) − f_L in place of f_Q: the model is the network (1) itself
+  bool whole_network = false;  ///< t_2 = f − f(·;0) − f_L in place of f_Q: the model is the network itself
 };
 
 /// f(x;0) + Σ_{p ≤ order} t_p(x;W), t_1 = f_L, t_2 = f_Q. One parameter, W, registered once; `linear` and `quadratic`
@@ -25,7 +25,7 @@ class TaylorModelImpl : public torch::nn::Cloneable<TaylorModelImpl> {
   /// @throws InputError unless 1 ≤ order ≤ 4, order ≥ 2 without the linear term, and order = 2 for the
   /// whole network.
   explicit TaylorModelImpl(const Network& of, const TaylorModelOptions& options = {});
-  /// @throws InputError also for the whole network, and where `pair` is not `of`'s kind.
+  /// @throws InputError also where `pair` is not `of`'s kind.
   explicit TaylorModelImpl(const ExpandedModule& of, const TaylorModelOptions& options = {});
 
   /// x: n×d; length n. Differentiable in W and x to any order, together too: where x requires a gradient, by

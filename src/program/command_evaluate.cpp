@@ -45,9 +45,13 @@ ExitCode evaluate(const EvaluateOptions& o, const Catalogue& catalogue) {
 void add_evaluate(CLI::App& app, Program& program) {
   auto* command = app.add_subcommand("evaluate", "f, f_L, f_Q, R1 to R4, losses and gradient at tensors of one's own");
   const auto o = std::make_shared<EvaluateOptions>();
-  command->add_option("INPUT", o->input, ".pt file with W0, a, W, X, y and, for an unlabeled projector, X_unlabeled")
+  command
+      ->add_option("INPUT", o->input,
+                   ".pt file with W0, a (of a module start.NAME), W, X, y and, for an unlabeled projector, X_unlabeled")
       ->required();
-  command->add_option("--config", o->config, "JSON: activation, projector {source, rank}, lambda, loss, dtype, device")
+  command
+      ->add_option("--config", o->config,
+                   "JSON: activation (or model, of a module), projector {source, rank}, lambda, loss, dtype, device")
       ->required()
       ->type_name("FILE");
   command->add_option("--out", o->out, "JSON file for the results [stdout]")->type_name("FILE");

@@ -90,6 +90,9 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   for (const char* key : {"seeds", "sweep"}) base.erase(key);
   const auto config = read_run_config(base, source, o.catalogue);
   if (config.data.loaded()) throw InputError("--theory-weights: the degree k of a data file's target is not known");
+  if (const auto& kind = config.model.kind.name(); kind != "two_layer") {
+    throw InputError(fmt::format("--theory-weights: Theorem 4 is of model.kind two_layer, got {}", kind));
+  }
   const auto sparse = make_target(config).sparse;
   if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
   const int k = sparse->degree - 1;

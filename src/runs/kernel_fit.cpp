@@ -27,9 +27,8 @@ KernelFunction run_kernel(const Problem& p) {
   }
   if (kind == ModelKernel::none)
     throw InputError("model.kernel: expected ntk, ntk_infinite or quadratic_ntk, got none");
-  return [network = Network(p.w0, p.a, *p.activation), order = kind == ModelKernel::ntk ? 1 : 2](const at::Tensor& x,
-                                                                                                 const at::Tensor& x2) {
-    return x.is_same(x2) ? feature_kernel(*network, x, order) : feature_kernel(*network, x, x2, order);
+  return [of = p.expanded(), order = kind == ModelKernel::ntk ? 1 : 2](const at::Tensor& x, const at::Tensor& x2) {
+    return x.is_same(x2) ? feature_kernel(*of, x, order) : feature_kernel(*of, x, x2, order);
   };
 }
 
@@ -39,9 +38,12 @@ KernelFit fit_kernel(const Problem& p) {
   KernelFit fit;
   fit.kernel = run_kernel(p);
   const auto exact = [](const at::Tensor& t) { return t.to(at::kDouble); };
-  const Network network(exact(p.w0), exact(p.a), *p.activation);
+  const auto of = p.expanded()->exact();
+  const auto initial = [&](const at::Tensor& points) {
+    return p.config.model.initial_output ? of->initial_output(points) : at::zeros({points.size(0)}, points.options());
+  };
   const auto x = exact(p.data.train.x), y = exact(p.data.train.y);
-  const auto start = network->initial_output(x);
+  const auto start = initial(x);
   fit.gram = fit.kernel(x, x);
   fit.regression = kernel_regression(fit.gram, y - start, {.ridge = p.config.model.ridge});
   fit.train = start + fit.regression.fitted;
@@ -50,7 +52,7 @@ KernelFit fit_kernel(const Problem& p) {
   at::Tensor error, zero_error;
   if (p.data.test.x.defined()) {
     const auto x_test = exact(p.data.test.x), y_test = exact(p.data.test.y);
-    const auto start_test = network->initial_output(x_test);
+    const auto start_test = initial(x_test);
     fit.test = start_test + kernel_prediction(fit.kernel, x_test, x, fit.regression.coefficients);
     error = y_test - fit.test;
     zero_error = y_test - start_test;
@@ -59,9 +61,9 @@ KernelFit fit_kernel(const Problem& p) {
   fit.zero_test_loss = mean_square_of(zero_error);
   if (!fit.regression.notice.empty()) fit.notices.push_back(fit.regression.notice);
   if (p.config.model.kernel == ModelKernel::ntk) {
-    const auto primitive = make_primitive(*network, x, {.orders = 1, .mode = KernelMode::recompute});
-    fit.w = primitive->pull_back(at::zeros_like(network->w0), fit.regression.coefficients.unsqueeze(0))
-                .to(p.w0.scalar_type());
+    const auto primitive = of->primitive(x, {.orders = 1, .mode = KernelMode::recompute});
+    fit.w = primitive->pull_back(at::zeros_like(of->displacement()), fit.regression.coefficients.unsqueeze(0))
+                .to(p.data.train.x.scalar_type());
   } else if (p.config.model.kernel == ModelKernel::ntk_infinite) {
     const double left_out = infinite_ntk(*p.activation, x.narrow(0, 0, 1), x.narrow(0, 0, 1)).left_out;
     if (left_out > much_left_out) {

@@ -47,6 +47,19 @@ std::int64_t pages_now(int which) {
   return pages[which] * sysconf(_SC_PAGESIZE);
 }
 
+/// The number of a module's parameters, of a pair's both; none for a two-layer network.
+std::optional<std::int64_t> module_parameters(const RunConfig& c) {
+  if (!c.model.kind || c.model.kind.name() == "two_layer") return std::nullopt;
+  const auto module = c.model.kind.make(network_options(c));
+  if (module.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(module.ptr())) return std::nullopt;
+  std::int64_t count = 0;
+  for (const auto& t : module.ptr()->parameters()) count += t.numel();
+  return c.model.initialisation == Initialisation::symmetric ? 2 * count : count;
+}
+
+/// A module's primitive works on this many points at once, and adds up this many sums.
+constexpr double module_points = 128, module_sums = 8;
+
 /// What a run has resident beyond what is counted here, as bench/memory.py measures it: the program, LibTorch and MKL;
 /// and for each worker MKL's buffers and pieces of freed memory that the allocator keeps.
 constexpr double used_library_bytes = 136e6, each_worker_bytes = 7e6;
@@ -62,11 +75,14 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const int element = static_cast<int>(c10::elementSize(c.dtype));
   const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
   const auto bytes = [&](double entries) { return entries * element; };
-  const std::int64_t width = c.model.width / group().size();  // of this process
+  const auto parameters = module_parameters(c);
+  // Of this process; of a module, rows of d numbers that hold its parameters.
+  const std::int64_t width =
+      parameters ? (*parameters + c.data.dimension - 1) / c.data.dimension : c.model.width / group().size();
   const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
   const double tests = static_cast<double>(c.data.test_samples);
   const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
-  const bool twins = c.model.initialisation == Initialisation::symmetric,
+  const bool twins = !parameters && c.model.initialisation == Initialisation::symmetric,
              unlabeled_projector = c.projector.source == ProjectorSource::unlabeled;
   const bool weighted = c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0;
   const double weights = bytes(static_cast<double>(width) * d);  // a matrix like W
@@ -131,8 +147,16 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, width, twins,
                           static_cast<int>(c.model.order),    element};
   };
-  const auto mode = resolved_mode(at(points), c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
-  if (c.model.whole_network) {
+  const auto mode =
+      parameters ? KernelMode::recompute
+                 : resolved_mode(at(points), c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+  if (parameters) {
+    // A module for each worker and the gradients of its chain; sums of gradients; values at the points at once, of
+    // some dozen tensors a layer, whose entries a point are taken to be about the parameters' rows.
+    const double orders = static_cast<double>(c.model.order);
+    held += workers * (2 + orders) * weights + (module_sums + 1) * weights;
+    step = workers * 12 * orders * bytes(module_points * static_cast<double>(width) + module_points * d);
+  } else if (c.model.whole_network) {
     const auto moment = [&](double samples) {
       return static_cast<double>(network_primitive_bytes(static_cast<std::int64_t>(samples), width, element, workers));
     };
@@ -145,7 +169,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   }
   // f at W0 before the first step, where twins do not cancel.
   const auto most = std::max(c.data.samples, c.data.test_samples);
-  const auto initial = twins ? 0.0 : static_cast<double>(network_output_bytes(most, width, element, workers));
+  const auto initial =
+      twins || parameters ? 0.0 : static_cast<double>(network_output_bytes(most, width, element, workers));
   // Where steps are not fused: the gradient and the noise.
   if (c.model.whole_network || mode == KernelMode::reference) step += (c.train.noise_variance > 0 ? 2 : 1) * weights;
   // ∂E/∂W, and R4's powers on the way to it.

@@ -27,16 +27,6 @@ Target signs_of(const Target& target) {
   return signs;
 }
 
-/// @throws InputError for a module of another kind.
-Network two_layer(const torch::nn::AnyModule& module) {
-  const auto network = std::dynamic_pointer_cast<NetworkImpl>(module.ptr());
-  if (!network) {
-    throw InputError(fmt::format("model.kind: expected a maker of an entk::Network, got one of {}",
-                                 module.ptr() ? module.ptr()->name() : "nothing"));
-  }
-  return Network(network);
-}
-
 /// Sizes that a data file decides. @throws InputError for a projector that its points do not allow.
 void fill_sizes(RunConfig& c, const DataSet& data) {
   c.data.dimension = data.train.x.size(1);
@@ -120,33 +110,67 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     }
   }
   p.data = p.data.to(device, config.dtype);
-  auto network = two_layer(p.config.model.kind.make(network_options(p.config)));
-  network->to(device);
-  p.w0 = network->w0;
-  p.a = network->a;
-  p.activation = network->activation();
-  if (config.model.start_deviation > 0) {
-    const double scale = config.model.start_deviation / std::sqrt(static_cast<double>(p.w0.numel()));
-    const RandomStream stream(Purpose::displacement, config.seed);
-    p.start = (scale * gaussian_points(p.w0.size(0), p.w0.size(1), stream)).to(device, config.dtype);
-  }
-  const auto [lowest, highest] = argument_range(p.data.train.x, p.w0);
-  if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
-    p.notices.push_back(std::move(report.warning));
-  }
-  if (!config.model.whole_network && config.model.kernel == ModelKernel::none) {
-    if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0);
-        !notice.empty()) {
-      p.notices.push_back(std::move(notice));
+  auto model = p.config.model.kind.make(network_options(p.config));
+  if (model.is_empty()) throw InputError("model.kind: expected a maker of a module, got one of nothing");
+  if (const auto network = std::dynamic_pointer_cast<NetworkImpl>(model.ptr())) {
+    network->to(device);
+    p.w0 = network->w0;
+    p.a = network->a;
+    p.activation = network->activation();
+    const auto [lowest, highest] = argument_range(p.data.train.x, p.w0);
+    if (auto report = assumption_two(*p.activation, lowest, highest); !report.holds) {
+      p.notices.push_back(std::move(report.warning));
     }
+    if (!config.model.whole_network && config.model.kernel == ModelKernel::none) {
+      if (auto notice = vanishing_terms(*p.activation, static_cast<int>(config.model.order), p.data.train.x, p.w0);
+          !notice.empty()) {
+        p.notices.push_back(std::move(notice));
+      }
+    }
+  } else {
+    const bool pair = config.model.initialisation == Initialisation::symmetric;
+    const auto module = std::make_shared<ExpandedModuleImpl>(point_module(model),
+                                                             pair ? ModuleStartKind::pair : ModuleStartKind::plain);
+    module->to(device, config.dtype);
+    p.module = module;
+  }
+  if (config.model.start_deviation > 0) {
+    const auto sizes = p.module ? std::vector<std::int64_t>{1, p.module->displacement().numel()} : p.w0.sizes().vec();
+    const double scale = config.model.start_deviation / std::sqrt(static_cast<double>(sizes[0] * sizes[1]));
+    const RandomStream stream(Purpose::displacement, config.seed);
+    p.start = (scale * gaussian_points(sizes[0], sizes[1], stream)).to(device, config.dtype);
+    if (p.module) p.start = p.start.view(-1);
   }
   release_free_memory();  // of drawing in float64
   if (config.model.kernel == ModelKernel::none) make_projectors(p);
   return p;
 }
 
+std::shared_ptr<Expandable> Problem::expanded() const {
+  if (module) return module->same_start();
+  return std::make_shared<NetworkImpl>(w0, a, *activation);
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Problem::start_tensors() const {
+  if (!module) return {{"W0", w0}, {"a", a}};
+  auto tensors = module->start();
+  for (auto& [name, tensor] : tensors) {
+    name = "start." + name;
+    tensor = tensor.detach();
+  }
+  return tensors;
+}
+
+Network Problem::network(const std::string& what) const {
+  if (module) {
+    throw InputError(fmt::format("{}: it needs a two-layer network's neurons, which model.kind {} has not", what,
+                                 config.model.kind.name()));
+  }
+  return Network(w0, a, *activation);
+}
+
 void make_projectors(Problem& p) {
-  const Network network(p.w0, p.a, *p.activation);
+  const auto of = p.expanded();
   const auto tell = [&](const std::vector<std::string>& warnings) {
     for (const auto& warning : warnings) {
       if (std::find(p.notices.begin(), p.notices.end(), warning) == p.notices.end()) p.notices.push_back(warning);
@@ -155,18 +179,19 @@ void make_projectors(Problem& p) {
   const auto& [source, rank, population_degree] = p.config.projector;
   switch (source) {
     case ProjectorSource::features:
-      p.sigma = SigmaProjector::from_features(network, p.data.train.x, rank);
+      p.sigma = SigmaProjector::from_features(*of, p.data.train.x, rank);
       break;
     case ProjectorSource::unlabeled:
-      p.sigma = SigmaProjector::from_unlabeled(network, p.data.unlabeled, rank);
+      p.sigma = SigmaProjector::from_unlabeled(*of, p.data.unlabeled, rank);
       break;
     case ProjectorSource::harmonic:
-      p.harmonic = HarmonicProjector::make(network, rank);
+      p.harmonic = HarmonicProjector::make(p.network("projector.source harmonic"), rank);
       break;
     case ProjectorSource::none:
       break;
   }
   if (population_degree >= 0) {
+    const auto network = p.network("projector.population_degree");
     const auto d = static_cast<int>(network->dimension());
     const auto n_k = exact_cumulative_multiplicity(d, static_cast<int>(population_degree));
     p.population =
@@ -186,19 +211,23 @@ TaylorModel make_model(const Problem& p) {
                     "needs none",
                     word_of(p.config.model.kernel)));
   }
-  const Network network(p.w0, p.a, *p.activation);
+  const TaylorModelOptions options{.order = static_cast<int>(p.config.model.order),
+                                   .linear_term = p.config.model.linear_term,
+                                   .initial_output = p.config.model.initial_output,
+                                   .pair = p.module && p.module->kind() == ModuleStartKind::pair,
+                                   .whole_network = p.config.model.whole_network};
+  const auto of = p.expanded();
   if (p.start.defined()) {
     const at::NoGradGuard no_grad;
-    network->w.copy_(p.start);
+    at::Tensor(of->displacement()).copy_(p.start);
   }
-  return TaylorModel(network, TaylorModelOptions{.order = static_cast<int>(p.config.model.order),
-                                                 .linear_term = p.config.model.linear_term,
-                                                 .whole_network = p.config.model.whole_network});
+  if (p.module) return TaylorModel(ExpandedModule(std::static_pointer_cast<ExpandedModuleImpl>(of)), options);
+  return TaylorModel(Network(std::static_pointer_cast<NetworkImpl>(of)), options);
 }
 
 Setting make_setting(const Problem& p, const TaylorModel& model) {
   Setting s;
-  s.dimension = p.w0.size(1);
+  s.dimension = p.data.train.x.size(1);
   s.law = p.data.law;
   s.seed = p.config.seed;
   s.model = model;
@@ -212,18 +241,19 @@ Setting make_setting(const Problem& p, const TaylorModel& model) {
 Objective make_objective(const Problem& p, const TaylorModel& model) {
   const Objective objective = *p.config.loss;
   const auto weights = read_lambda(p.config.lambda, "config");
-  auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, *model->network, p.data.train.x, weights)
+  auto whole = p.sigma      ? objective + paper_regularizers(*p.sigma, model->expanded(), p.data.train.x, weights)
                : p.harmonic ? objective + paper_regularizers(*p.harmonic, p.data.train.x, weights)
                             : objective + weights[3] * R4();
   const auto& r1 = p.config.r1;
   if (p.sigma && r1.points == R1Points::fresh) {
-    whole.terms[0] = weights[0] * R1_fresh(*p.sigma, [source = *p.config.data.source, rows = r1.samples,
-                                                      columns = p.w0.size(1), seed = p.config.seed](std::int64_t step) {
-                       const RandomStream stream(Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
-                       return draw_samples(source, rows, columns, stream).x;
-                     });
+    whole.terms[0] =
+        weights[0] * R1_fresh(*p.sigma, [source = *p.config.data.source, rows = r1.samples,
+                                         columns = p.data.train.x.size(1), seed = p.config.seed](std::int64_t step) {
+          const RandomStream stream(Purpose::fresh_inputs, seed, static_cast<std::uint32_t>(step));
+          return draw_samples(source, rows, columns, stream).x;
+        });
   } else if (p.sigma && r1.points == R1Points::unlabeled) {
-    whole.terms[0] = weights[0] * R1_at(*p.sigma, *model->network, p.data.unlabeled);
+    whole.terms[0] = weights[0] * R1_at(*p.sigma, model->expanded(), p.data.unlabeled);
   }
   if (p.population) {
     for (auto term : {R1(*p.population), R2(*p.population)}) {

@@ -19,16 +19,23 @@ namespace entk {
 struct Problem {
   RunConfig config;         ///< with rank and sizes filled in from a data file
   DataSet data;             ///< in the run's type, on its device
-  at::Tensor w0, a, start;  ///< of the network; start: W(0), undefined where it is zero
+  at::Tensor w0, a, start;  ///< of a two-layer network; start: W(0) of any model, undefined where it is zero
   std::optional<Activation> activation;
-  std::optional<SigmaProjector> sigma;            ///< projector.source features or unlabeled
-  std::optional<HarmonicProjector> harmonic;      ///< projector.source harmonic
-  std::optional<HarmonicProjector> population;    ///< of projector.population_degree, for the records
-  nlohmann::json file_checksums;                  ///< of a data file; null where the data is drawn
-  std::vector<std::vector<double>> directions{};  ///< that the target singles out; none for a data file's
-  std::vector<std::string> notices;               ///< Assumption 2, eigenvalue gaps, …
+  std::shared_ptr<const ExpandedModuleImpl> module;  ///< of another kind, at W = 0, in place of w0, a and activation
+  std::optional<SigmaProjector> sigma;               ///< projector.source features or unlabeled
+  std::optional<HarmonicProjector> harmonic;         ///< projector.source harmonic
+  std::optional<HarmonicProjector> population;       ///< of projector.population_degree, for the records
+  nlohmann::json file_checksums;                     ///< of a data file; null where the data is drawn
+  std::vector<std::vector<double>> directions{};     ///< that the target singles out; none for a data file's
+  std::vector<std::string> notices;                  ///< Assumption 2, eigenvalue gaps, …
 
   bool has_projector() const { return sigma || harmonic; }
+  /// What is expanded, at W = 0: one of its own for each call.
+  std::shared_ptr<Expandable> expanded() const;
+  /// f's start by the names of a checkpoint: W0 and a, or start.NAME for a module's tensors.
+  std::vector<std::pair<std::string, at::Tensor>> start_tensors() const;
+  /// @throws InputError for `what`, which reads neurons, where the model is of a module.
+  Network network(const std::string& what) const;
 };
 
 /// The notice of a harmonic projector where inputs are not of norm √d.

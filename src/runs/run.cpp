@@ -226,7 +226,7 @@ class FolderRun {
       write_checkpoint(folder_.path(), whole);
       if (state.best.step >= 0) write_pt(folder_.file("best.pt"), tensors_at(state.best.step, state.best.w));
     };
-    if (leads()) write_config(model->network->symmetric());
+    if (leads()) write_config();
     Trainer trainer(model, objective, descent, hooks, kernels);
     release_free_memory();  // of the terms' tables
     const auto result = trainer.fit(problem_->data, device_, from);
@@ -256,7 +256,7 @@ class FolderRun {
     const auto fit = fit_kernel(*problem_);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     for (const auto& notice : fit.notices) tell(notice);
-    write_config(has_twins(problem_->w0, problem_->a));
+    write_config();
     const auto columns = metrics_columns();
     CsvWriter metrics(folder_.file("metrics.csv"), columns);
     CsvWriter timing(folder_.file("timing.csv"), {"step", "seconds", "seconds_per_step", "record_seconds"});
@@ -284,13 +284,12 @@ class FolderRun {
 
   TensorDict kernel_checkpoint(const KernelFit& fit) const {
     const auto& p = *problem_;
-    TensorDict dict{{"W0", p.w0},
-                    {"a", p.a},
-                    {"X", p.data.train.x},
+    TensorDict dict{{"X", p.data.train.x},
                     {"y", p.data.train.y},
                     {"coefficients", fit.regression.coefficients},
                     {"step", at::scalar_tensor(config_.train.steps, at::kLong)},
                     {"config", as_bytes(deciding(p.config).dump())}};
+    for (const auto& [name, tensor] : p.start_tensors()) dict[name] = tensor;
     if (fit.w.defined()) dict["W"] = fit.w;
     return dict;
   }
@@ -323,7 +322,9 @@ class FolderRun {
                      fmt::join(differences, "; ")));
   }
 
-  void write_config(bool symmetric) {
+  void write_config() {
+    const auto& module = problem_->module;
+    const bool symmetric = module ? module->kind() == ModuleStartKind::pair : has_twins(problem_->w0, problem_->a);
     auto json = to_json(problem_->config);
     const auto& c = problem_->config;
     const PrimitiveSizes sizes{c.data.samples,
@@ -332,10 +333,11 @@ class FolderRun {
                                symmetric,
                                static_cast<int>(c.model.order),
                                static_cast<int>(c10::elementSize(c.dtype))};
-    const auto mode = resolved_mode(sizes, c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
+    const auto limit = static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9);
+    const auto mode = module ? "module" : mode_name(resolved_mode(sizes, c.train.kernel, limit));
     json["resolved"] = {{"device", device_.str()},
                         {"threads", threads()},
-                        {"kernel", c.model.kernel != ModelKernel::none ? word_of(c.model.kernel) : mode_name(mode)},
+                        {"kernel", c.model.kernel != ModelKernel::none ? word_of(c.model.kernel) : mode},
                         {"instruction_set", device_.is_cpu() ? kernels::isa_name(kernels::selected_isa()) : "cuda"},
                         {"symmetric_start", symmetric}};
     if (own_) json["resolved"]["objective"] = own_->description;
@@ -346,13 +348,12 @@ class FolderRun {
   /// What stands for the run at a W, and is read by `entk evaluate`.
   TensorDict tensors_at(std::int64_t step, const at::Tensor& w) const {
     const auto& p = *problem_;
-    TensorDict dict{{"W0", gather_rows(p.w0)},
-                    {"a", gather_rows(p.a)},
-                    {"W", gather_rows(w)},
+    TensorDict dict{{"W", gather_rows(w)},
                     {"X", p.data.train.x},
                     {"y", p.data.train.y},
                     {"step", at::scalar_tensor(step, at::kLong)},
                     {"config", as_bytes(deciding(p.config).dump())}};
+    for (const auto& [name, tensor] : p.start_tensors()) dict[name] = gather_rows(tensor);
     if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
     if (p.sigma) {
       dict["projector_basis"] = p.sigma->basis();
@@ -380,7 +381,10 @@ class FolderRun {
     const auto fail = [&](const std::string& what) {
       throw InputError(fmt::format("{}: {}", folder_.file("checkpoint.pt").string(), what));
     };
-    for (const char* name : {"W0", "a", "W", "X", "y", "step", "config"}) {
+    const auto start = problem_->start_tensors();
+    std::vector<std::string> names{"W", "X", "y", "step", "config"};
+    for (const auto& [name, tensor] : start) names.push_back(name);
+    for (const auto& name : names) {
       if (!tensors.count(name)) fail(fmt::format("it has no entry '{}'", name));
     }
     const auto& bytes = tensors.at("config");
@@ -394,7 +398,7 @@ class FolderRun {
     std::erase_if(refused, [](const std::string& path) { return path == "device" || path == "data.file"; });
     if (!refused.empty()) fail(fmt::format("it was made with another {}", fmt::join(refused, ", ")));
     // What is this process's own of a matrix of all rows.
-    const auto own = [&](const char* name) {
+    const auto own = [&](const std::string& name) {
       const auto& whole = tensors.at(name);
       if (group().size() == 1 || whole.dim() < 1 || whole.size(0) != sum_of_all(problem_->w0.size(0))) return whole;
       const auto shard = own_shard(whole.size(0));
@@ -409,12 +413,13 @@ class FolderRun {
     if (!same(tensors.at("X"), problem_->data.train.x) || !same(tensors.at("y"), problem_->data.train.y)) {
       fail("its X or y is not what this configuration gives now: has the data file changed?");
     }
-    if (!same(own("W0"), problem_->w0) || !same(own("a"), problem_->a)) {
-      fail("its W0 or a is not what this configuration gives now");
+    for (const auto& [name, tensor] : start) {
+      if (!same(own(name), tensor)) fail(fmt::format("its {} is not what this configuration gives now", name));
     }
-    if (tensors.at("W").sizes() != tensors.at("W0").sizes() ||
-        tensors.at("W").scalar_type() != tensors.at("W0").scalar_type()) {
-      fail("its W is not like its W0");
+    const auto& w = tensors.at("W");
+    const auto like = problem_->module ? problem_->module->displacement() : tensors.at("W0");
+    if (w.sizes() != like.sizes() || w.scalar_type() != like.scalar_type()) {
+      fail(problem_->module ? "its W has not the module's number of parameters" : "its W is not like its W0");
     }
     TrainState from{.step = tensors.at("step").item<std::int64_t>(), .w = own("W")};
     if (from.step > config_.train.steps) {

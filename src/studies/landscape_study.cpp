@@ -56,7 +56,7 @@ Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
   } else {
     loaded.tensors = read_pt(c.run);
   }
-  for (const char* entry : {"W0", "a", "W", "X", "y", "config"}) {
+  for (const char* entry : {"W", "X", "y", "config"}) {
     if (!loaded.tensors.count(entry)) {
       throw InputError(fmt::format("{}: expected a checkpoint of entk train; it has no entry '{}'", c.run, entry));
     }
@@ -104,7 +104,8 @@ std::optional<LemmaThree> lemma_for(const Problem& p, const BoundObjective& boun
     notices.push_back(
         fmt::format("W* and its projector are those of inputs on the sphere; these are of {}", c.data.source.name()));
   }
-  const Network network(p.w0, p.a, *p.activation);
+  if (p.module) return skip("W* is that of a two-layer network's neurons");
+  const auto network = p.network("W*");
   try {
     const auto projector = HarmonicProjector::make(*network, rank);
     const auto x = p.data.train.x.to(at::kCPU, at::kDouble);
@@ -202,10 +203,14 @@ LandscapePoint read_landscape_point(const LandscapeConfig& c) {
   auto p = make_problem(config, device);
   check_same(c.run, "X", tensors.at("X"), p.data.train.x);
   check_same(c.run, "y", tensors.at("y"), p.data.train.y);
-  check_same(c.run, "W0", tensors.at("W0"), p.w0);
-  check_same(c.run, "a", tensors.at("a"), p.a);
+  for (const auto& [name, tensor] : p.start_tensors()) {
+    if (!tensors.count(name)) {
+      throw InputError(fmt::format("{}: expected a checkpoint of entk train; it has no entry '{}'", c.run, name));
+    }
+    check_same(c.run, name.c_str(), tensors.at(name), tensor);
+  }
   notices.insert(notices.end(), p.notices.begin(), p.notices.end());
-  const auto w = tensors.at("W").to(device, p.w0.scalar_type()).contiguous();
+  const auto w = tensors.at("W").to(device, p.data.train.x.scalar_type()).contiguous();
   return {std::move(p), w, std::move(notices)};
 }
 
@@ -215,6 +220,7 @@ LandscapeResult study_landscape(const LandscapePoint& point, const LandscapeConf
   const auto& asked = c.landscape;
   LandscapeResult r;
   r.notices = notices;
+  r.parameters = w.numel();
   const auto model = make_model(p);
   const BoundObjective bound(model, make_objective(p, model), p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
@@ -250,7 +256,7 @@ nlohmann::json to_json(const LandscapeResult& r, const RunConfig& config) {
                          {"krylov_space_exhausted", z.invariant},
                          {"failure_probability", number(l.failure_probability)},
                          {"dtype", word_of(config.dtype)},
-                         {"parameters", config.model.width * config.data.dimension},
+                         {"parameters", r.parameters},
                          {"notices", r.notices},
                          {"configuration", to_json(config)}};
   json["steps"] = nlohmann::json::array();

@@ -69,6 +69,7 @@ struct LandscapeResult {
   std::optional<LemmaThree> lemma;     ///< where Theorem 2's solution exists for the target
   std::vector<LanczosProgress> steps;  ///< of Lanczos' method
   std::vector<std::string> notices;
+  std::int64_t parameters = 0;  ///< of W
 };
 /// `progress` as LandscapeOptions::interrupted. @throws what ObjectiveHessian and landscape throw.
 LandscapeResult study_landscape(const LandscapePoint& point, const LandscapeConfig& config,

@@ -223,7 +223,7 @@ NoisePlans plan_noise_study(const NoiseStudyConfig& c, const std::string& source
 }
 
 double noise_alone_r1(const RunConfig& c) {
-  if (!c.train.learning_rate) return NAN;
+  if (!c.train.learning_rate || c.model.kind.name() != "two_layer") return NAN;
   const auto s = sigma_spectrum(*c.model.activation, static_cast<int>(c.data.dimension), 4);
   const double rest = s.trace - s.trace_part[0] - s.trace_part[1];
   const double parameters = static_cast<double>(c.model.width) * static_cast<double>(c.data.dimension);

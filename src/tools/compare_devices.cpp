@@ -34,11 +34,10 @@ TensorDict run_quantities(const Problem& problem, c10::Device device) {
   for (std::size_t i = 0; i < terms; ++i) {
     q[objective.terms[i].name] = column([i](const Record& r) { return r.terms[i]; });
   }
-  const auto w = model->network->w.detach();
+  const auto w = model->displacement().detach();
   q["W"] = exact(w);
   const auto& points = problem.data.test.x.defined() ? problem.data.test.x : problem.data.train.x;
-  const auto at_points =
-      make_primitive(*model->network, points, {.orders = 2, .mode = KernelMode::recompute})->terms(w);
+  const auto at_points = model->expanded().primitive(points, {.orders = 2, .mode = KernelMode::recompute})->terms(w);
   q["f_L"] = exact(at_points[0]);
   q["f_Q"] = exact(at_points[1]);
   const BoundObjective bound(model, objective, problem.data.train, {.mode = KernelMode::recompute});
@@ -55,6 +54,11 @@ void round_inputs(Problem& p) {
        {&p.data.train.x, &p.data.train.y, &p.data.test.x, &p.data.test.y, &p.data.unlabeled, &p.w0, &p.a, &p.start}) {
     round(*t);
   }
+  if (!p.module) return;
+  const auto module = std::static_pointer_cast<ExpandedModuleImpl>(p.module->same_start());
+  module->to(at::kFloat);
+  module->to(p.data.train.x.scalar_type());
+  p.module = module;
 }
 
 std::map<std::string, double> scales(const TensorDict& reference) {
@@ -88,6 +92,7 @@ TensorDict comparison_quantities(const RunConfig& config, c10::Device device) {
 TensorDict permuted_quantities(const RunConfig& config, std::uint64_t permutation) {
   const SerialTorch serial;
   auto problem = make_problem(config, c10::kCPU);
+  problem.network("permuted neurons");
   round_inputs(problem);
   const auto m = problem.w0.size(0), half = m / 2;
   // Twins move together, so that the start stays symmetric.

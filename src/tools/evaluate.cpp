@@ -20,6 +20,7 @@ namespace {
 
 struct EvaluateConfig {
   std::optional<Activation> activation;
+  std::optional<ModelConfig> model;  ///< of a module, in place of the activation
   ProjectorSource source = ProjectorSource::features;
   std::int64_t rank = 0;
   std::array<double, 4> lambda{};
@@ -31,8 +32,14 @@ struct EvaluateConfig {
 EvaluateConfig read_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   const JsonReader reader(json, source);
   EvaluateConfig c;
-  c.activation =
-      *Named<Activation>(catalogue.shelf<ActivationEntry>().entries(), reader.any("activation"), source, "activation");
+  if (reader.has("model")) {
+    c.model.emplace();
+    SchemaReader schema(reader.object("model"), catalogue);
+    describe(schema, *c.model);
+  } else {
+    c.activation = *Named<Activation>(catalogue.shelf<ActivationEntry>().entries(), reader.any("activation"), source,
+                                      "activation");
+  }
   const auto projector = reader.object("projector");
   c.source = from_word<ProjectorSource>(projector, "source");
   if (c.source == ProjectorSource::none) projector.fail("source", "features, unlabeled or harmonic");
@@ -75,6 +82,52 @@ class Inputs {
   const EvaluateConfig& config_;
 };
 
+/// The module that the configuration names, with the tensors start.NAME for its own, at W.
+ExpandedModule module_at(const Inputs& in, const EvaluateConfig& config, const at::Tensor& x, const at::Tensor& w) {
+  const auto& m = *config.model;
+  const auto made = m.kind.make({.dimension = x.size(1),
+                                 .width = m.width,
+                                 .activation = *m.activation,
+                                 .initialisation = m.initialisation,
+                                 .dtype = config.dtype});
+  if (made.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(made.ptr())) {
+    throw InputError(
+        fmt::format("model.kind: expected a module, got {}: a two-layer network is said by activation, W0 "
+                    "and a",
+                    m.kind.name()));
+  }
+  made.ptr()->to(config.device, config.dtype);
+  const at::NoGradGuard no_grad;
+  const auto take = [&](const auto& named) {
+    for (const auto& item : named) {
+      const auto name = "start." + item.key();
+      const auto given = in(name.c_str());
+      if (given.sizes() != item.value().sizes()) {
+        throw InputError(
+            fmt::format("{}: expected shape {}, got {}", name, shape_text(item.value()), shape_text(given)));
+      }
+      check_finite(name, given);
+      at::Tensor(item.value()).copy_(given);
+    }
+  };
+  take(made.ptr()->named_parameters());
+  take(made.ptr()->named_buffers());
+  const bool pair = m.initialisation == Initialisation::symmetric;
+  ExpandedModule module(point_module(made), pair ? ModuleStartKind::pair : ModuleStartKind::plain);
+  check_vector("W", w, module->displacement().numel());
+  at::Tensor(module->displacement()).copy_(w);
+  return module;
+}
+
+/// Of a module: R4 and harmonic projectors need neurons.
+void check_without_neurons(const EvaluateConfig& config, const std::string& source) {
+  for (const auto& [key, needs] : {std::pair{"lambda.4: R4", config.lambda[3] != 0},
+                                   {"projector.source: harmonic", config.source == ProjectorSource::harmonic}}) {
+    if (needs)
+      throw InputError(fmt::format("{}: {} needs a two-layer network's neurons, which a module has not", source, key));
+  }
+}
+
 void check_result(const char* name, const at::Tensor& value) {
   if (!at::isfinite(value).all().item<bool>()) throw NotFiniteError(fmt::format("{}: the result is not finite", name));
 }
@@ -86,21 +139,33 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
   const SerialTorch serial;
   const auto config = read_config(json, source, catalogue);
   const Inputs in(tensors, config);
-  const auto w0 = in("W0"), a = in("a"), w = in("W"), x = in("X"), y = in("y");
-  check_matrix("W0", w0, -1, -1);
-  check_vector("a", a, w0.size(0));
-  check_matrix("W", w, w0.size(0), w0.size(1));
-  check_matrix("X", x, -1, w0.size(1));
-  check_vector("y", y, x.size(0));
-  check_finite("W0", w0);
-  check_finite("a", a);
-  Network network(w0, a, *config.activation);
-  {
-    const at::NoGradGuard no_grad;
-    network->w.copy_(w);
-  }
-  TaylorModel model(network, TaylorModelOptions{.initial_output = false});
+  const auto w = in("W"), x = in("X"), y = in("y");
+  Network network(nullptr);
+  TaylorModel model(nullptr), whole(nullptr);  // of a module, whole is itself
   EvaluateResult result;
+  if (config.model) {
+    check_without_neurons(config, source);
+    check_matrix("X", x, -1, -1);
+    const auto module = module_at(in, config, x, w);
+    const bool pair = module->kind() == ModuleStartKind::pair;
+    model = TaylorModel(module, {.initial_output = false, .pair = pair});
+    whole = TaylorModel(module, {.pair = pair, .whole_network = true});
+  } else {
+    const auto w0 = in("W0"), a = in("a");
+    check_matrix("W0", w0, -1, -1);
+    check_vector("a", a, w0.size(0));
+    check_matrix("W", w, w0.size(0), w0.size(1));
+    check_matrix("X", x, -1, w0.size(1));
+    check_finite("W0", w0);
+    check_finite("a", a);
+    network = Network(w0, a, *config.activation);
+    {
+      const at::NoGradGuard no_grad;
+      network->w.copy_(w);
+    }
+    model = TaylorModel(network, TaylorModelOptions{.initial_output = false});
+  }
+  check_vector("y", y, x.size(0));
   const auto regularizers = [&] {
     if (config.source == ProjectorSource::harmonic) {
       const auto sigma = HarmonicProjector::make(network, config.rank);
@@ -111,13 +176,15 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
       result.values["population_truncation"] = sigma.form().truncation.trace;
       return paper_regularizers(sigma, x, config.lambda);
     }
+    const auto& of = model->expanded();
     const auto sigma = config.source == ProjectorSource::features
-                           ? SigmaProjector::from_features(network, x, config.rank)
-                           : SigmaProjector::from_unlabeled(network, in("X_unlabeled"), config.rank);
+                           ? SigmaProjector::from_features(of, x, config.rank)
+                           : SigmaProjector::from_unlabeled(of, in("X_unlabeled"), config.rank);
     result.warnings = sigma.warnings();
-    return paper_regularizers(sigma, *network, x, config.lambda);
+    return paper_regularizers(sigma, of, x, config.lambda);
   }();
-  if (const auto [lowest, highest] = argument_range(x, w0); true) {
+  if (!config.model) {
+    const auto [lowest, highest] = argument_range(x, network->w0);
     if (auto two = assumption_two(*config.activation, lowest, highest); !two.holds) {
       result.warnings.push_back(std::move(two.warning));
     }
@@ -128,7 +195,7 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
   const auto n = x.size(0);
   const auto values = bound.values(terms, w);
   const auto gradient = bound.gradient(w, bound.evaluate(terms, w));
-  const auto f = network->forward(x).detach();
+  const auto f = (config.model ? whole(x) : network->forward(x)).detach();
 
   const auto f_linear = terms[0].narrow(0, 0, n), f_quadratic = terms[1].narrow(0, 0, n);
   check_result("f", f);
@@ -143,14 +210,15 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
     if (!std::isfinite(value)) throw NotFiniteError(fmt::format("{}: the result is not finite", name));
     out[name] = value;
   };
-  for (int i = 0; i < 4; ++i) put(fmt::format("R{}", i + 1).c_str(), values.terms[i].item<double>());
+  for (int i = 0; i < (config.model ? 3 : 4); ++i)
+    put(fmt::format("R{}", i + 1).c_str(), values.terms[i].item<double>());
   put("loss", values.loss.item<double>());
   put("regularized_loss", values.regularized.item<double>());
   put("gradient_norm", neuron_norm(gradient));
   if (with_gradient) {
     auto rows = nlohmann::json::array();
-    for (std::int64_t r = 0; r < gradient.size(0); ++r) rows.push_back(as_list(gradient[r]));
-    out["gradient"] = std::move(rows);
+    for (std::int64_t r = 0; !config.model && r < gradient.size(0); ++r) rows.push_back(as_list(gradient[r]));
+    out["gradient"] = config.model ? nlohmann::json(as_list(gradient)) : std::move(rows);
   }
   return result;
 }

@@ -75,7 +75,7 @@ Observable shares(const Parameters& p, const Setting& s) {
 /// Shares of ‖W‖_F² in Q1, Q2 and Q3 for k = 1, in population: the ranges of 𝓕 (harmonic_projector.h) on the degrees
 /// ≤ 1, on degree 2 beyond that, and the rest. ‖Π_{≤n_k}W‖² = gᵀG⁻¹g with g = 𝓕ᵀvec(W): nothing of size md is formed.
 Observable harmonic_shares(const Parameters&, const Setting& s) {
-  const auto& own = *s.model->network;
+  const auto& own = s.model->two_layer("observable harmonic_shares");
   const Network network(exact(own.w0), exact(own.a), own.activation());
   const auto d = network->dimension();
   const auto first = HarmonicProjector::make(network, d + 1), both = HarmonicProjector::make(network, d * (d + 3) / 2);

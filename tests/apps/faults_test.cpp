@@ -522,7 +522,7 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
   ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(2)}), folder.path()), 0));
   const std::vector<std::pair<Words, std::string>> cases = {
       {{"text.pt"}, "text.pt"},
-      {{"other.pt"}, "other.pt: expected a checkpoint of entk train; it has no entry 'W0'"},
+      {{"other.pt"}, "other.pt: expected a checkpoint of entk train; it has no entry 'W'"},
       {{"none.pt"}, "none.pt' is neither a run's folder nor a checkpoint"},
       {{"run", "--set", "seed=77"}, "run: its X is not what its configuration gives"},
       {{"run", "--device", "gpu"}, "device"}};

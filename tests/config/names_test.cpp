@@ -118,11 +118,11 @@ TEST(Names, AModelIsMadeByTheMakerOfItsName) {
   EXPECT_NE(error_of([&] { problem({{"name", "axes"}, {"length", 0}}); }).find("c: model.kind.length: expected"),
             std::string::npos);
   EXPECT_NE(error_of([&] { problem("axis"); })
-                .find("model.kind: expected one of two_layer, axes, linear, got "
+                .find("model.kind: expected one of two_layer, mlp, convolutional, axes, "
+                      "linear, got "
                       "\"axis\" (did you mean axes?)"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { problem("linear"); }).find("model.kind: expected a maker of an entk::Network"),
-            std::string::npos);
+  EXPECT_EQ(problem("linear").module->displacement().numel(), 2 * (4 + 1));  // of a module, a pair
 }
 
 TEST(Names, ADataSourceGivesXAndYOrXAlone) {

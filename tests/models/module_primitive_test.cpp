@@ -339,7 +339,6 @@ TEST(ModuleModel, WhatIsNoFunctionOfPointsIsRefusedByName) {
   said(std::make_shared<DrawingImpl>(), "draws random numbers");
   SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
   EXPECT_NE(refusal([&] { TaylorModel(module, {.order = 5}); }).find("order: expected 1 to 4"), std::string::npos);
-  EXPECT_NE(refusal([&] { TaylorModel(module, {.whole_network = true}); }).find("whole_network"), std::string::npos);
   EXPECT_NE(refusal([&] { TaylorModel(module)->two_layer("R4"); }).find("R4: it reads neurons"), std::string::npos);
   EXPECT_NE(refusal([&] {
               TaylorModel model(module);
