@@ -22,7 +22,7 @@ DOCS = pathlib.Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 KEPT = {".json", ".csv", ".txt", ".md"}
 LEFT = {"timing.csv", "results.md"}
-RUN_KEEPS = {"config.json", "metrics.csv", "status.json", "summary.json"}  # of a run inside a study
+RUN_KEEPS = {"config.json", "metrics.csv", "status.json", "summary.json", "trials.csv"}  # of a run inside a study
 
 
 def entk():
