@@ -247,7 +247,7 @@ std::vector<fs::path> mark_interrupted() {
   for (const auto& [path, step] : running) {
     marked.push_back(path);
     try {
-      write_status(path, RunState::interrupted, step, "stopped where there was nothing to save; resume with --resume");
+      write_status(path, RunState::interrupted, step, "stopped where there was nothing to save");
     } catch (const SaveError&) {
       // Nobody is left to tell.
     }

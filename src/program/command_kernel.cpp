@@ -5,6 +5,7 @@
 
 #include "entk/program/commands.h"
 #include "entk/program/common_options.h"
+#include "entk/program/signals.h"
 #include "entk/program/console.h"
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
@@ -46,6 +47,7 @@ ExitCode kernel(const CommonOptions& o, const std::string& command_line) {
   set_threads(static_cast<int>(config.threads));
   config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
+  begins_anew();
   const auto folder = open_folder(o, "kernel");
   folder.write_json("config.json", to_json(config));
   folder.write_text("command.txt", command_line + "\n");

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -25,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto patience = 1500ms, last_words = 300ms;
 
 volatile sig_atomic_t caught = 0, count = 0;
+std::atomic<bool> resumable{true};
 int wake[2] = {-1, -1};  // a byte a signal
 
 void handle(int signal) {
@@ -46,7 +48,7 @@ bool heard(std::chrono::milliseconds wait) {
   end_programs();
   const auto folders = mark_interrupted();
   std::error_code ignored;
-  if (!folders.empty() && std::filesystem::exists(folders[0] / "config.json", ignored)) {
+  if (resumable && !folders.empty() && std::filesystem::exists(folders[0] / "config.json", ignored)) {
     say(fmt::format("stopped; go on with --resume {}", folders[0].string()));
   } else {
     say("stopped");
@@ -80,5 +82,7 @@ void catch_signals() {
 }
 
 int caught_signal() { return caught; }
+
+void begins_anew() { resumable = false; }
 
 }  // namespace entk::app

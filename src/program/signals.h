@@ -9,5 +9,7 @@ namespace entk::app {
 void catch_signals();
 /// The signal that came, or 0.
 int caught_signal();
+/// Of a command without --resume: what is said at a stop does not name it.
+void begins_anew();
 
 }  // namespace entk::app

@@ -448,6 +448,15 @@ TEST_F(Faults, ASignalDuringSetUpIsHeardWithinSeconds) {
   EXPECT_NE(testing::read_text(folder / "output.txt").find("stopped; go on with --resume run"), std::string::npos);
 }
 
+TEST_F(Faults, ACommandThatCannotGoOnSaysNoWayTo) {
+  const Words words = {"kernel", "--out", "k", "--set", "data.samples=6000", "--set", "model.width=10"};
+  EXPECT_LT(seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "k/status.json"); }),
+            4);
+  const auto said = testing::read_text(folder / "output.txt");
+  EXPECT_NE(said.find("stopped"), std::string::npos);
+  EXPECT_EQ(said.find("--resume"), std::string::npos) << said;
+}
+
 TEST_F(Faults, ASignalDuringALongStepIsHeardWithinSecondsAndTheRunGoesOn) {
   // 1.6e11 multiplications and additions a step, on one thread.
   const Words words = {"train",
