@@ -142,7 +142,7 @@ bool has_neurons(const RunConfig& c) {
   if (!c.model.kind || c.model.kind.name() == "two_layer") return true;
   if (c.data.loaded() || !c.model.activation)
     return c.model.kind.name() != "mlp" && c.model.kind.name() != "convolutional";
-  return std::dynamic_pointer_cast<NetworkImpl>(c.model.kind.make(network_options(c)).ptr()) != nullptr;
+  return std::dynamic_pointer_cast<NetworkImpl>(c.model.kind.make(network_options(c, c10::kMeta)).ptr()) != nullptr;
 }
 
 /// What reads neurons, which a module has not.
@@ -312,13 +312,14 @@ KernelOptions kernel_options(const RunConfig& c) {
   return o;
 }
 
-NetworkOptions network_options(const RunConfig& c) {
+NetworkOptions network_options(const RunConfig& c, c10::Device device) {
   return {.dimension = c.data.dimension,
           .width = c.model.width,
           .activation = *c.model.activation,
           .initialisation = c.model.initialisation,
           .seed = c.seed,
-          .dtype = c.dtype};
+          .dtype = c.dtype,
+          .device = device};
 }
 
 }  // namespace entk

@@ -270,6 +270,7 @@ std::array<double, 4> read_lambda(const std::vector<double>& lambda, const std::
 /// As Trainer and Network want them.
 DescentOptions descent_options(const RunConfig& config);
 KernelOptions kernel_options(const RunConfig& config);
-NetworkOptions network_options(const RunConfig& config);
+/// kMeta: to know a module's shapes without its weights, which may not fit.
+NetworkOptions network_options(const RunConfig& config, c10::Device device = c10::kCPU);
 
 }  // namespace entk

@@ -33,21 +33,25 @@ void ConvolutionalNetworkImpl::reset() {
   // Also called by clone(), which then copies its values over these.
   const auto& o = options_;
   const RandomStream stream(Purpose::convolution, o.seed);
+  const auto drawn_on = o.device.is_meta() ? o.device : c10::Device(c10::kCPU);
   std::int64_t drawn = 0;
   weights_.clear();
   biases_.clear();
   const auto add = [&](const std::string& suffix, std::int64_t outputs, std::int64_t inputs, std::int64_t side,
                        double gain) {
     const std::int64_t fan_in = inputs * side * side, count = checked_product("channels", outputs, fan_in);
-    auto weight = at::empty({outputs, inputs, side, side}, at::kDouble);
-    double* values = weight.mutable_data_ptr<double>();
-    const double deviation = std::sqrt(gain / static_cast<double>(fan_in));
-    for (std::int64_t i = 0; i < count; ++i)
-      values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
+    auto weight = at::empty({outputs, inputs, side, side}, at::TensorOptions(at::kDouble).device(drawn_on));
+    if (!o.device.is_meta()) {
+      double* values = weight.mutable_data_ptr<double>();
+      const double deviation = std::sqrt(gain / static_cast<double>(fan_in));
+      for (std::int64_t i = 0; i < count; ++i)
+        values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
+    }
     drawn += count;
     if (side == 1) weight = weight.flatten(1);
-    weights_.push_back(register_parameter("weight" + suffix, weight.to(o.dtype)));
-    biases_.push_back(register_parameter("bias" + suffix, at::zeros({outputs}, o.dtype)));
+    weights_.push_back(register_parameter("weight" + suffix, weight.to(o.device, o.dtype)));
+    biases_.push_back(
+        register_parameter("bias" + suffix, at::zeros({outputs}, at::TensorOptions(o.dtype).device(o.device))));
   };
   for (std::int64_t block = 1; block <= o.blocks; ++block) {
     add(std::to_string(block), o.channels, block == 1 ? o.input_channels : o.channels, 3, 2.0);

@@ -13,6 +13,7 @@ struct ConvolutionalOptions {
   std::int64_t channels = 64;  ///< of every block
   std::uint64_t seed = 1;
   at::ScalarType dtype = at::kFloat;
+  c10::Device device = c10::kCPU;  ///< of its tensors; kMeta: shapes alone
 };
 
 /// Parameters weight1, bias1, … and weight_out, bias_out: N(0, 2/fan_in), in the last layer N(0, 1/fan_in);

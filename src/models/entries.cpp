@@ -26,7 +26,8 @@ torch::nn::AnyModule make_mlp(const Parameters& p, const ModelSetting& s) {
                                                                                          : Parameterisation::standard,
                      .biases = p.get<bool>("biases"),
                      .seed = s.seed,
-                     .dtype = s.dtype}));
+                     .dtype = s.dtype,
+                     .device = s.device}));
 }
 
 torch::nn::AnyModule make_convolutional(const Parameters& p, const ModelSetting& s) {
@@ -43,7 +44,8 @@ torch::nn::AnyModule make_convolutional(const Parameters& p, const ModelSetting&
                                                                         .blocks = p.get<std::int64_t>("blocks"),
                                                                         .channels = p.get<std::int64_t>("channels"),
                                                                         .seed = s.seed,
-                                                                        .dtype = s.dtype}));
+                                                                        .dtype = s.dtype,
+                                                                        .device = s.device}));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ MlpImpl::MlpImpl(const MlpOptions& options) : options_(options) {
     throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(o.dtype)));
   }
   reset();
+  if (o.device.is_meta()) return;
   const at::NoGradGuard no_grad;
   const RandomStream stream(Purpose::first_layer, o.seed);
   std::int64_t drawn = 0;  // rows of all layers before, each at numbers of its own
@@ -38,12 +39,13 @@ MlpImpl::MlpImpl(const MlpOptions& options) : options_(options) {
 void MlpImpl::reset() {
   // Also called by clone(), which then copies its values over these.
   const auto& o = options_;
+  const auto options = at::TensorOptions(o.dtype).device(o.device);
   weights_.clear();
   biases_.clear();
   auto inputs = o.dimension;
   const auto add = [&](const std::string& suffix, at::IntArrayRef sizes, at::IntArrayRef outputs) {
-    weights_.push_back(register_parameter("weight" + suffix, at::zeros(sizes, o.dtype)));
-    if (o.biases) biases_.push_back(register_parameter("bias" + suffix, at::zeros(outputs, o.dtype)));
+    weights_.push_back(register_parameter("weight" + suffix, at::zeros(sizes, options)));
+    if (o.biases) biases_.push_back(register_parameter("bias" + suffix, at::zeros(outputs, options)));
   };
   for (std::size_t l = 0; l < o.widths.size(); ++l) {
     checked_product("widths", o.widths[l], inputs);

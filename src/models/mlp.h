@@ -23,6 +23,7 @@ struct MlpOptions {
   bool biases = false;                                        ///< zero at first
   std::uint64_t seed = 1;                                     ///< of the weights
   at::ScalarType dtype = at::kFloat;                          ///< float32 or float64
+  c10::Device device = c10::kCPU;                             ///< of its tensors; kMeta: shapes alone
 };
 
 /// f(x) = s_L w·h_L + b with h_l = σ(s_{l−1} W_l h_{l−1} + b_l), h_0 = x; s_l = 1/√(h_l's length) for the NTK's

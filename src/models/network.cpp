@@ -43,7 +43,8 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
     double* sign = signs.mutable_data_ptr<double>();
     for (std::int64_t r = 0; r < m; ++r) sign[r] = stream.sign(static_cast<std::uint64_t>(r));
   }
-  a = signs.to(options.dtype);
+  w0 = w0.to(options.device);
+  a = signs.to(options.device, options.dtype);
   reset();
 }
 

@@ -27,6 +27,7 @@ struct NetworkOptions {
   Initialisation initialisation = Initialisation::symmetric;  ///< of W0 and a
   std::uint64_t seed = 1;                                     ///< of W0 and a
   at::ScalarType dtype = at::kFloat;                          ///< float32 or float64
+  c10::Device device = c10::kCPU;                             ///< of its tensors; kMeta: shapes alone
 };
 
 /// f(x;W) as a module: parameter `W` (zero at first), buffers `W0` (rows uniform on the unit sphere)

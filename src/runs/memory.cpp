@@ -50,7 +50,7 @@ std::int64_t pages_now(int which) {
 /// The number of a module's parameters, of a pair's both; none for a two-layer network.
 std::optional<std::int64_t> module_parameters(const RunConfig& c) {
   if (!c.model.kind || c.model.kind.name() == "two_layer") return std::nullopt;
-  const auto module = c.model.kind.make(network_options(c));
+  const auto module = c.model.kind.make(network_options(c, c10::kMeta));
   if (module.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(module.ptr())) return std::nullopt;
   std::int64_t count = 0;
   for (const auto& t : module.ptr()->parameters()) count += t.numel();

@@ -101,6 +101,15 @@ TEST(ModelKinds, AResumedRunHasTheBitsOfOneNeverStopped) {
   }
 }
 
+TEST(ModelKinds, SizesAreKnownBeforeWeightsAreDrawn) {
+  // 2·10¹² parameters: neither the reading nor the estimate may make them.
+  const auto mlp = read({{"model", {{"kind", {{"name", "mlp"}, {"depth", 3}}}, {"width", 1000000}}}});
+  EXPECT_GT(estimate_peak_bytes(mlp, c10::kCPU), 8e12);
+  const auto images = read({{"data", {{"dimension", 16}}},
+                            {"model", {{"kind", {{"name", "convolutional"}, {"blocks", 2}, {"channels", 500000}}}}}});
+  EXPECT_GT(estimate_peak_bytes(images, c10::kCPU), 8e12);
+}
+
 TEST(ModelKinds, WhatNeedsNeuronsIsRefusedByName) {
   const auto refused = [](const json& over) { return error_of([&] { read(over); }); };
   const std::string needs = " needs a two-layer network's neurons, which model.kind mlp has not";
