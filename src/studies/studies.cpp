@@ -8,6 +8,7 @@
 #include "entk/studies/compare.h"
 #include "entk/studies/complexity.h"
 #include "entk/config/config_layers.h"
+#include "entk/studies/depth.h"
 #include "entk/studies/escape.h"
 #include "entk/studies/expressivity.h"
 #include "entk/studies/figure2.h"
@@ -24,7 +25,8 @@ namespace entk {
 const std::vector<Study>& studies() {
   static const std::vector<Study> all = {figure1_study(), spectrum_study(), expressivity_study(), landscape_study(),
                                          noise_study(),   compare_study(),  complexity_study(),   escape_study(),
-                                         figure2_study(), taylor_study(),   r1_study(),           train_study()};
+                                         depth_study(),   figure2_study(),  taylor_study(),       r1_study(),
+                                         train_study()};
   return all;
 }
 

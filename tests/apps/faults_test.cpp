@@ -359,8 +359,8 @@ TEST_F(Faults, AFolderOfAnotherCommandIsRefusedByItsName) {
                        steps(2)};
   ASSERT_TRUE(exits_with(entk(Words{"figure1", "--seeds", "1", "--out", "f"} + sizes, folder.path()), 0));
   const auto page = testing::read_text(folder / "f/report.html");
-  for (const std::string command : {"train", "compare", "complexity", "escape", "figure2", "r1-noise", "appendix-g",
-                                    "spectrum", "expressivity", "landscape"}) {
+  for (const std::string command : {"train", "compare", "complexity", "escape", "depth", "figure2", "r1-noise",
+                                    "appendix-g", "spectrum", "expressivity", "landscape"}) {
     const auto refused = entk({command, "--resume", "f"}, folder.path());
     EXPECT_TRUE(exits_with(refused, 2)) << command;
     EXPECT_TRUE(says(refused, "f: begun by entk figure1, not by " + command + "; go on with: entk figure1 --resume f"));
