@@ -21,7 +21,7 @@ class OneProcess final : public Group {
 };
 
 template <class Number>
-std::vector<Number> numbers_of_all(Number number) {
+std::vector<Number> of_all(Number number) {
   std::vector<Number> all(static_cast<std::size_t>(group().size()));
   group().all_gather(&number, all.data(), std::vector<std::int64_t>(all.size(), sizeof number));
   return all;
@@ -46,14 +46,25 @@ std::string agreed(std::string text) {
   return text;
 }
 
+std::string first_of_all(std::string text) {
+  const auto sizes = of_all(text.size());
+  const auto first = std::find_if(sizes.begin(), sizes.end(), [](std::size_t size) { return size > 0; });
+  if (first == sizes.end()) return "";
+  text.resize(*first);
+  group().broadcast(text.data(), static_cast<std::int64_t>(*first), static_cast<int>(first - sizes.begin()));
+  return text;
+}
+
 double largest_of_all(double number) {
-  const auto all = numbers_of_all(number);
+  const auto all = of_all(number);
   const auto nan = std::find_if(all.begin(), all.end(), [](double v) { return std::isnan(v); });
   return nan != all.end() ? *nan : *std::max_element(all.begin(), all.end());
 }
 
+std::vector<std::int64_t> numbers_of_all(std::int64_t number) { return of_all(number); }
+
 std::int64_t sum_of_all(std::int64_t number) {
-  const auto all = numbers_of_all(number);
+  const auto all = of_all(number);
   return std::accumulate(all.begin(), all.end(), std::int64_t{0});
 }
 

@@ -33,6 +33,10 @@ inline bool leads() { return group().rank() == 0; }
 /// What process 0 has.
 std::string agreed(std::string text);
 std::int64_t agreed(std::int64_t number);
+/// The first text that is not empty, of all processes in their order.
+std::string first_of_all(std::string text);
+/// Every process's number.
+std::vector<std::int64_t> numbers_of_all(std::int64_t number);
 /// The largest of the processes' numbers, NaN where one is; and the sum.
 double largest_of_all(double number);
 std::int64_t sum_of_all(std::int64_t number);

@@ -62,17 +62,23 @@ struct NeuronSum : torch::autograd::Function<NeuronSum> {
 
 }  // namespace
 
+std::int64_t Shard::block() const {
+  std::int64_t of = pair_group;
+  while (of * of < 4 * pairs()) of *= 2;
+  return of;
+}
+
 Shard shard_of(std::int64_t width, int rank, int size) {
   Shard shard{.width = width};
-  if (shard.groups() < size) {
+  if (shard.blocks() < size) {
     throw InputError(fmt::format(
-        "model.width: {} neurons are {} groups of {}, the least that a process takes; expected at most {} processes, "
+        "model.width: {} neurons are {} blocks of {}, the least that a process takes; expected at most {} processes, "
         "got {}",
-        width, shard.groups(), pair_group * shard.halves(), shard.groups(), size));
+        width, shard.blocks(), shard.block() * shard.halves(), shard.blocks(), size));
   }
-  const auto mine = share_of(shard.groups(), rank, size);
-  shard.first = mine.first * pair_group;
-  shard.count = std::min(shard.pairs(), (mine.first + mine.count) * pair_group) - shard.first;
+  const auto mine = share_of(shard.blocks(), rank, size);
+  shard.first = mine.first * shard.block();
+  shard.count = std::min(shard.pairs(), (mine.first + mine.count) * shard.block()) - shard.first;
   return shard;
 }
 
@@ -156,6 +162,14 @@ at::Tensor gather_rows(const at::Tensor& rows) {
     }
   }
   return all;
+}
+
+at::Tensor rows_of_block(const at::Tensor& rows, const Shard& shard, std::int64_t i) {
+  auto sizes = rows.sizes().vec();
+  sizes[0] = shard.count;
+  sizes.insert(sizes.begin(), shard.halves());
+  const auto from = i * shard.block();
+  return rows.reshape(sizes).narrow(1, from - shard.first, std::min(shard.block(), shard.pairs() - from));
 }
 
 }  // namespace entk

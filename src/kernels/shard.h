@@ -15,7 +15,7 @@
 
 namespace entk {
 
-/// Pairs are shared out, and summed up, in groups of this many.
+/// Pairs are summed up in groups of this many.
 constexpr std::int64_t pair_group = 512;
 
 struct Shard {
@@ -26,9 +26,19 @@ struct Shard {
   std::int64_t pairs() const { return width / halves(); }
   std::int64_t groups() const { return (pairs() + pair_group - 1) / pair_group; }
   std::int64_t own_groups() const { return (count + pair_group - 1) / pair_group; }
+  /// What is shared out, whole, and above one_file_width saved in a file of its own: so many pairs, groups times a
+  /// power of two that grows like the root of m. There are then some √m/4 blocks, enough for even shares and not too
+  /// many files.
+  std::int64_t block() const;
+  std::int64_t blocks() const { return (pairs() + block() - 1) / block(); }
+  /// This process's.
+  Share own_blocks() const { return {first / block(), (count + block() - 1) / block()}; }
   /// Row, of all m, of the first of a half's own rows.
   std::int64_t row(std::int64_t half) const { return half * pairs() + first; }
 };
+
+/// A checkpoint of more neurons is saved in blocks.
+constexpr std::int64_t one_file_width = std::int64_t{1} << 18;
 
 /// What process `rank` of `size` has of m neurons. @throws InputError where some would have none.
 Shard shard_of(std::int64_t width, int rank, int size);
@@ -56,5 +66,7 @@ double neuron_norm(const at::Tensor& w);
 /// The rows (of a matrix, or a vector's entries) of all processes at process 0; elsewhere undefined. Nobody else holds
 /// more than its own.
 at::Tensor gather_rows(const at::Tensor& rows);
+/// The rows of block i, which this process has: halves×pairs×….
+at::Tensor rows_of_block(const at::Tensor& rows, const Shard& shard, std::int64_t i);
 
 }  // namespace entk

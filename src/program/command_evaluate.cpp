@@ -7,6 +7,7 @@
 #include "entk/program/console.h"
 #include "entk/tools/evaluate.h"
 #include "entk/io/atomic_file.h"
+#include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
 
 namespace entk::app {
@@ -27,7 +28,7 @@ ExitCode evaluate(const EvaluateOptions& o, const Catalogue& catalogue) {
     check_new_file(o.out, o.force);
   }
   const auto config = load_json(o.config);
-  const auto result = evaluate_tensors(read_pt(o.input), config, o.config, o.gradient, catalogue);
+  const auto result = evaluate_tensors(read_tensors(o.input), config, o.config, o.gradient, catalogue);
   if (!o.quiet) {
     for (const auto& warning : result.warnings) say("note: " + warning);
   }

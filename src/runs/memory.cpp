@@ -14,6 +14,7 @@
 #include "entk/base/threads.h"
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/network_primitive.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/spectrum/kernel_regression.h"
 #include "entk/spectrum/projector_bytes.h"
@@ -185,8 +186,9 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double remembered = static_cast<double>(descent_options(c).update.held) * weights;
   const double kept = remembered + (c.train.keep_best ? weights : 0);
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
-  // Of several processes the first one brings all rows together to write them.
-  const double whole = group().size() == 1 ? 2 * weights : leads() ? 4 * group().size() * weights : 0;
+  // Of several processes the first one brings all rows together to write them, unless they are written in blocks.
+  const bool in_blocks = !parameters && c.model.width > one_file_width;
+  const double whole = in_blocks || !leads() ? 0 : group().size() == 1 ? 2 * weights : 4 * group().size() * weights;
   const double saving = whole + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
   const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra + kept +
                           std::max(table_making, held + std::max({initial, step, record, saving, tuning}));

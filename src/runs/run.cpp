@@ -220,11 +220,12 @@ class FolderRun {
       return true;
     };
     hooks.on_checkpoint = [&](const TrainState& state) {
-      const auto whole = checkpoint(state);  // of which all bring their rows
-      if (!leads()) return;
-      metrics->sync();
-      write_checkpoint(folder_.path(), whole);
-      if (state.best.step >= 0) write_pt(folder_.file("best.pt"), tensors_at(state.best.step, state.best.w));
+      if (leads()) metrics->sync();
+      const auto saved = checkpoint(state);
+      write_checkpoint(folder_.path(), saved.dict, saved.blocks);
+      if (state.best.step < 0) return;
+      const auto best = tensors_at(state.best.step, {{"W", state.best.w}});
+      write_tensors(folder_.file("best.pt"), best.dict, best.blocks);
     };
     if (leads()) write_config();
     Trainer trainer(model, objective, descent, hooks, kernels);
@@ -345,38 +346,59 @@ class FolderRun {
     folder_.write_json("config.json", json);
   }
 
-  /// What stands for the run at a W, and is read by `entk evaluate`.
-  TensorDict tensors_at(std::int64_t step, const at::Tensor& w) const {
-    const auto& p = *problem_;
-    TensorDict dict{{"W", gather_rows(w)},
-                    {"X", p.data.train.x},
-                    {"y", p.data.train.y},
-                    {"step", at::scalar_tensor(step, at::kLong)},
-                    {"config", as_bytes(deciding(p.config).dump())}};
-    for (const auto& [name, tensor] : p.start_tensors()) dict[name] = gather_rows(tensor);
-    if (p.data.unlabeled.defined()) dict["X_unlabeled"] = p.data.unlabeled;
-    if (p.sigma) {
-      dict["projector_basis"] = p.sigma->basis();
-      dict["projector_eigenvalues"] = p.sigma->eigenvalues();
-    }
-    return dict;
-  }
+  /// What a file holds, and its rows where they are in blocks.
+  struct Tensors {
+    TensorDict dict;
+    RowBlocks blocks;
+  };
 
-  TensorDict checkpoint(const TrainState& state) const {
-    auto dict = tensors_at(state.step, state.w);
+  /// What stands for the run at a step, and is read by `entk evaluate`; W, and whatever else has its rows, is given.
+  Tensors tensors_at(std::int64_t step, TensorDict rows) const {
+    const auto& p = *problem_;
+    Tensors made;
+    made.dict = {{"X", p.data.train.x},
+                 {"y", p.data.train.y},
+                 {"step", at::scalar_tensor(step, at::kLong)},
+                 {"config", as_bytes(deciding(p.config).dump())}};
+    if (p.data.unlabeled.defined()) made.dict["X_unlabeled"] = p.data.unlabeled;
+    if (p.sigma) {
+      made.dict["projector_basis"] = p.sigma->basis();
+      made.dict["projector_eigenvalues"] = p.sigma->eigenvalues();
+    }
+    for (const auto& [name, tensor] : p.start_tensors()) rows[name] = tensor;
+    if (in_blocks()) {
+      const auto shard = own_shard(p.config.model.width);
+      made.blocks = {shard.blocks(), shard.own_blocks(), [rows, shard](std::int64_t i) {
+                       TensorDict block;
+                       for (const auto& [name, tensor] : rows) block[name] = rows_of_block(tensor, shard, i);
+                       return block;
+                     }};
+    } else {
+      for (const auto& [name, tensor] : rows) made.dict[name] = p.module ? tensor : gather_rows(tensor);
+    }
+    return made;
+  }
+  bool in_blocks() const { return !problem_->module && problem_->config.model.width > one_file_width; }
+
+  Tensors checkpoint(const TrainState& state) const {
+    TensorDict rows{{"W", state.w}};
+    if (state.best.step >= 0) rows["best_W"] = state.best.w;
+    auto made = tensors_at(state.step, rows);
+    auto& dict = made.dict;
     if (!config_.train.learning_rate) dict["learning_rate"] = at::scalar_tensor(state.learning_rate, at::kDouble);
     if (state.optimizer.defined()) dict["optimizer"] = state.optimizer;
     if (state.best.step >= 0) {
       dict["best_step"] = at::scalar_tensor(state.best.step, at::kLong);
       dict["best_test_loss"] = at::scalar_tensor(state.best.test_loss, at::kDouble);
-      dict["best_W"] = state.best.w;
     }
-    return dict;
+    return made;
   }
 
   /// Where the run stood.
   TrainState restore() {
-    auto [tensors, notice] = read_checkpoint(folder_.path());
+    const auto blocks =
+        in_blocks() ? std::optional(own_shard(problem_->config.model.width).own_blocks()) : std::nullopt;
+    auto [tensors, notice] = read_checkpoint(folder_.path(), blocks);
     if (!notice.empty()) tell(notice);
     const auto fail = [&](const std::string& what) {
       throw InputError(fmt::format("{}: {}", folder_.file("checkpoint.pt").string(), what));
@@ -400,7 +422,7 @@ class FolderRun {
     // What is this process's own of a matrix of all rows.
     const auto own = [&](const std::string& name) {
       const auto& whole = tensors.at(name);
-      if (group().size() == 1 || whole.dim() < 1 || whole.size(0) != sum_of_all(problem_->w0.size(0))) return whole;
+      if (group().size() == 1 || in_blocks() || whole.dim() < 1 || whole.size(0) != config_.model.width) return whole;
       const auto shard = own_shard(whole.size(0));
       std::vector<at::Tensor> halves;
       for (std::int64_t half = 0; half < shard.halves(); ++half)
@@ -453,9 +475,9 @@ class FolderRun {
     }
     if (from.step > 0 && config_.train.keep_best) {
       const char* of = "train.keep_best, which a run has from its start or not at all";
+      entry("best_W", from.w.scalar_type(), of);
       from.best = {number("best_step", at::kLong, of).item<std::int64_t>(),
-                   number("best_test_loss", at::kDouble, of).item<double>(),
-                   entry("best_W", from.w.scalar_type(), of).to(device_)};
+                   number("best_test_loss", at::kDouble, of).item<double>(), own("best_W").to(device_)};
       if (from.best.w.sizes() != from.w.sizes()) fail("its best_W is not like its W");
     }
     return from;

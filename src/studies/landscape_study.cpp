@@ -54,7 +54,7 @@ Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
     loaded.tensors = std::move(tensors);
     if (!notice.empty()) notices.push_back(notice);
   } else {
-    loaded.tensors = read_pt(c.run);
+    loaded.tensors = read_tensors(c.run);
   }
   for (const char* entry : {"W", "X", "y", "config"}) {
     if (!loaded.tensors.count(entry)) {

@@ -39,13 +39,14 @@ TEST(Shard, HoweverPartsAreSharedOutTheirSumIsMadeByTheSameAdditions) {
 }
 
 TEST(Shard, ProcessesShareOutEveryGroupOfPairsOnce) {
-  for (const std::int64_t width : {1024, 4296, 10000, 5 * 512}) {
-    for (int size = 1; size <= (width / 2 + 511) / 512; ++size) {
+  for (const std::int64_t width : {1024, 4296, 10000, 5 * 512, 1000002, 100000000}) {
+    for (int size = 1; size <= std::min<std::int64_t>(shard_of(width, 0, 1).blocks(), 12); ++size) {
       std::int64_t next = 0;
       for (int rank = 0; rank < size; ++rank) {
         const auto shard = shard_of(width, rank, size);
         EXPECT_EQ(shard.first, next);
-        EXPECT_EQ(shard.first % pair_group, 0);
+        EXPECT_EQ(shard.first % shard.block(), 0);
+        EXPECT_EQ(shard.block() % pair_group, 0);
         EXPECT_GT(shard.count, 0);
         EXPECT_EQ(shard.row(1), width / 2 + shard.first);
         next += shard.count;
@@ -53,6 +54,8 @@ TEST(Shard, ProcessesShareOutEveryGroupOfPairsOnce) {
       EXPECT_EQ(next, width / 2);
     }
   }
+  EXPECT_EQ(shard_of(100000, 0, 1).block(), 512);
+  EXPECT_EQ(shard_of(100000000, 0, 1).blocks(), 3052);
   EXPECT_THROW(shard_of(2048, 0, 3), InputError);
 }
 

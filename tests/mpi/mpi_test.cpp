@@ -81,15 +81,23 @@ class Mpi : public ::testing::Test {
     const auto file = folder / run / "metrics.csv";
     return std::filesystem::exists(file) && read_csv(file).rows.size() > 4;
   }
+  std::int64_t step_of(const std::string& run) const {
+    return read_pt(folder / run / "checkpoint.pt").at("step").item<std::int64_t>();
+  }
   void expect_same(const std::string& run, const std::string& other) {
     for (const char* file : {"checkpoint.pt", "metrics.csv"})
       EXPECT_TRUE(same_bytes(folder / run / file, folder / other / file));
+    const auto blocks = "checkpoint-" + std::to_string(step_of(run));
+    if (!std::filesystem::exists(folder / run / blocks)) return;
+    for (const auto& block : std::filesystem::directory_iterator(folder / run / blocks))
+      ASSERT_TRUE(same_bytes(block.path(), folder / other / blocks / block.path().filename()));
   }
-  void expect_unbroken(const std::string& run) {
-    const auto steps = read_checkpoint(folder / run).tensors.at("step").item<std::int64_t>() + 10;
+  void expect_unbroken(const std::string& run) { expect_unbroken(run, wide("unbroken-" + run)); }
+  void expect_unbroken(const std::string& run, const Words& begun) {
+    const auto steps = step_of(run) + 10;
     const Words more = {"--set", "train.steps=" + std::to_string(steps)};
     ASSERT_TRUE(exits_with(take(2, Words{"train", "--quiet", "--resume", run} + more), 0));
-    ASSERT_TRUE(exits_with(take(1, wide("unbroken-" + run) + more), 0));
+    ASSERT_TRUE(exits_with(take(1, begun + more), 0));
     expect_same(run, "unbroken-" + run);
   }
 
@@ -106,6 +114,14 @@ class Mpi : public ::testing::Test {
             "--set",     "train.random_signs=true",
             "--set",     "train.checkpoint_seconds=0.05",
             "--threads", "1"};
+  }
+  /// So wide that checkpoints are in blocks, 129 of them, the last one of 928 pairs; little of everything else.
+  static Words very_wide(const std::string& out) {
+    return wide(out) + Words{"--set", "model.width=264000",
+                             "--set", "data.dimension=3",
+                             "--set", "data.samples=6",
+                             "--set", "data.test_samples=4",
+                             "--set", "train.checkpoint_seconds=1000"};
   }
   const Words endless = {"--set", "train.steps=100000000"};
   const TemporaryFolder folder;
@@ -199,6 +215,71 @@ TEST_F(Mpi, WhatIsNoSumOverNeuronsIsRefusedBeforeWork) {
   }
   EXPECT_TRUE(says(take(2, wide("run") + Words{"--seeds", "1,2"}), "this is a study"));
   EXPECT_TRUE(says(take(2, {"report", "run"}), "report is taken by one"));
+}
+
+TEST_F(Mpi, CheckpointsInBlocksAreThoseOfOneProcessAndAreGoneOnWithByAnyNumber) {
+  const Words steps = {"--set", "train.steps=4"};
+  ASSERT_TRUE(exits_with(take(1, very_wide("1") + steps), 0));
+  EXPECT_TRUE(std::filesystem::exists(folder / "1/checkpoint-4/00128.pt"));
+  for (const int processes : {2, 3, 4}) {
+    const auto name = std::to_string(processes);
+    ASSERT_TRUE(exits_with(take(processes, very_wide(name) + steps), 0));
+    expect_same(name, "1");
+  }
+  for (const auto& [processes, to] : {std::pair{1, "7"}, {2, "9"}})
+    ASSERT_TRUE(exits_with(
+        take(processes, {"train", "--quiet", "--resume", "3", "--set", std::string("train.steps=") + to}), 0));
+  ASSERT_TRUE(exits_with(take(1, very_wide("unbroken") + Words{"--set", "train.steps=9"}), 0));
+  expect_same("3", "unbroken");
+  // What reads a checkpoint reads its blocks.
+  const auto read = read_checkpoint(folder / "3");
+  EXPECT_EQ(read.tensors.at("W").size(0), 264000);
+  EXPECT_TRUE(
+      torch::equal(read.tensors.at("W0").narrow(0, 0, 132000), read.tensors.at("W0").narrow(0, 132000, 132000)));
+  testing::write_text(
+      folder / "evaluate.json",
+      R"({"activation": {"name": "sigmoid", "shift": 1}, "projector": {"source": "features", "rank": 4}})");
+  EXPECT_TRUE(exits_with(take(1, {"evaluate", "3/checkpoint.pt", "--config", "evaluate.json"}), 0));
+  // A damaged block is named, by whichever process needs it, and the checkpoint before is taken.
+  testing::write_text(folder / "3/checkpoint-9/00100.pt", "damaged");
+  const auto resumed = take(2, {"train", "--resume", "3", "--set", "train.steps=10"});
+  EXPECT_TRUE(exits_with(resumed, 0));
+  EXPECT_TRUE(says(resumed, "checkpoint-9/00100.pt"));
+  EXPECT_TRUE(says(resumed, "checkpoint.previous.pt"));
+  for (const char* block : {"3/checkpoint-10/00100.pt", "3/checkpoint-9/00100.pt"})
+    std::filesystem::remove(folder / block);
+  const auto refused = take(2, {"train", "--resume", "3", "--set", "train.steps=11"});
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "checkpoint-10/00100.pt"));
+}
+
+// Killed between its blocks and the file that makes them the checkpoint, a save leaves the one before.
+TEST_F(Mpi, ASaveInBlocksThatIsKilledLeavesTheOneBefore) {
+  const auto newest = [&] {
+    std::int64_t step = -1;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "run")) {
+      const auto name = entry.path().filename().string();
+      if (name.rfind("checkpoint-", 0) == 0) step = std::max<std::int64_t>(step, std::stoll(name.substr(11)));
+    }
+    return step;
+  };
+  bool between = false;
+  for (int attempt = 0; attempt < 20 && !between; ++attempt) {
+    const bool begun = std::filesystem::exists(folder / "run");
+    const pid_t job = start(2, (begun ? Words{"train", "--quiet", "--resume", "run"} : very_wide("run")) + endless +
+                                   Words{"--set", "train.checkpoint_seconds=0"});
+    const auto before = begun ? step_of("run") : 0;
+    ASSERT_TRUE(wait_until([&] {
+      return std::filesystem::exists(folder / "run/checkpoint.pt") && newest() > std::max(before, step_of("run"));
+    })) << testing::read_text(folder / "output.txt");
+    for (const auto id : processes_of(job)) ::kill(id, SIGKILL);
+    EXPECT_NE(testing::wait_for(job), 0);
+    between = newest() > step_of("run");
+  }
+  EXPECT_TRUE(between);
+  const auto lost = folder / "run" / ("checkpoint-" + std::to_string(newest()));
+  expect_unbroken("run", very_wide("unbroken-run"));
+  EXPECT_FALSE(std::filesystem::exists(lost)) << "what no file names goes";
 }
 
 // Else two copies would take one run in one folder.
