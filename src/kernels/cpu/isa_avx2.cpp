@@ -1,2 +1,2 @@
 #define ENTK_ISA avx2
-#include "entk/kernels/cpu/tile_kernels_impl.h"
+#include "entk/kernels/cpu/tile/table.h"

@@ -1,2 +1,2 @@
 #define ENTK_ISA avx512
-#include "entk/kernels/cpu/tile_kernels_impl.h"
+#include "entk/kernels/cpu/tile/table.h"

@@ -1,2 +1,2 @@
 #define ENTK_ISA portable
-#include "entk/kernels/cpu/tile_kernels_impl.h"
+#include "entk/kernels/cpu/tile/table.h"

@@ -650,7 +650,7 @@ ENTK_KERNEL_BODY Words words_at(const StepState::Stream& s, Purpose purpose, std
 }
 
 /// The normal number of entry `index`: the counters of the CPU's noise, 24 bits of each word (see
-/// tile_kernels_impl.h).
+/// cpu/tile/noise.h).
 ENTK_KERNEL_BODY float normal_at(const StepState::Stream& s, std::uint64_t index) {
   const Words w = words_at(s, Purpose::noise, index / 4);
   const bool second_pair = index % 4 >= 2;
