@@ -15,7 +15,7 @@ namespace entk::app {
 namespace {
 
 const Presets& presets() {
-  static const Presets all = {{"quick", "reproduce-quick"}, {"published", "reproduce"}};
+  static const Presets all = {{"quick", "reproduce-quick"}, {"full", "reproduce"}};
   return all;
 }
 
@@ -25,6 +25,30 @@ ReproduceConfig resolve_reproduce(const CommonOptions& o) {
   auto config = read_reproduce_config(json, source);
   pick_device(config.device);
   return config;
+}
+
+/// A line for each stage that is left, and their sum.
+void print_times(const std::vector<StageTime>& times, bool json) {
+  double seconds = 0;
+  std::int64_t unknown = 0;
+  auto stages = nlohmann::json::object();
+  for (const auto& t : times) {
+    seconds += t.seconds;
+    unknown += t.unknown != 0;
+    stages[t.stage] = {{"seconds", t.seconds}, {"unknown", t.unknown}};
+    if (json) continue;
+    const auto known = t.seconds > 0 ? "about " + duration(t.seconds) : std::string();
+    const auto rest = t.unknown < 0   ? "as its run of figure1"
+                      : t.unknown > 0 ? fmt::format("{} {} whose time no first steps tell", t.unknown,
+                                                    t.unknown == 1 ? "part" : "parts")
+                                      : "";
+    fmt::print("{:<18} {}{}{}\n", t.stage, known, known.empty() || rest.empty() ? "" : ", besides ", rest);
+  }
+  if (json) {
+    fmt::print("{}", dump_json({{"seconds", seconds}, {"stages", stages}}));
+  } else {
+    fmt::print("{:<18} about {}{}\n", "together", duration(seconds), unknown > 0 ? ", and what is not known" : "");
+  }
 }
 
 ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stages, const std::string& command_line) {
@@ -40,12 +64,20 @@ ExitCode reproduce(const CommonOptions& o, const std::vector<std::string>& stage
   }
   const auto program = std::filesystem::read_symlink("/proc/self/exe");
   check_stages(config, o.earlier(), program);
+  if (o.estimate) {
+    print_times(estimate_stages(config, o.earlier(), program), o.json);
+    return ExitCode::ok;
+  }
   const auto folder = open_study(o, "reproduce", to_json(config), {}, pick_device(config.device), command_line);
   ReproduceHooks hooks;
   hooks.interrupted = caught_signal;
   if (!o.quiet) {
     hooks.line = say;
     hooks.output = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
+  }
+  if (config.preset == ReproducePreset::full && !o.quiet && !o.json) {
+    say("how long it will take, by the first steps of every study's runs:");
+    print_times(estimate_stages(config, folder.path(), program), false);
   }
   const auto code = take_stages(folder, config, program, hooks);
   if (caught_signal() != 0) {
@@ -72,6 +104,8 @@ void add_reproduce(CLI::App& app, Program& program) {
   command->add_option("--stages", *stages, "take these alone, as figure1,spectrum [all]")
       ->type_name("NAME,NAME")
       ->delimiter(',');
+  command->add_flag("--estimate", options->estimate,
+                    "print how long it would take, by the first steps of every study's runs, and stop");
   command->callback([options, stages, &program] {
     program.action = [options, stages, &program] { return reproduce(*options, *stages, program.command_line); };
   });

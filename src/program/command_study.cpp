@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 
 #include "entk/program/commands.h"
 #include "entk/program/common_options.h"
@@ -18,6 +19,7 @@
 #include "entk/config/config_layers.h"
 #include "entk/studies/studies.h"
 #include "entk/report/process.h"
+#include "entk/runs/estimate.h"
 #include "entk/runs/memory.h"
 #include "entk/runs/plan.h"
 #include "entk/runs/study_page.h"
@@ -71,12 +73,28 @@ RunState state_of(const StudyOutcome& outcome) {
   return outcome.code == ExitCode::diverged ? RunState::diverged : RunState::failed;
 }
 
+/// A folder for what nobody will ask for, gone with this.
+class PassingFolder {
+ public:
+  PassingFolder() {
+    if (::mkdtemp(path_.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", path_));
+  }
+  PassingFolder(const PassingFolder&) = delete;
+  ~PassingFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_ = (std::filesystem::temp_directory_path() / "entk-XXXXXX").string();
+};
+
 /// The numbers alone, in a file: what the units leave goes with a temporary folder.
 ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& command_line) {
-  auto place = (std::filesystem::temp_directory_path() / "entk-XXXXXX").string();
-  if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
+  const PassingFolder passing;
+  const auto& place = passing.path();
   const auto folder = RunFolder::create(place);
-  const std::shared_ptr<void> remove(nullptr, [&](void*) { std::filesystem::remove_all(place); });
   const auto outcome =
       take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), place, task.take_options());
   if (outcome.interrupted) return static_cast<ExitCode>(128 + caught_signal());
@@ -139,6 +157,37 @@ ExitCode plan_study(const Study& study, Task& task, const StudyOptions& o, const
     fmt::print("{} {} into {}\nSlurm:    {}\nparallel: seq 0 {} | parallel {} --run {{}}\nthen:     {}\n", all.size(),
                all.size() == 1 ? "run" : "runs", path.string(), sbatch, all.size() - 1, command, command);
   }
+  return ExitCode::ok;
+}
+
+/// --estimate, of what an earlier folder leaves to do where there is one.
+ExitCode print_estimate(Task& task, const StudyOptions& o) {
+  std::set<std::string> settled;
+  if (o.goes_on()) {
+    const auto earlier = RunFolder::shared(o.earlier());
+    for (const auto& unit : task.units({.folder = earlier, .command = "", .take = false})) {
+      if (unit.settled) settled.insert(unit.name);
+    }
+  }
+  const PassingFolder passing;
+  const auto found = estimate_time(task, RunFolder::create(passing.path()), settled, caught_signal);
+  if (found.stopped) return static_cast<ExitCode>(128 + caught_signal());
+  if (o.json) {
+    fmt::print("{}", dump_json({{"seconds", found.seconds},
+                                {"runs", found.units},
+                                {"side_by_side", found.jobs},
+                                {"unknown", found.unknown}}));
+    return ExitCode::ok;
+  }
+  std::string text = found.units == 0 && found.unknown > 0
+                         ? ""
+                         : fmt::format("about {}: {} {}, {} side by side", duration(found.seconds), found.units,
+                                       found.units == 1 ? "run" : "runs", found.jobs);
+  if (found.unknown > 0) {
+    text += fmt::format("{}{} {} whose time no first steps tell", text.empty() ? "" : "; besides ", found.unknown,
+                        found.unknown == 1 ? "part" : "parts");
+  }
+  fmt::print("{}\n", text);
   return ExitCode::ok;
 }
 
@@ -228,6 +277,11 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
     if (o.pending) return print_pending(*task, folder);
     task->prepare();
     return take_part(study, *task, o, folder, command_line);
+  }
+  if (o.estimate) {
+    task->prepare();
+    if (!o.force) task->check_memory();
+    return print_estimate(*task, o);
   }
   const bool numbers = study.numbers_alone && std::filesystem::path(o.out).extension() == ".json";
   if (numbers && o.plan) throw InputError("--plan makes a folder: give --out one, not a file");

@@ -106,7 +106,7 @@ ExitCode train(const CommonOptions& o, const Program& program) {
   auto [json, source] = resolve_json(o, {}, to_json(RunConfig{}));
   if (o.theory_weights) set_theory_weights(o, json, source);
   const auto study = read_study_config(json, source, o.catalogue);
-  if (!study.sweep.empty() || study.seeds.size() > 1) return take_study_command("train", o, program);
+  if (!study.sweep.empty() || study.seeds.size() > 1 || o.estimate) return take_study_command("train", o, program);
   if (o.plan || o.pending || o.run) {
     throw InputError(fmt::format("{}: --plan, --run and --pending are of a study: give --seeds or --sweep", source));
   }

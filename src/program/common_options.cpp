@@ -171,8 +171,11 @@ void add_plan_options(CLI::App& command, CommonOptions& o) {
       ->needs(run);
   auto* pending =
       command.add_flag("--pending", o.pending, "of --resume DIR, print the numbers of the runs that are left");
-  plan->excludes(run)->excludes(pending);
-  run->excludes(pending);
+  auto* estimate = command.add_flag("--estimate", o.estimate,
+                                    "print how long it would take, by the first steps of its runs, and stop");
+  plan->excludes(run)->excludes(pending)->excludes(estimate);
+  run->excludes(pending)->excludes(estimate);
+  pending->excludes(estimate);
 }
 
 void add_force(CLI::App& command, CommonOptions& o) {

@@ -23,7 +23,7 @@ struct CommonOptions {
   std::optional<double> theory_weights;
   bool force = false, print_config = false, json = false, quiet = false, verbose = false;
   bool other_device = false;
-  bool plan = false, pending = false;  ///< of a study, as `run` and `runs`
+  bool plan = false, pending = false, estimate = false;  ///< of a study, as `run` and `runs`
   std::optional<std::int64_t> run;
   std::int64_t runs = 1;
   Catalogue catalogue = built_in_catalogue();
@@ -42,7 +42,7 @@ void add_sweep_options(CLI::App& command, CommonOptions& options);
 void add_study_options(CLI::App& command, CommonOptions& options, const Presets& presets,
                        const std::vector<KeyInfo>& keys, const Program& program);
 
-/// --plan, --run, --runs and --pending, of a study.
+/// --plan, --run, --runs, --pending and --estimate, of a study.
 void add_plan_options(CLI::App& command, CommonOptions& options);
 
 /// --force, of a command that estimates its memory.

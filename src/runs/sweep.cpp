@@ -151,6 +151,21 @@ std::filesystem::path run_path(const std::filesystem::path& study, const Planned
   return unit_path(study, run.name);
 }
 
+namespace {
+
+/// What decides how long a run takes: not its seed, nor how large a weight, rate or noise is.
+std::string cost_of(const RunConfig& config) {
+  auto json = to_json(config);
+  json.erase("seed");
+  json["data"].erase("target");
+  for (auto& weight : json["lambda"]) weight = weight != 0;
+  json["train"]["noise_variance"] = json["train"]["noise_variance"] != 0;
+  json["train"]["learning_rate"] = json["train"]["learning_rate"].is_number();  // auto takes products with the Hessian
+  return json.dump();
+}
+
+}  // namespace
+
 std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeContext& context, ProblemCache& cache) {
   std::map<std::string, nlohmann::json> checksums;
   for (const auto& run : plan) {
@@ -168,7 +183,8 @@ std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeConte
                     if (std::filesystem::exists(own.file("config.json"))) check_resumable(own, run.config, false);
                     return take_run(run.config, own, run.name, context.command, cache, context.hooks);
                   },
-              .shared = ProblemCache::key(run.config)};
+              .shared = ProblemCache::key(run.config),
+              .cost = cost_of(run.config)};
     unit.settled = settled_run(path, run.config);
     if (!unit.settled && context.take) {
       unit.bytes = estimate_peak_bytes(run.config, pick_device(run.config.device)) - resident_bytes_now();

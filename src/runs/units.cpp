@@ -19,16 +19,6 @@ namespace entk {
 
 namespace {
 
-/// As many as threads, while memory lasts.
-int jobs_that_fit(const std::vector<const Unit*>& pending) {
-  int jobs = static_cast<int>(std::min<std::size_t>(pending.size(), static_cast<std::size_t>(threads())));
-  std::int64_t largest = 0;
-  for (const auto* unit : pending) largest = std::max(largest, unit->bytes);
-  const auto held = resident_bytes_now();
-  while (jobs > 1 && held + jobs * largest > memory_limit_bytes()) --jobs;
-  return jobs;
-}
-
 RunOutcome take(const Unit& unit, const std::filesystem::path& path, const TakeOptions& options) {
   RunOutcome failed{ExitCode::failed, RunState::failed, {}, std::nullopt};
   std::optional<RunFolder> own;
@@ -52,6 +42,17 @@ RunOutcome take(const Unit& unit, const std::filesystem::path& path, const TakeO
 }
 
 }  // namespace
+
+int jobs_for(const std::vector<const Unit*>& pending, const TakeOptions& options) {
+  const auto count = static_cast<int>(pending.size());
+  if (options.jobs > 0) return std::min(options.jobs, count);
+  int jobs = std::min(count, threads());
+  std::int64_t largest = 0;
+  for (const auto* unit : pending) largest = std::max(largest, unit->bytes);
+  const auto held = resident_bytes_now();
+  while (jobs > 1 && held + jobs * largest > memory_limit_bytes()) --jobs;
+  return jobs;
+}
 
 std::string missing_text(const std::vector<Unit>& units) {
   constexpr std::size_t shown = 5;
@@ -114,7 +115,7 @@ StudyOutcome take_units(const std::vector<Unit>& units, const std::filesystem::p
     }
   };
   const int available = threads();
-  const int jobs = options.jobs > 0 ? std::min(options.jobs, static_cast<int>(pending.size())) : jobs_that_fit(pending);
+  const int jobs = jobs_for(pending, options);
   std::vector<std::thread> helpers;
   for (int job = 0; job < jobs; ++job) {
     helpers.emplace_back([&, job] {

@@ -18,6 +18,7 @@ struct Unit {
   std::optional<RunOutcome> settled{};  ///< how it ended, of one with nothing left to do
   std::int64_t bytes = 0;               ///< that it takes at its peak, beside what the process holds now
   std::string shared{};                 ///< units that share tables stand together, so that these are freed early
+  std::string cost{};  ///< units of one cost take as long as each other, told by some steps; empty: nothing tells it
 };
 
 /// What units are made for.
@@ -48,6 +49,10 @@ struct TakeOptions {
   Locking locking = Locking::required;
   std::function<void(const std::string& text)> no_lock{};  ///< told where a folder cannot be held; from any thread
 };
+
+/// How many of these, none of them settled, are taken side by side: options.jobs, else as many as threads, while memory
+/// lasts.
+int jobs_for(const std::vector<const Unit*>& pending, const TakeOptions& options);
 
 /// "3 of 24 are not done: a, b, c", or nothing.
 std::string missing_text(const std::vector<Unit>& units);

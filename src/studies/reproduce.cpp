@@ -39,7 +39,7 @@ ReproduceConfig standard_config() {
 // Where the schema's visitors look for it: in the configuration's own namespace.
 template <class V>
 static void describe(V& v, ReproduceConfig& c) {
-  v.value("preset", c.preset, {}, "sizes of every stage: quick or published");
+  v.value("preset", c.preset, {}, "sizes of every stage: quick or full");
   v.value("stages", c.stages, {.one_of = stage_names()}, "which to take");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
@@ -134,6 +134,29 @@ StageRecord take_stage(const Stage& stage, const ReproduceConfig& config, const 
   return record;
 }
 
+bool reads_figure1(const Stage& stage) {
+  return std::any_of(stage.quick.begin(), stage.quick.end(),
+                     [](const std::string& word) { return word.find(figure1_mark) != std::string::npos; });
+}
+
+bool is_taken(const ReproduceConfig& config, const std::string& stage) {
+  return std::find(config.stages.begin(), config.stages.end(), stage) != config.stages.end();
+}
+
+/// What a stage's command answers to a question; of its folder where it has begun.
+ProcessResult ask(const Stage& stage, const ReproduceConfig& config, const fs::path& folder, const fs::path& program,
+                  const std::vector<std::string>& question, std::chrono::milliseconds limit) {
+  auto arguments = stage_arguments(stage, config, folder);
+  arguments.resize(arguments.size() - 2);  // --out
+  if (fs::exists(folder / stage.name / "config.json")) {
+    arguments = stage.command;
+    arguments.insert(arguments.end(), {"--resume", (folder / stage.name).string()});
+  }
+  arguments.insert(arguments.begin(), program.string());
+  arguments.insert(arguments.end(), question.begin(), question.end());
+  return run_program(arguments, fs::current_path(), limit);
+}
+
 }  // namespace
 
 ReproduceConfig read_reproduce_config(const nlohmann::json& json, const std::string& source) {
@@ -170,26 +193,38 @@ std::vector<std::string> stage_arguments(const Stage& stage, const ReproduceConf
 }
 
 void check_stages(const ReproduceConfig& config, const fs::path& folder, const fs::path& program) {
-  const auto taken = [&](const std::string& name) {
-    return std::find(config.stages.begin(), config.stages.end(), name) != config.stages.end();
-  };
   for (const auto& stage : reproduce_stages()) {
-    if (!taken(stage.name)) continue;
-    const bool reads_figure1 = std::any_of(stage.quick.begin(), stage.quick.end(), [](const std::string& word) {
-      return word.find(figure1_mark) != std::string::npos;
-    });
-    if (reads_figure1 && !taken("figure1") && !fs::exists(folder / "figure1")) {
+    if (!is_taken(config, stage.name)) continue;
+    const bool reads = reads_figure1(stage);
+    if (reads && !is_taken(config, "figure1") && !fs::exists(folder / "figure1")) {
       throw InputError(
           fmt::format("stages: {} reads what figure1 leaves; expected figure1 among them too", stage.name));
     }
-    if (config.overrides.at(stage.name).empty() || reads_figure1) continue;  // figure1's keys are not there yet
-    auto arguments = stage_arguments(stage, config, folder);
-    arguments.resize(arguments.size() - 2);  // --out
-    arguments.insert(arguments.begin(), program.string());
-    arguments.push_back("--print-config");
-    const auto answer = run_program(arguments, fs::current_path(), std::chrono::minutes(1));
+    if (config.overrides.at(stage.name).empty() || reads) continue;  // figure1's keys are not there yet
+    const auto answer = ask(stage, config, folder, program, {"--print-config"}, std::chrono::minutes(1));
     if (answer.status != 0) throw InputError(fmt::format("{}: {}", stage.name, last_line(answer.output)));
   }
+}
+
+std::vector<StageTime> estimate_stages(const ReproduceConfig& config, const fs::path& folder, const fs::path& program) {
+  const auto records = read_stage_records(folder);
+  std::vector<StageTime> all;
+  for (const auto& stage : reproduce_stages()) {
+    const auto record = records.find(stage.name);
+    if (!is_taken(config, stage.name) || (record != records.end() && record->second.done())) continue;
+    if (reads_figure1(stage)) {
+      all.push_back({stage.name, 0, -1});
+      continue;
+    }
+    const auto answer = ask(stage, config, folder, program, {"--estimate", "--json"}, std::chrono::hours(1));
+    // Notes come before it.
+    const auto begin = answer.output.find("{\n");
+    if (answer.status != 0 || begin == std::string::npos)
+      throw RunError(fmt::format("{}: {}", stage.name, last_line(answer.output)));
+    const auto json = parse_json(answer.output.substr(begin), stage.name);
+    all.push_back({stage.name, json.at("seconds").get<double>(), json.at("unknown").get<std::int64_t>()});
+  }
+  return all;
 }
 
 std::map<std::string, StageRecord> read_stage_records(const fs::path& folder) {
@@ -218,7 +253,7 @@ ExitCode take_stages(const RunFolder& folder, const ReproduceConfig& config, con
   int worst = 0;
   std::size_t number = 0;
   for (const auto& stage : reproduce_stages()) {
-    if (std::find(config.stages.begin(), config.stages.end(), stage.name) == config.stages.end()) continue;
+    if (!is_taken(config, stage.name)) continue;
     const auto place = fmt::format("[{}/{}] {}", ++number, config.stages.size(), stage.name);
     auto& record = records[stage.name];
     if (record.done()) {

@@ -17,11 +17,12 @@
 namespace entk {
 
 /// Sizes of every stage.
-enum class ReproducePreset { quick, published };
+enum class ReproducePreset { quick, full };
 template <>
 struct WordsOf<ReproducePreset> {
   static constexpr std::pair<const char*, ReproducePreset> all[] = {{"quick", ReproducePreset::quick},
-                                                                    {"published", ReproducePreset::published}};
+                                                                    {"full", ReproducePreset::full},
+                                                                    {"published", ReproducePreset::full}};  // older
 };
 
 struct ReproduceConfig {
@@ -64,6 +65,16 @@ struct ReproduceHooks {
   std::function<void(const std::string&)> line{};  ///< a stage begins, or ended
   std::function<void(std::string_view)> output{};  ///< what the stages say
 };
+
+/// How long a stage would take, as its own command's --estimate says.
+struct StageTime {
+  std::string stage;
+  double seconds = 0;
+  std::int64_t unknown = 0;  ///< of its parts, whose time no first steps tell; −1: they read what figure1 leaves
+};
+/// Of those that are taken and not done yet, asked with `timeout` each. @throws InputError, RunError naming the stage
+std::vector<StageTime> estimate_stages(const ReproduceConfig& config, const std::filesystem::path& folder,
+                                       const std::filesystem::path& program);
 
 /// Takes all stages of the configuration that are not done, each into folder/<name>, what it says into
 /// folder/<name>.log; a stage that was cut short continues where it was. One that fails does not stop the

@@ -43,7 +43,7 @@ void expect_understood(const Stage& stage, const std::string& preset) {
 TEST(ReproduceProgram, StagesAreCommandsThatExist) {
   for (const auto& stage : reproduce_stages()) {
     expect_understood(stage, "quick");
-    expect_understood(stage, "published");
+    expect_understood(stage, "full");
   }
 }
 
@@ -63,6 +63,21 @@ TEST(ReproduceProgram, ASmallStageGoesFromTheCommandLineToThePage) {
   const auto again = entk({"reproduce", "--resume", out});
   EXPECT_EQ(again.status, 0) << again.output;
   EXPECT_THAT(again.output, HasSubstr("[1/1] figure1: done before"));
+}
+
+TEST(ReproduceProgram, HowLongItTakesIsSaidBeforeAnythingIsMade) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> small = {"--set", "figure1.data.dimension=4",    "--set", "figure1.data.samples=9",
+                                          "--set", "figure1.data.test_samples=5", "--set", "figure1.projector.rank=5",
+                                          "--set", "figure1.model.width=20",      "--set", "figure1.seeds=[1]"};
+  auto words = std::vector<std::string>{"reproduce", "--stages", "figure1,landscape,spectrum", "--estimate"};
+  words.insert(words.end(), small.begin(), small.end());
+  const auto said = entk(words);
+  ASSERT_EQ(said.status, 0) << said.output;
+  for (const char* line : {"figure1            about ", "landscape          as its run of figure1",
+                           "spectrum           2 parts whose time no first steps tell", "together           about "}) {
+    EXPECT_THAT(said.output, HasSubstr(line));
+  }
 }
 
 TEST(ReproduceProgram, AStageThatFailsIsSaidAndIsTheExitCode) {
