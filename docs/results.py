@@ -69,31 +69,6 @@ def draw(name, scratch):
     return copy
 
 
-def flat(config, prefix=""):
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from flat(value, prefix + key + ".")
-        else:
-            yield prefix + key, value
-
-
-SIZES = {"data.dimension": "d", "dimension": "d", "dimensions": "d", "data.samples": "n", "samples": "n",
-         "model.width": "m", "widths": "m", "train.steps": "steps", "seeds": "seeds"}
-
-
-def size(config):
-    """d, n, m, steps and the seeds: what a claim's verdict is true of."""
-    found = {}
-    for key, value in flat(config):
-        key = key.removeprefix("run.")
-        if key in SIZES and value not in (None, [], 0):
-            numbers = value if isinstance(value, list) else [value]
-            text = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} … {numbers[-1]}"
-            found.setdefault(SIZES[key], f"{len(numbers)} seed{'s' if len(numbers) > 1 else ''}"
-                             if key == "seeds" else f"{SIZES[key]} = {text}")
-    return ", ".join(found.values())
-
-
 def cell(text):
     return str(text).replace("|", "\\|").replace("\n", " ")
 
@@ -134,9 +109,8 @@ def page(folders):
            "fixed beforehand ([reproduce.md](reproduce.md)).\n")
     rows = [["claim", "paper", "here", "size", "verdict", "data"]]
     for name, folder in folders.items():
-        config = json.loads((folder / "config.json").read_text())
         for claim in claims_of(folder):
-            rows.append([f"{claim['source']}: {claim['statement']}", claim["paper"], claim["ours"], size(config),
+            rows.append([f"{claim['source']}: {claim['statement']}", claim["paper"], claim["ours"], claim["size"],
                          f"**{claim['verdict']}**", f"[{name}](#{name})"])
     names = stages()
     kept = {stage_of(name, names) for name in folders}

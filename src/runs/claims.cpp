@@ -73,6 +73,33 @@ Claim judged(Claim claim, bool finished, const std::string& too_small) {
   return claim;
 }
 
+std::string size_text(const nlohmann::json& config) {
+  static const std::vector<std::pair<const char*, std::vector<const char*>>> keys = {
+      {"d", {"/dimensions", "/dimension", "/data/dimension", "/run/data/dimension"}},
+      {"n", {"/samples", "/data/samples", "/run/data/samples"}},
+      {"m", {"/widths", "/width", "/model/width", "/run/model/width"}},
+      {"p", {"/parameters"}},
+      {"steps", {"/train/steps", "/run/train/steps"}}};
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  for (const auto& [symbol, places] : keys) {
+    for (const char* place : places) {
+      const nlohmann::json::json_pointer path(place);
+      if (!config.contains(path)) continue;
+      const auto& value = config[path];
+      if (value.is_null() || value == 0 || (value.is_array() && value.empty()) || value.is_object()) continue;
+      const bool list = value.is_array() && value.size() > 1;
+      const auto first = value.is_array() ? value.front().dump() : value.dump();
+      add(list ? fmt::format("{} = {} … {}", symbol, first, value.back().dump())
+               : fmt::format("{} = {}", symbol, first));
+      break;  // what a study varies stands before a run's own key
+    }
+  }
+  const auto seeds = config.contains("seeds") && config["seeds"].is_array() ? config["seeds"].size() : 0;
+  if (seeds > 0) add(fmt::format("{} seed{}", seeds, seeds == 1 ? "" : "s"));
+  return text;
+}
+
 void write_claims(const std::filesystem::path& folder, const std::vector<Claim>& claims) {
   auto list = nlohmann::json::array();
   for (const auto& c : claims) {
@@ -82,7 +109,8 @@ void write_claims(const std::filesystem::path& folder, const std::vector<Claim>&
                     {"ours", c.ours},
                     {"verdict", to_string(c.verdict)},
                     {"reason", c.reason},
-                    {"figure", c.figure}});
+                    {"figure", c.figure},
+                    {"size", c.size}});
     auto& evidence = list.back()["evidence"] = nlohmann::json::array();
     for (const auto& e : c.evidence) evidence.push_back(to_json(e));
   }
@@ -101,6 +129,7 @@ std::vector<Claim> read_claims(const std::filesystem::path& folder) {
     if (c.has("evidence")) {
       for (const auto& e : c.objects("evidence")) claims.back().evidence.push_back(read_evidence(e));
     }
+    claims.back().size = c.get_or<std::string>("size", "");  // nor is its size said
     c.finish();
   }
   reader.finish();

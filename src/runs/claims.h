@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "entk/report/html.h"
 #include "entk/report/statistics.h"
 
@@ -33,11 +35,15 @@ struct Claim {
   std::string reason{};  ///< the criterion, in words: "test loss at λ3 = 10 below half of that at 0"
   std::string figure{};  ///< the plot's name in the study's folder, without .svg; empty: none
   std::vector<Evidence> evidence{};
+  std::string size{};  ///< that it was judged at, as size_text; write_study_page sets it
 };
 
 /// The claim with the verdict that its evidence gives and the evidence, interval by interval, in `ours`; not_run
 /// unless `finished`, too_small_to_tell where `too_small` says why the sizes can decide nothing. Both go into `reason`.
 Claim judged(Claim claim, bool finished = true, const std::string& too_small = "");
+
+/// "d = 30, n = 300, m = 1000 … 16000, steps = 40000, 3 seeds": of a study's configuration, what of these it has.
+std::string size_text(const nlohmann::json& config);
 
 /// claims.json in a study's folder. @throws SaveError
 void write_claims(const std::filesystem::path& folder, const std::vector<Claim>& claims);

@@ -56,9 +56,14 @@ Results write_study_page(const std::filesystem::path& folder, const std::string&
     results.notices.push_back(warning);
   }
   if (!findings.claims.empty()) {
-    write_claims(out, findings.claims);
+    auto claims = findings.claims;
+    const auto config = folder / "config.json";
+    const auto size = std::filesystem::exists(config) ? size_text(load_json(config)) : "";
+    for (auto& claim : claims) claim.size = size;
+    write_claims(out, claims);
     results.files.push_back(out / "claims.json");
     page.heading(2, "Claims");
+    if (!size.empty()) page.paragraph("Judged at " + size + ".");
     for (const auto& c : findings.claims) {
       std::vector<Link> links;
       if (figures.count(c.figure)) links = {{"figure", "#figure-" + c.figure}, {"data", c.figure + ".dat"}};

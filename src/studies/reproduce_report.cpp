@@ -96,7 +96,7 @@ void add_stage(HtmlPage& page, const StageResult& result, const fs::path& folder
     page.verdict(claim.verdict, claim.statement, links);
     std::vector<std::pair<std::string, std::string>> values;
     for (const auto& [key, value] :
-         {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Criterion", claim.reason}}) {
+         {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Size", claim.size}, {"Criterion", claim.reason}}) {
       if (!value.empty()) values.emplace_back(key, value);
     }
     page.key_values(values);

@@ -192,6 +192,13 @@ TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
   EXPECT_EQ(theorem.evidence[0].at_most, 1.3);
 }
 
+TEST(Claims, TheSizeIsWhatTheStudyVariesBeforeARunsOwnKeys) {
+  EXPECT_EQ(size_text(preset("escape-quick")), "d = 20, n = 160, m = 250 … 4000, steps = 6000, 3 seeds");
+  EXPECT_EQ(size_text({{"dimension", 8}, {"samples", {40}}, {"width", 50}}), "d = 8, n = 40, m = 50");
+  EXPECT_EQ(size_text({{"seeds", {1}}, {"run", {{"data", {{"dimension", 3}}}}}}), "d = 3, 1 seed");
+  EXPECT_EQ(size_text(nlohmann::json::object()), "");
+}
+
 TEST(Claims, AVerdictIsThatOfItsIntervals) {
   const Estimate inside{1, 0.5, 1.5, ""}, outside{3, 2.5, 3.5, ""}, across{2, 1.5, 2.5, ""}, none{.value = 1};
   const auto verdict = [](std::vector<Estimate> found) {
