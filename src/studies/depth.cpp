@@ -111,11 +111,12 @@ class DepthCurves {
 
 Figure depth_figure(const DepthConfig& config, const DepthCurves& curves, std::size_t seeds) {
   Figure figure;
-  figure.caption = fmt::format("Test loss over n, networks of {} parameters; {}", config.parameters, band_text(seeds));
+  figure.caption = fmt::format("Test loss over n, networks of L hidden layers and {} parameters; {}", config.parameters,
+                               band_text(seeds));
   for (const auto& target : config.targets) {
     for (const auto depth : config.depths) {
       Panel panel;
-      panel.title = fmt::format("{}, {}", target.title, layers(depth));
+      panel.title = rich_text(fmt::format("{}, {{/:Italic L}} = {}", target.title, depth));
       panel.x = {rich_text("samples {/:Italic n}"), true};
       panel.y = {"test loss", true};
       int color = 0;
