@@ -188,7 +188,9 @@ void check_combinations(const RunConfig& c, const std::string& source) {
     fail(fmt::format("model.ridge: it is that of a regression on model.kernel, which is none; got {}", c.model.ridge));
   }
   const auto& projector = c.projector;
-  if (c.data.loaded() && c.data.file.empty()) fail("data.file: expected the name of a .pt file, got none");
+  if (c.data.source.name() == "file" && c.data.file.empty()) {
+    fail("data.file: expected the name of a .pt file, got none");
+  }
   if (!c.data.loaded() && !c.data.file.empty()) {
     fail(fmt::format("data.file: given ('{}'), but data.source is {}", c.data.file, c.data.source.name()));
   }
@@ -201,7 +203,7 @@ void check_combinations(const RunConfig& c, const std::string& source) {
   }
   if (c.data.loaded()) {
     if (c.r1.points == R1Points::fresh)
-      fail("r1.points: fresh inputs need a law to draw from, and data.source is file");
+      fail("r1.points: fresh inputs need a law to draw from, and data.source is " + c.data.source.name());
     return;  // the rest depends on the file's sizes
   }
   if (projector.source == ProjectorSource::harmonic) {

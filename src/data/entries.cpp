@@ -1,6 +1,7 @@
 #include "entk/data/entries.h"
 
 #include "entk/base/sphere.h"
+#include "entk/data/images.h"
 #include "entk/data/index_targets.h"
 
 namespace entk {
@@ -41,6 +42,19 @@ Target read_multi_index(const Parameters& p, const TargetSetting& s) {
   return multi_index_target(s.dimension, s.law, s.seed, terms);
 }
 
+DataSource read_images(const Parameters& p) {
+  const auto classes = p.get<std::vector<std::int64_t>>("classes");
+  if (classes.size() != 2 || classes[0] == classes[1]) p.reader().fail("classes", "two different classes");
+  const ImageOptions options{.format = p.get<std::string>("format"),
+                             .classes = {classes[0], classes[1]},
+                             .samples = p.get<std::int64_t>("samples"),
+                             .test_samples = p.get<std::int64_t>("test_samples"),
+                             .on_sphere = p.get<bool>("on_sphere")};
+  DataSource source;
+  source.load = [options](const std::string& file) { return load_images(file, options); };
+  return source;
+}
+
 }  // namespace
 
 std::vector<std::vector<double>> read_rows(const JsonReader& reader, const std::string& key) {
@@ -75,11 +89,22 @@ const std::vector<DataSourceEntry>& built_in_data_sources() {
          };
          return source;
        }},
-      {"file", "X, y and, if there, X_test, y_test, X_unlabeled of data.file, a .pt file", {}, [](const Parameters&) {
+      {"file",
+       "X, y and, if there, X_test, y_test, X_unlabeled of data.file, a .pt file",
+       {},
+       [](const Parameters&) {
          DataSource source;
          source.load = load_data;
          return source;
-       }}};
+       }},
+      {"images",
+       "two classes of images in data.file, labelled +1 and -1, their pixels standardised",
+       {{"format", "digits", {.one_of = {"digits", "mnist", "cifar10"}}, "of scikit-learn's file, or of a folder"},
+        {"classes", nlohmann::json::array({3, 8}), {.at_least = 0, .at_most = 9}},
+        {"samples", 0, {.at_least = 0, .at_most = 1e6}, "training images, the first ones; 0: all"},
+        {"test_samples", 0, {.at_least = 0, .at_most = 1e6}, "test images, the first ones; 0: all"},
+        {"on_sphere", false, {}, "true: each image scaled to norm sqrt(d)"}},
+       read_images}};
   return all;
 }
 

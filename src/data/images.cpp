@@ -154,7 +154,7 @@ at::Tensor of_classes(const Images& images, std::pair<std::int64_t, std::int64_t
                       const char* set) {
   for (const auto c : {classes.first, classes.second}) {
     if (!images.labels.eq(c).any().item<bool>())
-      throw InputError(fmt::format("data.classes: the {} images have none of class {}", set, c));
+      throw InputError(fmt::format("classes: the {} images have none of class {}", set, c));
   }
   const auto found = (images.labels.eq(classes.first) + images.labels.eq(classes.second)).nonzero().flatten();
   return limit > 0 && limit < found.size(0) ? found.narrow(0, 0, limit) : found;
@@ -222,7 +222,7 @@ ImageSet load_cifar10(const std::filesystem::path& folder) {
 
 DataSet two_classes(const ImageSet& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t samples,
                     std::int64_t test_samples) {
-  if (classes.first == classes.second) throw InputError("data.classes: expected two different classes");
+  if (classes.first == classes.second) throw InputError("classes: expected two different ones");
   for (const auto& [name, value] : {std::pair{"samples", samples}, {"test_samples", test_samples}}) {
     if (value < 0) throw InputError(fmt::format("{}: expected at least 0, got {}", name, value));
   }
@@ -246,6 +246,33 @@ DataSet two_classes(const ImageSet& images, std::pair<std::int64_t, std::int64_t
   }
   data.target = fmt::format("{}: class {} (+1) or {} (-1)", images.description, classes.first, classes.second);
   data.zero_model_loss = 1.0;
+  return data;
+}
+
+DataSet load_images(const std::string& file, const ImageOptions& o) {
+  std::filesystem::path path = file;
+  if (path.empty() && o.format == "digits") {
+    path = installed_digits();
+    if (path.empty())
+      throw InputError("data.file: no digits where setup.sh puts them; name scikit-learn's digits.csv.gz");
+  }
+  if (path.empty()) throw InputError(fmt::format("data.file: expected the folder with {}'s files, got none", o.format));
+  const auto images = o.format == "digits"  ? load_digits(path)
+                      : o.format == "mnist" ? load_mnist(path)
+                                            : load_cifar10(path);
+  const auto two = two_classes(images, o.classes, o.samples, o.test_samples);
+  const SerialTorch serial;
+  const auto rows = [&](const at::Tensor& pixels) {
+    auto x = pixels.flatten(1);
+    if (!o.on_sphere) return x;
+    const auto norms = x.square().sum(1, true).sqrt();
+    if (!(norms.min().item<double>() > 0))
+      throw InputError(images.description + ": an image has no place on the sphere: all of it is zero");
+    return x * std::sqrt(static_cast<double>(x.size(1))) / norms;
+  };
+  auto data = own_data({rows(two.train.x), two.train.y}, {rows(two.test.x), two.test.y});
+  data.target = two.target;
+  data.zero_model_loss = two.zero_model_loss;
   return data;
 }
 

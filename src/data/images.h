@@ -42,4 +42,15 @@ ImageSet load_cifar10(const std::filesystem::path& folder);
 DataSet two_classes(const ImageSet& images, std::pair<std::int64_t, std::int64_t> classes, std::int64_t samples,
                     std::int64_t test_samples);
 
+/// Which images a run reads, and how.
+struct ImageOptions {
+  std::string format = "digits";                        ///< digits, mnist or cifar10
+  std::pair<std::int64_t, std::int64_t> classes{3, 8};  ///< labelled +1 and −1
+  std::int64_t samples = 0, test_samples = 0;           ///< at most, the first ones; 0: all
+  bool on_sphere = false;                               ///< each image x becomes √d x/‖x‖
+};
+/// two_classes() of digits in `file`, or of MNIST or CIFAR-10 in the folder `file`, a row of d = channels·height·width
+/// pixels each. Without a file: the installed digits. @throws InputError
+DataSet load_images(const std::string& file, const ImageOptions& options);
+
 }  // namespace entk

@@ -52,15 +52,17 @@ nlohmann::json load_config(const std::string& file) {
 /// @throws InputError for a key given on the command line that means nothing where data come from a file.
 void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
   for (const std::string run : {"", "run."}) {
-    if (value_at(json, run + "data.source") != "file") continue;
+    const auto source = value_at(json, run + "data.source");
+    const auto name = source.is_object() && source.contains("name") ? source["name"] : source;
+    if (name != "file" && name != "images") continue;
     for (const auto& [option, texts] : {std::pair{"--set", &o.set}, {"--sweep", &o.sweep}}) {
       for (const auto& text : *texts) {
         const auto path = text.substr(0, text.find('='));
         for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
           const auto inert = run + "data." + key;
           if (path != inert && !path.starts_with(inert + ".")) continue;
-          throw InputError(
-              fmt::format("{} {}: the data file decides it (data.source is file); leave it out", option, text));
+          throw InputError(fmt::format("{} {}: the data file decides it (data.source is {}); leave it out", option,
+                                       text, name.get<std::string>()));
         }
       }
     }

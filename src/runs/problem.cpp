@@ -84,10 +84,10 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     p.file_checksums = data_checksums(p.data);
     fill_sizes(p.config, p.data);
     const auto& c = p.config.data;
-    p.notices.push_back(
-        fmt::format("{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
-                    "data.test_samples, data.unlabeled_samples and data.target have no effect",
-                    c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
+    p.notices.push_back(fmt::format(
+        "{}: d = {}, {} inputs, {} test inputs, {} unlabeled; the keys data.dimension, data.samples, "
+        "data.test_samples, data.unlabeled_samples and data.target have no effect",
+        c.file.empty() ? p.data.target : c.file, c.dimension, c.samples, c.test_samples, c.unlabeled_samples));
   } else {
     const auto target = make_target(config);
     const auto& c = config.data;

@@ -170,9 +170,10 @@ std::vector<Unit> run_units(const std::vector<PlannedRun>& plan, const TakeConte
   std::map<std::string, nlohmann::json> checksums;
   for (const auto& run : plan) {
     if (!run.config.data.loaded() || !context.take) continue;
-    const auto& file = run.config.data.file;
-    if (!checksums.count(file)) checksums[file] = data_checksums(run.config.data.source->load(file));
-    check_same_data(run_path(context.folder.path(), run), file, checksums[file]);
+    const auto& data = run.config.data;
+    const auto key = data.source.json().dump() + data.file;
+    if (!checksums.count(key)) checksums[key] = data_checksums(data.source->load(data.file));
+    check_same_data(run_path(context.folder.path(), run), data.file, checksums[key]);
   }
   std::vector<Unit> units;
   for (const auto& run : plan) {

@@ -167,10 +167,11 @@ TEST(Names, ADataSourceGivesXAndYOrXAlone) {
   EXPECT_EQ(seeds.size(), 6u);
   EXPECT_NE(error_of([&] { problem({{"name", "grid"}, {"rows", 3}}); }).find("X of the data source"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { problem("gird"); })
-                .find("c: data.source: expected one of sphere, gaussian, hypercube, file, grid, seeds, got \"gird\" "
-                      "(did you mean grid?)"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { problem("gird"); })
+          .find("c: data.source: expected one of sphere, gaussian, hypercube, file, images, grid, seeds, got \"gird\" "
+                "(did you mean grid?)"),
+      std::string::npos);
   const auto corners = problem("hypercube").data.train.x;
   EXPECT_TRUE(at::equal(corners.abs(), at::ones({15, 4}, at::kDouble)));
   EXPECT_LT(std::abs(corners.mean().item<double>()), 0.5);

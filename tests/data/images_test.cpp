@@ -62,6 +62,29 @@ TEST(Digits, ThoseThatAreInstalledAreWhole) {
   EXPECT_EQ(data.train.x.size(0) + data.test.x.size(0), 183 + 174);
 }
 
+TEST(Digits, AreRowsThatARunReads) {
+  const TemporaryFolder folder;
+  const auto file = (folder / "digits.csv").string();
+  std::string text;
+  for (int i = 0; i < 16; ++i) text += digit_row(i, i % 2 == 0 ? 3 : i % 4);
+  write_text(file, text);
+  const auto images = two_classes(load_digits(file), {3, 1}, 0, 0);
+  const auto data = load_images(file, {.classes = {3, 1}});
+  EXPECT_TRUE(data.given);
+  EXPECT_EQ(data.train.x.sizes(), (at::IntArrayRef{12, 64}));
+  EXPECT_TRUE(torch::equal(data.train.x.view({12, 1, 8, 8}), images.train.x));
+  EXPECT_TRUE(torch::equal(data.test.x, images.test.x.flatten(1)));
+  EXPECT_TRUE(torch::equal(data.train.y, images.train.y));
+  const auto few = load_images(file, {.classes = {3, 1}, .samples = 5, .test_samples = 2, .on_sphere = true});
+  EXPECT_EQ(few.train.x.size(0), 5);
+  EXPECT_EQ(few.test.x.size(0), 2);
+  for (const auto& x : {few.train.x, few.test.x}) {
+    EXPECT_LT((x.square().sum(1) - 64).abs().max().item<double>(), 1e-10);
+  }
+  EXPECT_NEAR(torch::cosine_similarity(few.train.x, few.train.x).min().item<double>(), 1, 1e-12);
+  EXPECT_TRUE(contains(error_of([] { load_images("", {.format = "mnist"}); }), "data.file: expected the folder"));
+}
+
 TEST(Digits, RefusesTruncatedAndForeignFilesByName) {
   const TemporaryFolder folder;
   const auto file = folder / "digits.csv";

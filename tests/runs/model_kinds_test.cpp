@@ -157,6 +157,47 @@ TEST(ModelKinds, TheConvolutionalNetworkTrainsOnRows) {
   EXPECT_LT(loss.back(), loss.front());
 }
 
+TEST(ModelKinds, ImagesAreDataOfAnyModel) {
+  const TemporaryFolder folder;
+  std::string digits;
+  for (int i = 0; i < 24; ++i) {
+    for (int pixel = 0; pixel < 64; ++pixel) digits += std::to_string((pixel * (i + 1) + 7 * i) % 17) + ",";
+    digits += std::to_string(i % 3) + "\n";
+  }
+  write_text(folder / "digits.csv", digits);
+  const auto of_images = [&](json source) {
+    source["name"] = "images";
+    return json{{"file", (folder / "digits.csv").string()}, {"source", std::move(source)}};
+  };
+  const auto with = [&](const json& kind, const json& source) {
+    json config = {{"model", {{"width", 6}}},
+                   {"data", of_images(source)},
+                   {"projector", {{"source", "none"}}},
+                   {"train", {{"steps", 4}, {"learning_rate", 0.05}}},
+                   {"dtype", "float64"},
+                   {"device", "cpu"}};
+    if (!kind.is_null()) config["model"]["kind"] = kind;
+    return read_run_config(config, "c");
+  };
+  const json source = {{"classes", {2, 0}}, {"samples", 9}, {"on_sphere", true}};
+  for (const json& kind : {json(), json("mlp"), json{{"name", "convolutional"}, {"blocks", 1}, {"channels", 3}}}) {
+    const auto run = folder / (kind.is_null() ? "two_layer" : kind.is_string() ? "mlp" : "convolutional");
+    const auto config = with_file_sizes(with(kind, source));
+    EXPECT_EQ(config.data.dimension, 64);
+    ASSERT_EQ(take_run(config, run).code, ExitCode::ok);
+    const auto x = read_pt(run / "checkpoint.pt").at("X");
+    EXPECT_EQ(x.sizes(), (at::IntArrayRef{9, 64}));
+    EXPECT_NEAR(x[4].square().sum().item<double>(), 64, 1e-10);
+  }
+  const auto refused = [&](const json& source_of, const std::string& why) {
+    const auto message = error_of([&] { with_file_sizes(with(nullptr, source_of)); });
+    EXPECT_NE(message.find(why), std::string::npos) << message;
+  };
+  refused({{"classes", {2, 2}}}, "data.source.classes: expected two different");
+  refused({{"format", "imagenet"}}, "data.source.format: expected one of digits, mnist, cifar10");
+  refused({{"classes", {2, 7}}}, "none of class 7");
+}
+
 TEST(ModelKinds, AUsersOwnModuleTrains) {
   Catalogue own;
   own.model("linear", "a torch::nn::Linear", {}, [](const Parameters&, const ModelSetting& s) {
