@@ -27,36 +27,41 @@ ConvolutionalNetworkImpl::ConvolutionalNetworkImpl(const ConvolutionalOptions& o
     throw InputError(fmt::format("blocks: {}×{} pixels cannot be halved {} times", o.height, o.width, o.blocks));
   }
   reset();
+  if (o.device.is_meta()) return;
+  const at::NoGradGuard no_grad;
+  const RandomStream stream(Purpose::convolution, o.seed);
+  std::int64_t drawn = 0;
+  for (std::size_t layer = 0; layer < weights_.size(); ++layer) {
+    auto& weight = weights_[layer];
+    const double gain = layer + 1 < weights_.size() ? 2.0 : 1.0;
+    const double deviation = std::sqrt(gain / static_cast<double>(weight[0].numel()));
+    auto drawing = at::empty(weight.sizes(), at::kDouble);
+    double* values = drawing.mutable_data_ptr<double>();
+    for (std::int64_t i = 0; i < weight.numel(); ++i) {
+      values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
+    }
+    drawn += weight.numel();
+    weight.copy_(drawing);
+  }
 }
 
 void ConvolutionalNetworkImpl::reset() {
   // Also called by clone(), which then copies its values over these.
   const auto& o = options_;
-  const RandomStream stream(Purpose::convolution, o.seed);
-  const auto drawn_on = o.device.is_meta() ? o.device : c10::Device(c10::kCPU);
-  std::int64_t drawn = 0;
+  const auto options = at::TensorOptions(o.dtype).device(o.device);
   weights_.clear();
   biases_.clear();
-  const auto add = [&](const std::string& suffix, std::int64_t outputs, std::int64_t inputs, std::int64_t side,
-                       double gain) {
-    const std::int64_t fan_in = inputs * side * side, count = checked_product("channels", outputs, fan_in);
-    auto weight = at::empty({outputs, inputs, side, side}, at::TensorOptions(at::kDouble).device(drawn_on));
-    if (!o.device.is_meta()) {
-      double* values = weight.mutable_data_ptr<double>();
-      const double deviation = std::sqrt(gain / static_cast<double>(fan_in));
-      for (std::int64_t i = 0; i < count; ++i)
-        values[i] = deviation * stream.normal(static_cast<std::uint64_t>(drawn + i));
-    }
-    drawn += count;
-    if (side == 1) weight = weight.flatten(1);
-    weights_.push_back(register_parameter("weight" + suffix, weight.to(o.device, o.dtype)));
-    biases_.push_back(
-        register_parameter("bias" + suffix, at::zeros({outputs}, at::TensorOptions(o.dtype).device(o.device))));
+  const auto add = [&](const std::string& suffix, std::int64_t outputs, at::IntArrayRef input) {
+    std::vector<std::int64_t> sizes{outputs};
+    sizes.insert(sizes.end(), input.begin(), input.end());
+    checked_product("channels", outputs, c10::multiply_integers(input));
+    weights_.push_back(register_parameter("weight" + suffix, at::zeros(sizes, options)));
+    biases_.push_back(register_parameter("bias" + suffix, at::zeros({outputs}, options)));
   };
   for (std::int64_t block = 1; block <= o.blocks; ++block) {
-    add(std::to_string(block), o.channels, block == 1 ? o.input_channels : o.channels, 3, 2.0);
+    add(std::to_string(block), o.channels, {block == 1 ? o.input_channels : o.channels, 3, 3});
   }
-  add("_out", 1, o.channels * (o.height >> o.blocks) * (o.width >> o.blocks), 1, 1.0);
+  add("_out", 1, {o.channels * (o.height >> o.blocks) * (o.width >> o.blocks)});
 }
 
 at::Tensor ConvolutionalNetworkImpl::forward(const at::Tensor& points) {

@@ -12,6 +12,7 @@
 
 #include "entk/base/check.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/row_primitive.h"
 #include "entk/models/expansion_terms.h"
 #include "entk/models/point_graph.h"
 
@@ -56,18 +57,15 @@ std::int64_t count_of(const variable_list& parameters) {
   return count;
 }
 
-class ModulePrimitive final : public Primitive, public std::enable_shared_from_this<ModulePrimitive> {
+class ModulePrimitive final : public RowPrimitive, public std::enable_shared_from_this<ModulePrimitive> {
  public:
   ModulePrimitive(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, const PrimitiveOptions& options)
-      : Primitive(x, Copies(kind, count_of(module.start.parameters())).length(), options.orders),
+      : RowPrimitive(x, Copies(kind, count_of(module.start.parameters())).length(), options.orders),
         kind_(kind),
         copies_(kind, count_of(module.start.parameters())),
         modules_{module.start.is_copy() ? module.copy() : module},
         alone_(!module.start.is_copy()) {
-    const std::int64_t most = x.is_cpu() ? points_at_once : points_at_once_on_device;
-    batches_ = (samples() + most - 1) / most;
-    batch_ = (samples() + batches_ - 1) / batches_;
-    batches_ = (samples() + batch_ - 1) / batch_;
+    cut();
     check_points_are_independent();
     if (options.mode == KernelMode::reference || orders_ > 2 || !graph_agrees()) return;
     mode_ = options.mode == KernelMode::recompute || orders_ == 1 || kept_bytes() > options.memory_limit
@@ -121,12 +119,38 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
     return torch::autograd::grad({terms}, {at}, {cotangents}, true, true)[0];
   }
 
+  /// Kept graphs of all points save half of the work.
+  std::shared_ptr<const Primitive> at_rows(const at::Tensor& rows) const override {
+    if (mode_ == KernelMode::keep && 2 * rows.size(0) >= samples()) return nullptr;
+    const Differentiating recording;
+    return std::shared_ptr<const Primitive>(new ModulePrimitive(*this, recordable(x_.index_select(0, rows))));
+  }
+
   std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override {
     if (mode_ != KernelMode::keep) return kernels::plain_stepper(shared_from_this(), w);
     return std::make_unique<KeptStepper>(shared_from_this(), w);
   }
 
  private:
+  /// Of a module that was looked at already.
+  ModulePrimitive(const ModulePrimitive& of, const at::Tensor& x)
+      : RowPrimitive(x, of.displacement_sizes_, of.orders_),
+        kind_(of.kind_),
+        copies_(of.copies_),
+        mode_(of.mode_ == KernelMode::reference ? KernelMode::reference : KernelMode::recompute),
+        modules_(of.for_workers()),
+        alone_(of.alone_) {
+    cut();
+  }
+
+  /// Into batches of about the same size.
+  void cut() {
+    const std::int64_t most = x_.is_cpu() ? points_at_once : points_at_once_on_device;
+    batches_ = (samples() + most - 1) / most;
+    batch_ = (samples() + batches_ - 1) / batches_;
+    batches_ = (samples() + batch_ - 1) / batch_;
+  }
+
   /// Some points, the module's output there with its graph, and what is made of it.
   struct Batch {
     const PointModule& module;
@@ -392,10 +416,11 @@ class ModulePrimitive final : public Primitive, public std::enable_shared_from_t
         "no function of points");
   }
 
-  /// A copy of the module for each worker.
+  /// A copy of the module for each worker; one that cannot be copied alone.
   const std::vector<PointModule>& for_workers() const {
     const std::lock_guard lock(mutex_);
-    while (static_cast<int>(modules_.size()) < threads()) modules_.push_back(modules_[0].copy());
+    while (!alone_ && x_.is_cpu() && static_cast<int>(modules_.size()) < threads())
+      modules_.push_back(modules_[0].copy());
     return modules_;
   }
 

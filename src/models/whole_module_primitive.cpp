@@ -6,6 +6,7 @@
 
 #include "entk/base/check.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/row_primitive.h"
 #include "entk/models/expansion_terms.h"
 #include "entk/models/module_primitive.h"
 
@@ -50,11 +51,11 @@ PointModule moved_by(const PointModule& module, const at::Tensor& displacement, 
   return moved;
 }
 
-class WholeModulePrimitive final : public Primitive, public std::enable_shared_from_this<WholeModulePrimitive> {
+class WholeModulePrimitive final : public RowPrimitive, public std::enable_shared_from_this<WholeModulePrimitive> {
  public:
   WholeModulePrimitive(const PointModule& module, ModuleStartKind kind, const at::Tensor& x,
                        std::shared_ptr<const Primitive> linear)
-      : Primitive(x, linear->displacement_sizes(), 2),
+      : RowPrimitive(x, linear->displacement_sizes(), 2),
         module_(module.copy()),
         kind_(kind),
         factors_(copy_factors(kind)),
@@ -115,11 +116,24 @@ class WholeModulePrimitive final : public Primitive, public std::enable_shared_f
     return torch::autograd::grad({at::stack({linear, rest})}, {at}, {cotangents}, true, true)[0];
   }
 
+  std::shared_ptr<const Primitive> at_rows(const at::Tensor& rows) const override {
+    return std::shared_ptr<const Primitive>(
+        new WholeModulePrimitive(*this, entk::at_rows(*linear_, rows), initial_.index_select(0, rows)));
+  }
+
   std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override {
     return kernels::plain_stepper(shared_from_this(), w);
   }
 
  private:
+  WholeModulePrimitive(const WholeModulePrimitive& of, std::shared_ptr<const Primitive> linear, at::Tensor initial)
+      : RowPrimitive(linear->points(), linear->displacement_sizes(), 2),
+        module_(of.module_),
+        kind_(of.kind_),
+        factors_(of.factors_),
+        linear_(std::move(linear)),
+        initial_(std::move(initial)) {}
+
   /// Copy c's part: a view.
   at::Tensor part(const at::Tensor& w, std::size_t c) const {
     const auto length = w.size(0) / static_cast<std::int64_t>(factors_.size());

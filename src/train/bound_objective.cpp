@@ -9,6 +9,7 @@
 #include "entk/base/group.h"
 #include "entk/base/representable.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/row_primitive.h"
 
 namespace entk {
 
@@ -227,6 +228,27 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
   }
   if (result.loss.defined()) result.loss = result.loss.detach();
   result.regularized = total.detach();
+  return result;
+}
+
+std::shared_ptr<const Primitive> BoundObjective::primitive_at(const at::Tensor& batch) const {
+  for (const auto& term : objective_.terms) {
+    if (term.weight != 0) return nullptr;
+  }
+  return at_rows(*primitive_, batch);
+}
+
+Evaluation BoundObjective::evaluate_at(const at::Tensor& batch, const at::Tensor& terms) const {
+  const SerialTorch serial;
+  const Differentiating recording;
+  const auto vectors = recordable(terms.detach()).requires_grad_(true);
+  const auto output = model_->output(vectors, initial_.index_select(0, batch));
+  const auto loss = objective_.loss.mean(output, targets_.index_select(0, batch));
+  check_has_gradient("loss " + objective_.loss.name, loss);
+  Evaluation result;
+  result.loss = result.regularized = loss.detach();
+  result.terms.resize(objective_.terms.size());
+  result.cotangents = torch::autograd::grad({loss}, {vectors})[0];
   return result;
 }
 

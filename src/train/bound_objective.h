@@ -44,6 +44,11 @@ class BoundObjective {
   /// gradient.
   Evaluation evaluate(const at::Tensor& terms, const at::Tensor& w, std::int64_t step = 0,
                       const at::Tensor& batch = {}) const;
+  /// The primitive at a batch, where a step takes its points alone: no term has a weight. Null where all points are
+  /// taken anyway, or cost no more.
+  std::shared_ptr<const Primitive> primitive_at(const at::Tensor& batch) const;
+  /// evaluate() of a batch from that primitive's terms.
+  Evaluation evaluate_at(const at::Tensor& batch, const at::Tensor& terms) const;
   /// The objective in the form that devices have kernels of their own for, where it has it: the square loss with R1
   /// or R3 of one projector made by the training points.
   std::optional<SquareObjective> as_square() const;

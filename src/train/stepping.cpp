@@ -12,6 +12,7 @@
 
 #include "entk/base/error.h"
 #include "entk/kernels/noise.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -54,6 +55,7 @@ Stepping::Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptio
           fmt::format("update: expected a batch of at most {} points, all of them, got {}", samples, rule.batch));
     }
     batches_.emplace(samples, rule.batch, descent_.seed);
+    by_batches_ = bound_.primitive_at(batches_->at(0).to(w_.device())) != nullptr;
   }
   if (rule.optimizer) {
     parameter_ = w_.detach().requires_grad_(true);
@@ -68,9 +70,15 @@ Stepping::Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptio
   }
 }
 
+at::Tensor Stepping::terms() const {
+  if (stepper_) return stepper_->terms();
+  if (!terms_.defined()) terms_ = bound_.primitive()->terms(w_);
+  return terms_;
+}
+
 void Stepping::renew() {
-  if (optimizer_) {
-    terms_ = bound_.primitive()->terms(w_);
+  if (optimizer_ || by_batches_) {
+    terms_.reset();
   } else {
     stepper_ = bound_.primitive()->stepper(w_);
     const auto objective = batches_ ? std::nullopt : bound_.as_square();
@@ -82,7 +90,18 @@ void Stepping::renew() {
 Evaluation Stepping::evaluate(std::int64_t step) {
   if (!batches_) return evaluate_whole(step);
   batch_ = batches_->at(step).to(w_.device());
+  if (by_batches_) there_ = bound_.primitive_at(batch_);
+  return evaluate_batch(step);
+}
+
+/// Of batch_, all points where it is undefined.
+Evaluation Stepping::evaluate_batch(std::int64_t step) {
+  if (there_) return bound_.evaluate_at(batch_, there_->terms(w_));
   return bound_.evaluate(terms(), w_, step, batch_);
+}
+
+at::Tensor Stepping::gradient(const Evaluation& evaluation) const {
+  return there_ ? there_->pull_back(w_, evaluation.cotangents) : bound_.gradient(w_, evaluation);
 }
 
 Update Stepping::update_at(std::int64_t step) const {
@@ -104,6 +123,10 @@ void Stepping::take(std::int64_t step, const Evaluation& evaluation) {
   if (optimizer_) return optimize(step, evaluation);
   Update update = update_at(step);
   update.extra = evaluation.extra;
+  if (there_) {
+    kernels::descend(w_, gradient(evaluation), update);
+    return renew();
+  }
   stepper_->step(w_, evaluation.cotangents, update);
 }
 
@@ -116,9 +139,9 @@ void Stepping::optimize(std::int64_t step, const Evaluation& evaluation) {
   bool first = true;
   // Asked once by most; the first time W is where it was evaluated.
   optimizer_->step([&]() -> at::Tensor {
-    const auto here =
-        std::exchange(first, false) ? evaluation : bound_.evaluate(bound_.primitive()->terms(w_), w_, step, batch_);
-    auto gradient = bound_.gradient(w_, here);
+    if (!first) renew();
+    const auto here = std::exchange(first, false) ? evaluation : evaluate_batch(step);
+    auto gradient = this->gradient(here);
     if (noise.defined()) gradient += noise;
     parameter_.mutable_grad() = gradient;
     return here.regularized;

@@ -17,7 +17,7 @@ class Stepping {
            GraphRecorder graphs, const TrainState& from);
 
   /// The primitive's terms at W.
-  at::Tensor terms() const { return optimizer_ ? terms_ : stepper_->terms(); }
+  at::Tensor terms() const;
   /// L_λ at W, of all points, and as the step takes it.
   Evaluation evaluate_whole(std::int64_t step) const {
     return square_ ? bound_.evaluation_of(square_->evaluate()) : bound_.evaluate(terms(), w_, step);
@@ -36,6 +36,8 @@ class Stepping {
 
  private:
   Update update_at(std::int64_t step) const;
+  Evaluation evaluate_batch(std::int64_t step);
+  at::Tensor gradient(const Evaluation& evaluation) const;
   void optimize(std::int64_t step, const Evaluation& evaluation);
 
   const BoundObjective& bound_;
@@ -45,15 +47,18 @@ class Stepping {
   double rate_;
   GraphRecorder graphs_;
   std::optional<Minibatches> batches_;
-  at::Tensor batch_;  // of the step that was evaluated last
-  std::unique_ptr<Stepper> stepper_;
+  bool by_batches_ = false;                  // a step takes its batch alone
+  at::Tensor batch_;                         // of the step that was evaluated last,
+  std::shared_ptr<const Primitive> there_;   // and the primitive at it where by_batches_
+  std::unique_ptr<Stepper> stepper_;         // where the terms at all points are kept from step to step
   RecordableStepper* recordable_ = nullptr;  // stepper_ where steps are recorded
   RecordableStepper* square_ = nullptr;      // stepper_ where it has kernels of its own for the objective
   std::unique_ptr<DeviceGraph> graph_;
   std::int64_t first_recorded_;
   std::shared_ptr<torch::optim::Optimizer> optimizer_;
   std::vector<double> own_rates_;  // of its groups
-  at::Tensor parameter_, terms_;   // of the optimizer: W, and the terms there
+  at::Tensor parameter_;           // of the optimizer: W
+  mutable at::Tensor terms_;       // at W where there is no stepper, once asked for
 };
 
 }  // namespace entk

@@ -24,8 +24,8 @@ enum class UpdateKind {
 ///   {.update = {.optimizer = [](const at::Tensor& w) { return std::make_shared<torch::optim::RMSprop>(…{w}, …); }}}
 struct UpdateRule {
   UpdateKind kind = UpdateKind::gradient;  ///< what a learning rate is to it
-  /// Points whose loss a step takes; 0: all. Terms keep all of their own points, and so does the record. A step costs
-  /// what one of all points costs.
+  /// Points whose loss a step takes; 0: all. Terms keep all of their own points, and so does the record. A step of a
+  /// module without regularizers costs what these points cost, any other what all points cost.
   std::int64_t batch = 0;
   /// Makes a torch optimizer of the parameter W. Each step's η_t/η times η multiplies the rates that it was made
   /// with; noise is added to its gradients.

@@ -2,8 +2,10 @@
 #include "entk/train/update_rule.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/optim.h>
 
+#include <atomic>
 #include <set>
 
 #include "entk/base/error.h"
@@ -135,6 +137,54 @@ TEST(UpdateRules, TakeTheirStepsByHand) {
     second = 0.999 * second + 0.001 * g * g;
     return w - rate * (first / (1 - std::pow(0.9, t))) / ((second / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
   });
+}
+
+struct CountsRowsImpl : torch::nn::Cloneable<CountsRowsImpl> {
+  explicit CountsRowsImpl(std::shared_ptr<std::atomic<std::int64_t>> count) : rows(std::move(count)) { reset(); }
+  void reset() override {
+    torch::manual_seed(4);
+    first = register_module("first", torch::nn::Linear(d, 5));
+    last = register_module("last", torch::nn::Linear(5, 1));
+    to(torch::kFloat64);
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    *rows += x.size(0);
+    return last(torch::tanh(first(x))).squeeze(1);
+  }
+  std::shared_ptr<std::atomic<std::int64_t>> rows;
+  torch::nn::Linear first{nullptr}, last{nullptr};
+};
+TORCH_MODULE(CountsRows);
+
+TEST(UpdateRules, AMinibatchOfAModuleTakesItsPointsAlone) {
+  const Problem p;
+  const auto& data = p.data;
+  for (const auto& thing : {rules()[0], rules()[4]}) {
+    for (const bool whole : {false, true}) {
+      const auto rows = std::make_shared<std::atomic<std::int64_t>>(0);
+      const CountsRows module(rows);
+      DescentOptions descent{.learning_rate = 0.05, .steps = 8, .update = rule(thing), .seed = 5};
+      const auto fit = [&](const Objective& objective, std::int64_t steps) {
+        TaylorModel model(module, {.whole_network = whole});
+        descent.steps = steps;
+        *rows = 0;
+        Trainer(model, objective, descent).fit(data);
+        return std::pair{model->displacement().detach().clone(), rows->load()};
+      };
+      // A term whose value and gradient are zero takes all points, and the same steps but for rounding.
+      const Term nothing = 1.0 * regularizer("nothing", [](const torch::Tensor& w) { return 0 * w.sum(); });
+      const auto [alone, few] = fit(square_loss(), 8);
+      const auto [all, many] = fit(square_loss() + nothing, 8);
+      EXPECT_TRUE(close(alone, all, 1e-10)) << thing << whole;
+      EXPECT_GT(alone.norm().item<double>(), 1e-3);
+      // An expansion keeps its graphs of all points, where they are taken.
+      EXPECT_TRUE(few < many || !whole) << few << " " << many;
+      // Between records, of which there is none from step 63 to 80.
+      const auto of_15_steps = fit(square_loss(), 79).second - fit(square_loss(), 64).second;
+      EXPECT_LE(of_15_steps, 15 * 8 * descent.update.batch) << thing << whole << ": some passes over the batch";
+      EXPECT_GE(of_15_steps, 15 * 2 * 6);
+    }
+  }
 }
 
 TEST(UpdateRules, LbfgsFindsTheSolutionOfALinearProblem) {
