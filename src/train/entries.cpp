@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
@@ -168,7 +169,12 @@ Observable kernel_drift(const Parameters& p, const Setting& s) {
           }};
 }
 
-/// Shares of points on which the output has not the sign of y = ±1.
+/// The share of points on which the output has not the sign of y.
+double wrong_signs(const at::Tensor& output, const at::Tensor& y) {
+  return (output * y).le(0).to(at::kDouble).mean().item<double>();
+}
+
+/// Where y = ±1, at the training and at the test points.
 Observable error_rate(const Parameters&, const Setting& s) {
   for (const auto& [name, y] : {std::pair{"y", s.data.train.y}, {"y_test", s.data.test.y}}) {
     if (y.defined() && !y.abs().eq(1).all().item<bool>()) {
@@ -176,10 +182,66 @@ Observable error_rate(const Parameters&, const Setting& s) {
     }
   }
   return {{"train_error", "test_error"}, [](const Observation& in) {
-            const auto rate = [](const at::Tensor& output, const at::Tensor& y) {
-              return y.defined() ? (output * y).le(0).to(at::kDouble).mean().item<double>() : NAN;
+            return std::vector<double>{wrong_signs(in.output, in.targets),
+                                       in.test_targets.defined() ? wrong_signs(in.test_output, in.test_targets) : NAN};
+          }};
+}
+
+void need_test_points(const Setting& s, const char* name) {
+  if (!s.data.test.x.defined()) throw InputError(fmt::format("observable {}: expected test points, got none", name));
+}
+
+/// f at the first test points: two runs' distance is that of these columns.
+Observable test_output(const Parameters& p, const Setting& s) {
+  need_test_points(s, "test_output");
+  const auto count = std::min<std::int64_t>(p.get<std::int64_t>("points"), s.data.test.x.size(0));
+  std::vector<std::string> columns;
+  for (std::int64_t i = 1; i <= count; ++i) columns.push_back(fmt::format("test_output_{}", i));
+  return {columns, [count](const Observation& in) {
+            const auto values = exact(in.test_output.narrow(0, 0, count)).cpu().contiguous();
+            const double* first = values.const_data_ptr<double>();
+            return std::vector<double>(first, first + count);
+          }};
+}
+
+/// Of the model's expansion of each order at the model's own W: mean squared errors, shares of wrong signs, and the
+/// root mean square over the test points of its distance to the model's output.
+Observable expansions(const Parameters& p, const Setting& s) {
+  need_test_points(s, "expansions");
+  const auto orders = p.get<std::vector<std::int64_t>>("orders");
+  if (orders.empty() || std::set(orders.begin(), orders.end()).size() != orders.size()) {
+    p.reader().fail("orders", "at least one order, each once");
+  }
+  std::vector<std::string> columns;
+  for (const auto order : orders) {
+    for (const char* what : {"train_square", "test_square", "train_error", "test_error", "test_distance"}) {
+      columns.push_back(fmt::format("expansion_{}_{}", order, what));
+    }
+  }
+  const auto& of = s.model->expanded();
+  const auto at = [&](const Samples& samples) {
+    return std::pair{
+        of.primitive(samples.x, {.orders = static_cast<int>(*std::max_element(orders.begin(), orders.end())),
+                                 .mode = KernelMode::recompute}),
+        of.initial_output(samples.x)};
+  };
+  return {columns, [orders, train = at(s.data.train), test = at(s.data.test)](const Observation& in) {
+            const bool initial = in.model->options().initial_output;
+            const auto outputs = [&](const auto& points) {
+              const auto sums = points.first->terms(in.w).cumsum(0);
+              return initial ? sums + points.second : sums;
             };
-            return std::vector<double>{rate(in.output, in.targets), rate(in.test_output, in.test_targets)};
+            const auto at_train = outputs(train), at_test = outputs(test);
+            std::vector<double> values;
+            for (const auto order : orders) {
+              const auto f = at_train[order - 1], at_tests = at_test[order - 1];
+              values.push_back(mean_square(f - in.targets));
+              values.push_back(mean_square(at_tests - in.test_targets));
+              values.push_back(wrong_signs(f, in.targets));
+              values.push_back(wrong_signs(at_tests, in.test_targets));
+              values.push_back(std::sqrt(mean_square(at_tests - in.test_output)));
+            }
+            return values;
           }};
 }
 
@@ -337,7 +399,15 @@ const std::vector<ObservableEntry>& built_in_observables() {
        "|K(W) - K(0)|/|K(0)| of the model's tangent kernel",
        {{"points", 100, {.at_least = 1, .at_most = 10000}, "of the training inputs"}},
        kernel_drift},
-      {"error_rate", "shares of training and test points with the wrong sign, y = 1 or -1", {}, error_rate}};
+      {"error_rate", "shares of training and test points with the wrong sign, y = 1 or -1", {}, error_rate},
+      {"test_output",
+       "f at the first test points, a column each",
+       {{"points", 100, {.at_least = 1, .at_most = 1e6}}},
+       test_output},
+      {"expansions",
+       "of f's expansions at W itself: mean squares of f - y, wrong signs, distance to f over the test points",
+       {{"orders", nlohmann::json::array({1, 2}), {.at_least = 1, .at_most = 4}, "of the expansions"}},
+       expansions}};
   return all;
 }
 

@@ -4,6 +4,7 @@
 #include <torch/autograd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "entk/base/error.h"
 #include "entk/train/entries.h"
@@ -215,6 +216,40 @@ TEST(Observables, ErrorRateCountsWrongSigns) {
   EXPECT_DOUBLE_EQ(t.values[0], rate(t.setting.data.train));
   EXPECT_DOUBLE_EQ(t.values[1], rate(t.setting.data.test));
   EXPECT_THROW(train("error_rate"), InputError);
+}
+
+TEST(Observables, TestOutputIsTheModelsAtTheFirstTestPoints) {
+  const auto t = train("test_output", {{"points", 3}});
+  EXPECT_EQ(t.columns, (std::vector<std::string>{"test_output_1", "test_output_2", "test_output_3"}));
+  auto model = t.setting.model;
+  const auto f = model->forward(t.setting.data.test.x);
+  ASSERT_EQ(t.values.size(), 3u);
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(t.values[static_cast<std::size_t>(i)], f[i].item<double>(), 1e-12);
+  EXPECT_EQ(train("test_output").columns.size(), 7u) << "no more than there are";
+}
+
+TEST(Observables, ExpansionsAreTaylorModelsOfTheirOrdersAtTheNetworksOwnW) {
+  const auto t = train("expansions", {{"orders", {2, 1, 3}}}, {.model = {.whole_network = true}});
+  ASSERT_EQ(t.values.size(), 15u);
+  EXPECT_EQ(t.columns[5], "expansion_1_train_square");
+  EXPECT_EQ(t.columns[14], "expansion_3_test_distance");
+  auto whole = t.setting.model;
+  const auto& [train_set, test_set] = std::pair{t.setting.data.train, t.setting.data.test};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const int order = std::array{2, 1, 3}[i];
+    TaylorModel model(whole->network, {.order = order});
+    const auto f = model->forward(train_set.x), at_test = model->forward(test_set.x);
+    const double* values = t.values.data() + 5 * i;
+    EXPECT_NEAR(values[0], (f - train_set.y).square().mean().item<double>(), 1e-11);
+    EXPECT_NEAR(values[1], (at_test - test_set.y).square().mean().item<double>(), 1e-11);
+    EXPECT_EQ(values[2], (f.sign() != train_set.y.sign()).to(at::kDouble).mean().item<double>());
+    EXPECT_EQ(values[3], (at_test.sign() != test_set.y.sign()).to(at::kDouble).mean().item<double>());
+    const auto distance = (at_test - whole->forward(test_set.x)).square().mean().sqrt().item<double>();
+    EXPECT_NEAR(values[4], distance, 1e-11);
+    EXPECT_GT(distance, 1e-8) << order;
+  }
+  EXPECT_GT(t.values[9], 100 * t.values[14]) << "order 3 is nearer than order 1";
+  EXPECT_THROW(train("expansions", {{"orders", {1, 1}}}), InputError);
 }
 
 TEST(Observables, AtTheStartAWithoutMovementHasNoShares) {
