@@ -4,6 +4,7 @@
     bench/compare.py                        # ratios at Figure 1's size, 4 n and 4 m; threads 1 and 2
     bench/compare.py --growth --out DIR     # time and memory against n, d and m, with a plot
     bench/compare.py --projector --memory-limit 18    # entk's projector beside an SVD of the n x md features
+    bench/compare.py --mlp --threads 2      # a three-layer network's expansion and NTK beside neural-tangents'
 
 The peers get a virtual environment of their own, bench/.venv-peers, made at the first call. A step is
 value, gradient and update of f_L + f_Q with the square loss and R3, in float32. All programs take turns,
@@ -30,6 +31,12 @@ SIZES = [FIGURE_1, (4000, 100, 10000), (1000, 100, 40000)]
 GROWTH = {"n": [250, 1000, 4000, 16000, 64000], "d": [25, 50, 100, 200, 400, 800],
           "m": [2500, 10000, 40000, 160000, 640000]}
 SLOWEST_STEP = 20.0  # seconds: an implementation's growth curve ends there
+
+# d -> m -> m -> 1, a million parameters: entk's piece, the size, and who else does it.
+MLP = {"mlp-step": ((512, 100, 952), {"neural-tangents, taylor_expand": ("jax_mlp.py", "step")}),
+       "mlp-ntk": ((500, 100, 952), {"neural-tangents, structured derivatives": ("jax_mlp.py", "structured"),
+                                     "neural-tangents, Jacobian contraction": ("jax_mlp.py", "contraction"),
+                                     "neural-tangents, NTK-vector products": ("jax_mlp.py", "products")})}
 
 PEERS = {
     "torch.compile, by hand": ("torch_step.py", "compiled"),
@@ -80,8 +87,8 @@ class Entk:
     """A process a turn: entk starts in a fraction of a second."""
     name = "entk"
 
-    def __init__(self, program, size, threads, memory):
-        self.command = [program, "bench", "--pieces", "step", "--sizes", "x".join(map(str, size)),
+    def __init__(self, program, size, threads, memory, piece="step"):
+        self.command = [program, "bench", "--pieces", piece, "--sizes", "x".join(map(str, size)),
                         "--threads", str(threads), "--json"]
         self.limits, self.peak, self.gflops = limits(threads, memory), 0, 0.0
 
@@ -103,9 +110,9 @@ class Entk:
 class Peer:
     """A process that stays: it compiles once and waits for its turns."""
 
-    def __init__(self, name, size, threads, memory):
-        self.name, self.peak = name, 0
-        script, form = PEERS[name]
+    def __init__(self, name, size, threads, memory, program=None):
+        self.name, self.peak, self.start = name, 0, 0
+        script, form = program or PEERS[name]
         # PyTorch's and BLAS's own settings of the caller's shell would decide what is measured.
         environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
         environment.update(TORCHINDUCTOR_CACHE_DIR=str(VENV / "inductor"), JAX_PLATFORMS="cpu",
@@ -137,7 +144,8 @@ class Peer:
         if self.process.poll() is None:
             self.process.stdin.close()
             with contextlib.suppress(Failed):
-                self.peak = self.answer()["peak_bytes"]
+                answer = self.answer()
+                self.peak, self.start = answer["peak_bytes"], answer["start_bytes"]
         self.process.kill()
         self.process.wait()
 
@@ -189,6 +197,31 @@ def compare(arguments):
     print(text_table(header, [[r["program"], r["n"], r["d"], r["m"], r["threads"], f"{r['ms']:.1f}",
                                f"{r['times_entk']:.2f}", f"{100 * r['of_peak']:.0f}%", f"{r['peak_memory_mb']:.0f}"]
                               for r in rows]))
+    return rows
+
+
+def compare_mlp(arguments):
+    rows = []
+    for piece, (size, peers) in MLP.items():
+        for threads in arguments.threads:
+            entk = Entk(arguments.entk, size, threads, arguments.memory, piece)
+            programs = [entk] + [Peer(name, size, threads, arguments.memory, program) for name, program in peers.items()]
+            times = {program.name: [] for program in programs}
+            for _ in range(arguments.turns):
+                for program in programs:
+                    times[program.name] += program.turn(arguments.seconds)
+            for program in programs:
+                program.finish()
+            own = statistics.median(times["entk"])
+            for program in programs:
+                taken = statistics.median(times[program.name])
+                rows.append({"piece": piece, "program": program.name, "n": size[0], "threads": threads, "ms": 1e3 * taken,
+                             "times_entk": taken / own, "peak_memory_mb": program.peak / 1e6,
+                             "imported_mb": getattr(program, "start", 0) / 1e6, "calls": len(times[program.name])})
+    print(text_table(["piece", "program", "n", "threads", "ms", "times entk's", "peak memory, MB", "of which imported"],
+                     [[r["piece"], r["program"], r["n"], r["threads"], f"{r['ms']:.1f}", f"{r['times_entk']:.2f}",
+                       f"{r['peak_memory_mb']:.0f}", f"{r['imported_mb']:.0f}" if r["imported_mb"] else ""]
+                      for r in rows]))
     return rows
 
 
@@ -264,6 +297,7 @@ def main():
     parser.add_argument("--memory-limit", type=float, default=8, metavar="GB", help="of each process [8]")
     parser.add_argument("--growth", action="store_true", help="time and memory against n, d and m")
     parser.add_argument("--projector", action="store_true", help="the projector beside an SVD of the features")
+    parser.add_argument("--mlp", action="store_true", help="a three-layer network's expansion and NTK, at their own sizes")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the numbers, and --growth's plot")
     arguments = parser.parse_args()
     arguments.memory = int(arguments.memory_limit * 1e9)
@@ -278,7 +312,8 @@ def main():
     make_environment()
     where = versions(arguments.entk)
     print(where)
-    rows = (grow if arguments.growth else projector if arguments.projector else compare)(arguments)
+    what = (grow if arguments.growth else projector if arguments.projector else compare_mlp if arguments.mlp else compare)
+    rows = what(arguments)
     if arguments.out:
         (arguments.out / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
         (arguments.out / "versions.txt").write_text(where + "\n")

@@ -23,7 +23,7 @@ const std::vector<std::string> default_sizes = {"1000x100x10000", "250x100x10000
 
 struct CommandOptions {
   entk::BenchOptions bench;
-  std::vector<std::string> sizes = default_sizes, pieces = bench_pieces();
+  std::vector<std::string> sizes = default_sizes, pieces = two_layer_pieces();
   std::string dtype = "float32", device = "cpu", kernel = "automatic", out, growth;
   bool json = false;
 };
@@ -82,7 +82,9 @@ void add_bench(CLI::App& app, Program& program) {
                    "four times]")
       ->delimiter(',')
       ->type_name("SIZES");
-  command->add_option("--pieces", o->pieces, "features, projector, forward, pull-back, step, evaluation [all]")
+  command
+      ->add_option("--pieces", o->pieces,
+                   "features, projector, forward, pull-back, step, evaluation [all of these], mlp-step, mlp-ntk")
       ->delimiter(',')
       ->check(CLI::IsMember(bench_pieces()))
       ->type_name("NAMES");

@@ -1,12 +1,14 @@
 #include "entk/spectrum/empirical_ntk.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/record_function.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <torch/csrc/profiler/util.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
@@ -135,9 +137,8 @@ class Ntk {
 
   using Factors = std::vector<PointGraph::Factor>;
 
-  /// Each output's, at some points.
-  std::vector<Factors> factors_at(const PointModule& module, const at::Tensor& x) const {
-    const auto output = outputs_at(module, x);
+  /// Each output's, from the module's outputs at some points.
+  std::vector<Factors> factors_of(const PointModule& module, const at::Tensor& output) const {
     const auto graph = PointGraph::of(output, module.start);
     std::vector<Factors> found;
     for (std::int64_t o = 0; graph && o < outputs_; ++o) {
@@ -150,20 +151,32 @@ class Ntk {
     return found;
   }
 
-  /// Whether the module has them, and a few points' kernel is that of their Jacobian.
+  /// Whether the module has them, and vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it, for some v: one gradient,
+  /// where the kernel of these points by autograd takes one for each of them.
   bool structure_agrees() const {
     const auto x = left_.narrow(0, 0, std::min<std::int64_t>(3, left_.size(0)));
-    std::vector<Factors> factors;
-    for_each(1, [&](std::int64_t, const PointModule& module) { factors = factors_at(module, x); });
-    if (factors.empty()) return false;
-    const at::NoGradGuard no_grad;
-    const auto j = jacobian(x), wanted = j.mm(j.t());
-    auto own = at::zeros({x.size(0), x.size(0), outputs_, outputs_}, x.options());
-    for (std::int64_t o = 0; o < outputs_; ++o) {
-      for (std::int64_t p = 0; p < outputs_; ++p) contract(factors[o], factors[p], own.select(3, p).select(2, o));
-    }
-    const auto off = (own.permute({0, 2, 1, 3}).reshape(wanted.sizes()) - wanted).norm().item<double>();
-    return off <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted.norm().item<double>();
+    auto generator = at::detail::createCPUGenerator(7);
+    const auto v = at::randn({x.size(0), outputs_}, generator, at::kDouble).to(x.options());
+    bool agrees = false;
+    for_each(1, [&](std::int64_t, const PointModule& module) {
+      const auto output = outputs_at(module, x);
+      const auto factors = factors_of(module, output);
+      if (factors.empty()) return;
+      double own = 0, wanted = 0;
+      for (const auto& g : gradients({output}, module.start.parameters(), {v}, false)) {
+        wanted += g.square().sum().item<double>();
+      }
+      const at::NoGradGuard no_grad;
+      for (std::int64_t o = 0; o < outputs_; ++o) {
+        for (std::int64_t p = 0; p < outputs_; ++p) {
+          auto k = at::zeros({x.size(0), x.size(0)}, x.options());
+          contract(factors[o], factors[p], k);
+          own += v.select(1, o).dot(k.mv(v.select(1, p))).item<double>();
+        }
+      }
+      agrees = std::abs(own - wanted) <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted;
+    });
+    return agrees;
   }
 
   /// out += Σ over the layers of their kernels.
@@ -174,7 +187,8 @@ class Ntk {
       const std::int64_t n = l.b.size(0), n2 = r.b.size(0);
       const double square = l.scale * r.scale;
       if (!l.a.defined() || l.b.size(1) == 1) {
-        const auto b = l.b.sum(1), b2 = r.b.sum(1);
+        const auto summed = [](const at::Tensor& t) { return t.size(1) == 1 ? t.squeeze(1) : t.sum(1); };
+        const auto b = summed(l.b), b2 = summed(r.b);
         auto part = b.mm(b2.t());
         if (l.a.defined()) part.mul_(l.a.squeeze(1).mm(r.a.squeeze(1).t()));
         at::Tensor(out).add_(part, square);
@@ -202,7 +216,8 @@ class Ntk {
       std::vector<std::vector<Factors>> found((x.size(0) + points_with_graph - 1) / points_with_graph);
       for_each(static_cast<std::int64_t>(found.size()), [&](std::int64_t i, const PointModule& module) {
         const auto from = i * points_with_graph;
-        found[i] = factors_at(module, x.narrow(0, from, std::min(points_with_graph, x.size(0) - from)));
+        const auto rows = x.narrow(0, from, std::min(points_with_graph, x.size(0) - from));
+        found[i] = factors_of(module, outputs_at(module, rows));
         if (found[i].empty()) {
           throw InputError(
               "method: structured derivatives need a module whose parameters each enter once, in a product with what "
@@ -315,6 +330,7 @@ thread_local double* Ntk::counted = nullptr;
 at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2,
                          const NtkOptions& options) {
   module.start.check_unchanged();
+  const SerialTorch serial;  // copies and single points too: OpenMP's threads would wait, busily, beside the workers
   const Differentiating recording;
   return Ntk(module, x, x2, options).kernel().detach();
 }

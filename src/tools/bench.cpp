@@ -15,8 +15,10 @@
 #include "entk/runs/run.h"
 #include "entk/kernels/cpu/aligned_buffer.h"
 #include "entk/models/expansion_at.h"
+#include "entk/models/mlp.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/report/statistics.h"
+#include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/sigma_projector.h"
 
 namespace entk {
@@ -91,17 +93,16 @@ struct BenchProblem {
 
 /// Seconds of each step of a run, as the Trainer takes them. On a GPU, where a step returns at once, several between
 /// two waits are timed together; those that a record or a look for a divergence has launched one by one are left out.
-std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std::string& kernel) {
+std::vector<double> time_steps(const TaylorModel& model, const Objective& objective, const DataSet& data, double rate,
+                               const BenchOptions& o, const PrimitiveFactory& primitives, std::string& kernel) {
   std::vector<double> times;
   std::int64_t step = 0, together = 1, counted = -1;  // counted: −1 outside an interval
   constexpr std::int64_t most_together = 256;
   double started = 0, before = 0;
   KernelOptions kernels{.mode = o.kernel};
   TrainerHooks hooks;
-  kernels.primitives = [&](const TaylorModelImpl&, const at::Tensor&, const PrimitiveOptions&) {
-    return problem.expansion(o.kernel);
-  };
-  const auto& w = problem.model->network->w;
+  kernels.primitives = primitives;
+  const auto& w = model->displacement();
   const auto count = [&](double at) {
     // A step that follows a record, whose own time is not a step's, is left out.
     if (step > 1 && !is_record_step(step)) times.push_back(at - before);
@@ -111,7 +112,7 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
     if (is_record_step(step) || step % 500 == 0) {
       counted = -1;
     } else if (++counted == 0 || counted == together) {
-      w[0][0].item<double>();
+      w.flatten()[0].item<double>();
       const double at = now();
       if (counted > 0 && at - before < device_interval && together < most_together) {
         together *= 2;
@@ -133,17 +134,26 @@ std::vector<double> time_steps(BenchProblem& problem, const BenchOptions& o, std
     ++step;
     return step > 2 && at - started > o.seconds && static_cast<std::int64_t>(times.size()) >= least_repetitions ? 1 : 0;
   };
-  DataSet train = problem.data;
+  DataSet train = data;
   train.test = {};
   {
     const at::NoGradGuard no_grad;
-    problem.model->network->w.zero_();
+    at::Tensor(w).zero_();
   }
   const auto result =
-      Trainer(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), {.steps = 1000000}, hooks, kernels)
-          .fit(train, o.device);
+      Trainer(model, objective, {.learning_rate = rate, .steps = 1000000}, hooks, kernels).fit(train, o.device);
   kernel = result.kernel;
   return times;
+}
+
+Mlp three_layers(const BenchSize& size, const BenchOptions& o) {
+  Mlp mlp(MlpOptions{.dimension = size.dimension,
+                     .widths = {size.width, size.width},
+                     .activation = entk::tanh(),
+                     .seed = 1,
+                     .dtype = o.dtype});
+  mlp->to(o.device);
+  return mlp;
 }
 
 class Bench {
@@ -213,11 +223,27 @@ class Bench {
       row.operations = 4 * n * d * m;
       row.bytes = entry * (2 * weights + (p->mode() == KernelMode::keep ? tables : 0));
     } else if (row.piece == "step") {
-      times = time_steps(problem, o_, row.kernel);
+      const auto primitives = [&](const TaylorModelImpl&, const at::Tensor&, const PrimitiveOptions&) {
+        return problem.expansion(o_.kernel);
+      };
+      times = time_steps(problem.model, square_loss() + 10.0 * R3(problem.linear_harmonics()), problem.data, 1.0, o_,
+                         primitives, row.kernel);
       row.operations = 4 * n * d * m;
       // Tables once, Z read and written, W read and written.
       const bool kept = problem.expansion(o_.kernel)->mode() == KernelMode::keep;
       row.bytes = entry * (2 * weights + (kept ? 3 * tables : 0));
+    } else if (row.piece == "mlp-step" || row.piece == "mlp-ntk") {
+      const double p = m * (d + m + 1);
+      row.bytes = entry * p;
+      if (row.piece == "mlp-step") {
+        const TaylorModel model(three_layers(row.size, o_));
+        times = time_steps(model, square_loss(), problem.data, 0.01, o_, {}, row.kernel);
+        row.operations = 12 * n * p;  // δ twice forward and twice back, and twice for the gradient
+      } else {
+        const auto module = point_module(three_layers(row.size, o_).ptr());
+        times = time_calls([&] { return empirical_ntk(module, x); }, o_.seconds, o_.device);
+        row.operations = 4 * n * p + n * n * (d + 4 * m + 1);
+      }
     } else {
       const auto& test = problem.data.test.x;
       const auto expansion = expansion_at(network, test, {.mode = KernelMode::recompute});
@@ -328,8 +354,14 @@ MachinePeak gpu_peak(c10::Device device, c10::ScalarType dtype) {
 }  // namespace
 
 const std::vector<std::string>& bench_pieces() {
-  static const std::vector<std::string> pieces = {"features",  "projector", "forward",
-                                                  "pull-back", "step",      "evaluation"};
+  static const std::vector<std::string> pieces = {"features", "projector",  "forward",  "pull-back",
+                                                  "step",     "evaluation", "mlp-step", "mlp-ntk"};
+  return pieces;
+}
+
+std::vector<std::string> two_layer_pieces() {
+  auto pieces = bench_pieces();
+  std::erase_if(pieces, [](const std::string& piece) { return piece.starts_with("mlp"); });
   return pieces;
 }
 

@@ -33,8 +33,12 @@ struct BenchOptions {
 };
 
 /// features (tables of σ', σ''), projector (of rank d+1), forward (the terms), pull-back, step (of a run
-/// with the square loss and 10 R3), evaluation (the loss on test_samples points, tables made anew).
+/// with the square loss and 10 R3), evaluation (the loss on test_samples points, tables made anew); of a network of
+/// three layers, d → m → m → 1, all of whose p parameters are trained: mlp-step (of its expansion to second order with
+/// the square loss) and mlp-ntk (its empirical NTK at the n points).
 const std::vector<std::string>& bench_pieces();
+/// Those of the two-layer network.
+std::vector<std::string> two_layer_pieces();
 
 struct MachinePeak {
   int threads = 1;
