@@ -1,469 +1,292 @@
 #include "entk/studies/taylor_study.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/autograd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <optional>
 #include <set>
 #include <tuple>
 
-#include "entk/base/unsaved_work.h"
-#include "entk/base/check.h"
-#include "entk/base/device.h"
-#include "entk/base/threads.h"
-#include "entk/config/run_config.h"
-#include "entk/runs/curves.h"
-#include "entk/io/checkpoint_file.h"
-#include "entk/io/csv.h"
-#include "entk/models/convolutional_network.h"
-#include "entk/models/taylor_expansion.h"
+#include "entk/config/config_layers.h"
 #include "entk/report/statistics.h"
-#include "entk/train/schedule.h"
+#include "entk/runs/curves.h"
 
 namespace entk {
 
 namespace {
 
-/// Images of a batch whose gradient is taken at once on CPU: parts are shared out over threads.
-constexpr std::int64_t part_images = 16;
-
-/// What is trained, and the expansions at the network's own weights.
-enum Model { network, order1, order2, order1_at_network, order2_at_network, models };
-constexpr const char* model_names[models] = {"network", "order1", "order2", "order1_at_network", "order2_at_network"};
-constexpr const char* model_labels[models] = {"network", "order 1, trained", "order 2, trained",
-                                              "order 1 at the network's weights", "order 2 at the network's weights"};
-constexpr int trained = 3;
-
-const std::vector<std::string>& columns() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all{"epoch"};
-    for (const char* what : {"train_loss", "test_loss", "train_error", "test_error"}) {
-      for (const char* model : model_names) all.push_back(fmt::format("{}_{}", what, model));
-    }
-    for (int model = order1; model < models; ++model) all.push_back(fmt::format("distance_{}", model_names[model]));
-    return all;
-  }();
-  return names;
-}
-
-/// Whether an epoch is recorded: every one up to 10, then about ten a decade.
-bool is_recorded(std::int64_t epoch, std::int64_t last) {
-  return epoch <= 10 || epoch == last || is_record_step(epoch);
-}
-
-class Run {
- public:
-  /// `stopped`: whether a signal came; once true, it stays true.
-  Run(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, std::function<bool()> stopped)
-      : config_(config),
-        data_(data),
-        stopped_(std::move(stopped)),
-        network_(ConvolutionalOptions{.input_channels = data.train.x.size(1),
-                                      .height = data.train.x.size(2),
-                                      .width = data.train.x.size(3),
-                                      .blocks = config.model.blocks,
-                                      .channels = config.model.channels,
-                                      .seed = static_cast<std::uint64_t>(seed),
-                                      .dtype = data.train.x.scalar_type()}) {
-    network_->to(data.train.x.device());
-    for (const int order : {1, 2, 1, 2}) expansions_.push_back(taylor_expand(network_, network_->parameters(), order));
-  }
-
-  /// The rest of a pass over the training images, from image `next` on, for the network and both expansions. The first
-  /// image that is not taken: their number, or less where it was stopped between two batches.
-  std::int64_t advance(std::int64_t next) {
-    const std::int64_t n = data_.train.x.size(0);
-    for (; next < n && !stopped_(); next = std::min(next + config_.train.batch, n)) {
-      step(next, std::min(config_.train.batch, n - next));
-    }
-    return next;
-  }
-
-  /// A row of metrics.csv; none where it was stopped meanwhile.
-  std::optional<std::vector<double>> measure(std::int64_t epoch) {
-    const auto at_train = outputs(data_.train.x), at_test = outputs(data_.test.x);
-    if (stopped_()) return std::nullopt;
-    std::vector<double> row{static_cast<double>(epoch)};
-    const auto loss = [](const at::Tensor& f, const at::Tensor& y) { return (f - y).square().mean().item<double>(); };
-    const auto error = [](const at::Tensor& f, const at::Tensor& y) {
-      return f.mul(y).gt(0).logical_not().to(at::kDouble).mean().item<double>();
-    };
-    for (const auto& f : at_train) row.push_back(loss(f, data_.train.y));
-    for (const auto& f : at_test) row.push_back(loss(f, data_.test.y));
-    for (const auto& f : at_train) row.push_back(error(f, data_.train.y));
-    for (const auto& f : at_test) row.push_back(error(f, data_.test.y));
-    for (int model = order1; model < models; ++model) row.push_back(std::sqrt(loss(at_test[model], at_test[network])));
-    return row;
-  }
-
-  /// Whether the network's weights are; an expansion that diverges leaves the others their curves.
-  bool is_finite() const {
-    const auto all = parameters(network).values();
-    return std::all_of(all.begin(), all.end(), [](const at::Tensor& p) { return p.isfinite().all().item<bool>(); });
-  }
-
-  /// After `epoch` passes and, where one is not over or not recorded, the images before `next` of another.
-  TensorDict checkpoint(std::int64_t epoch, std::int64_t next = 0) const {
-    TensorDict dict;
-    dict["epoch"] = at::tensor({epoch}, at::kLong);
-    if (next > 0) dict["next"] = at::tensor({next}, at::kLong);
-    for (int model = 0; model < trained; ++model) {
-      for (const auto& p : parameters(model))
-        dict[fmt::format("{}.{}", model_names[model], p.key())] = p.value().detach().cpu().clone();
-    }
-    return dict;
-  }
-  /// `epoch` and `next` of the checkpoint.
-  std::pair<std::int64_t, std::int64_t> resume(const TensorDict& dict) {
-    const at::NoGradGuard no_grad;
-    for (int model = 0; model < trained; ++model) {
-      for (auto& p : parameters(model)) {
-        const auto found = dict.find(fmt::format("{}.{}", model_names[model], p.key()));
-        if (found == dict.end() || found->second.sizes() != p.value().sizes()) {
-          throw InputError(
-              fmt::format("checkpoint.pt: {} of {} is missing or has another shape", p.key(), model_names[model]));
-        }
-        p.value().copy_(found->second);
-      }
-    }
-    const auto integer = [&](const char* name, std::int64_t most) {
-      const auto found = dict.find(name);
-      if (found == dict.end()) return std::int64_t{0};
-      const auto& t = found->second;
-      if (t.scalar_type() != at::kLong || t.numel() != 1 || t.item<std::int64_t>() < 0 || t.item<std::int64_t>() > most)
-        throw InputError(fmt::format("checkpoint.pt: {}: expected an integer from 0 to {}", name, most));
-      return t.item<std::int64_t>();
-    };
-    return {integer("epoch", config_.train.epochs), integer("next", data_.train.x.size(0))};
-  }
-
- private:
-  torch::OrderedDict<std::string, at::Tensor> parameters(int model) const {
-    return model == network ? network_->named_parameters()
-                            : expansions_[static_cast<std::size_t>(model - order1)]->named_parameters();
-  }
-  at::Tensor output(int model, const at::Tensor& x) {
-    return model == network ? network_->forward(x) : expansions_[static_cast<std::size_t>(model - order1)]->forward(x);
-  }
-  bool on_cpu() const { return data_.train.x.is_cpu(); }
-
-  /// f(task) for each, on CPU shared out over threads, ATen on one thread in each.
-  template <class F>
-  void for_tasks(std::int64_t count, F&& f) {
-    if (!on_cpu()) {
-      for (std::int64_t task = 0; task < count; ++task) f(task);
-      return;
-    }
-    const SerialTorch serial;
-    parallel_for(count, [&](std::int64_t task) {
-      const SerialTorch serial_here;
-      f(task);
-    });
-  }
-
-  /// One step of SGD on images first … first+count−1 for each trained model.
-  void step(std::int64_t first, std::int64_t count) {
-    const std::int64_t size = on_cpu() ? part_images : count, parts = (count + size - 1) / size;
-    std::vector<std::vector<at::Tensor>> gradients(static_cast<std::size_t>(trained * parts));
-    for_tasks(trained * parts, [&](std::int64_t task) {
-      const int model = trained - 1 - static_cast<int>(task / parts);  // the most expensive first
-      const std::int64_t part = task % parts, from = first + part * size, rows = std::min(size, first + count - from);
-      const at::AutoGradMode differentiating(true);
-      const auto residual = output(model, data_.train.x.narrow(0, from, rows)) - data_.train.y.narrow(0, from, rows);
-      const auto loss = residual.square().sum() / static_cast<double>(count);
-      gradients[static_cast<std::size_t>(model * parts + part)] =
-          torch::autograd::grad({loss}, parameters(model).values());
-    });
-    const at::NoGradGuard no_grad;
-    const SerialTorch serial;
-    for (int model = 0; model < trained; ++model) {
-      const auto own = parameters(model).values();
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        auto total = gradients[static_cast<std::size_t>(model * parts)][i];
-        for (std::int64_t part = 1; part < parts; ++part)
-          total = total + gradients[static_cast<std::size_t>(model * parts + part)][i];
-        at::Tensor to = own[i];
-        to.sub_(total, config_.train.learning_rate);
-      }
-    }
-  }
-
-  /// All models' outputs at x; not all of them where it was stopped.
-  std::vector<at::Tensor> outputs(const at::Tensor& x) {
-    const std::int64_t n = x.size(0), size = on_cpu() ? part_images : config_.train.batch,
-                       parts = (n + size - 1) / size;
-    for (const int model : {order1_at_network, order2_at_network})
-      expansions_[static_cast<std::size_t>(model - order1)]->set_parameters(*network_);
-    std::vector<std::vector<at::Tensor>> found(models, std::vector<at::Tensor>(static_cast<std::size_t>(parts)));
-    for_tasks(models * parts, [&](std::int64_t task) {
-      if (stopped_()) return;
-      const at::NoGradGuard no_grad;
-      const int model = models - 1 - static_cast<int>(task / parts);
-      const std::int64_t part = task % parts, from = part * size;
-      const auto rows = x.narrow(0, from, std::min(size, n - from));
-      found[static_cast<std::size_t>(model)][static_cast<std::size_t>(part)] = output(model, rows);
-    });
-    std::vector<at::Tensor> all;
-    if (stopped_()) return all;
-    for (auto& of : found) all.push_back(at::cat(of));
-    return all;
-  }
-
-  const TaylorStudyConfig& config_;
-  const DataSet& data_;
-  std::function<bool()> stopped_;
-  ConvolutionalNetwork network_;
-  std::vector<TaylorExpansion<ConvolutionalNetworkImpl>> expansions_;  // the models after the network
+/// A row of the table: a network or an expansion, with the columns below.
+struct TaylorModelCurves {
+  std::string label;
+  SweepCurves curves;
 };
+constexpr const char* taylor_columns[] = {"train_loss", "test_loss", "train_error", "test_error", "distance"};
 
-std::filesystem::path run_folder_of(const std::filesystem::path& study, std::int64_t seed) {
-  return unit_path(study, fmt::format("seed={}", seed));
-}
-
-bool is_done(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "status.json") && read_status(folder).state == RunState::done;
-}
-
-RunOutcome take_run_of(const TaylorStudyConfig& config, const DataSet& data, std::int64_t seed, const RunFolder& folder,
-                       const TakeContext& context) {
-  RunOutcome outcome;
-  std::atomic<bool> stop = false;
-  Run run(config, data, seed, [&] {
-    if (!stop && context.hooks.interrupted && context.hooks.interrupted() > 0) stop = true;
-    return stop.load();
-  });
-  std::int64_t epoch = 0, next = 0;
-  const bool resumed = std::filesystem::exists(folder.file("checkpoint.pt"));
-  if (resumed) {
-    std::tie(epoch, next) = run.resume(read_checkpoint(folder.path()).tensors);
-    cut_csv_after(folder.file("metrics.csv"), "epoch", static_cast<double>(epoch));
-  } else {
-    std::filesystem::remove(folder.file("metrics.csv"));
-  }
-  folder.set_status(RunState::running, epoch);
-  CsvWriter metrics(folder.file("metrics.csv"), columns());
-  const auto interrupted = [&] {
-    folder.set_status(RunState::interrupted, epoch);
-    outcome.state = RunState::interrupted;
-    return outcome;
-  };
-  const auto diverged = [&](std::int64_t by) {
-    return NotFiniteError(
-        fmt::format("seed {}: the network diverged by epoch {}; a smaller train.learning_rate may help", seed, by));
-  };
-  const auto record = [&](std::int64_t of) {
-    const auto row = run.measure(of);
-    if (!row) return false;
-    // An expansion that diverges leaves the others their curves.
-    if (!std::isfinite((*row)[1])) throw diverged(of);
-    metrics.row(*row);
-    metrics.sync();
-    write_checkpoint(folder.path(), run.checkpoint(of));
-    if (context.line) {
-      const auto* test = row->data() + 1 + models;
-      context.line(fmt::format("seed {}  epoch {}/{}  test loss: network {:.4g}, order 1 {:.4g}, order 2 {:.4g}", seed,
-                               of, config.train.epochs, test[network], test[order1], test[order2]));
+/// Root mean square of the difference over the test points that both record, step by step; NaN for a seed that the
+/// network has not finished.
+std::vector<std::vector<double>> distances(const SweepCurves& of, const SweepCurves& network) {
+  std::vector<std::vector<double>> all;
+  for (std::size_t i = 0; i < of.seeds.size(); ++i) {
+    std::vector<double> squares(of.steps.size(), NAN);
+    const auto found = std::find(network.seeds.begin(), network.seeds.end(), of.seeds[i]);
+    if (found != network.seeds.end() && network.steps == of.steps) {
+      const auto j = static_cast<std::size_t>(found - network.seeds.begin());
+      std::fill(squares.begin(), squares.end(), 0.0);
+      double points = 0;
+      for (const auto& [name, runs] : of.columns) {
+        if (!name.starts_with("test_output") || !network.columns.contains(name)) continue;
+        ++points;
+        for (std::size_t step = 0; step < squares.size(); ++step) {
+          squares[step] += std::pow(runs[i][step] - network.columns.at(name)[j][step], 2);
+        }
+      }
+      for (double& s : squares) s = std::sqrt(s / points);
     }
-    return true;
-  };
-  if (!resumed && !record(0)) return interrupted();
-  const UnsavedWork unsaved;
-  while (epoch < config.train.epochs) {
-    next = run.advance(next);
-    const bool whole = next == data.train.x.size(0);
-    if (!whole || (is_recorded(epoch + 1, config.train.epochs) && !record(epoch + 1))) {
-      if (!run.is_finite()) throw diverged(epoch + 1);
-      write_checkpoint(folder.path(), run.checkpoint(epoch, next));
-      return interrupted();
+    all.push_back(std::move(squares));
+  }
+  return all;
+}
+
+std::string trained_label(std::int64_t order) { return fmt::format("order {}, trained", order); }
+std::string at_network_label(std::int64_t order) { return fmt::format("order {} at the network's weights", order); }
+
+/// The network, the trained expansions, and the expansions at the network's weights.
+std::vector<TaylorModelCurves> models_of(const std::filesystem::path& folder, const TaylorStudyConfig& config,
+                                         const TaylorPlans& plans) {
+  const auto network = read_curves(plans.network, folder).at(0);
+  std::vector<TaylorModelCurves> models{{"network", network}};
+  auto trained = read_curves(plans.expansions, folder);
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    trained[i].columns["distance"] = distances(trained[i], network);
+    models.push_back({trained_label(config.orders[i]), std::move(trained[i])});
+  }
+  for (const auto order : config.orders) {
+    auto there = network;
+    if (has_runs(network)) {
+      const auto take = [&](const char* to, const char* from) {
+        there.columns[to] = network.columns.at(fmt::format("expansion_{}_{}", order, from));
+      };
+      take("train_loss", "train_square");
+      take("test_loss", "test_square");
+      take("train_error", "train_error");
+      take("test_error", "test_error");
+      take("distance", "test_distance");
     }
-    ++epoch;
-    next = 0;
+    models.push_back({at_network_label(order), std::move(there)});
   }
-  folder.set_status(RunState::done, epoch);
-  return outcome;
+  return models;
 }
 
-std::vector<double> last_of(const std::vector<std::vector<double>>& runs) {
-  std::vector<double> values;
-  for (const auto& run : runs) values.push_back(run.back());
-  return values;
+std::size_t seeds_of(const std::vector<TaylorModelCurves>& models) {
+  std::size_t most = 0;
+  for (const auto& m : models) most = std::max(most, m.curves.seeds.size());
+  return most;
 }
 
-Panel panel(const std::string& title, const std::string& what, int from, bool logarithmic, const TaylorCurves& curves) {
-  Panel p;
-  p.title = title;
-  p.x.label = "epoch";
-  p.y.logarithmic = logarithmic;
-  for (int model = from; model < models; ++model) {
-    p.series.push_back(band_series(curves.epochs, curves.at(what, model_names[model]), model_labels[model]));
-    p.series.back().color = model;
-  }
-  return p;
-}
-
-std::size_t seeds_of(const TaylorCurves& curves) {
-  return curves.columns.empty() ? 0 : curves.columns.begin()->second.size();
-}
-
-}  // namespace
-
-TaylorStudyConfig read_taylor_study_config(const nlohmann::json& json, const std::string& source) {
-  const JsonReader reader(json, source);
-  TaylorStudyConfig config;
-  SchemaReader schema(reader);
-  describe(schema, config);
-  reader.finish();
-  if (config.data.classes.size() != 2 || config.data.classes[0] == config.data.classes[1]) {
-    throw InputError(source + ": data.classes: expected two different classes");
-  }
-  if (config.seeds.empty() || std::set(config.seeds.begin(), config.seeds.end()).size() != config.seeds.size()) {
-    throw InputError(source + ": seeds: expected at least one, each once");
-  }
-  return config;
-}
-
-nlohmann::json to_json(const TaylorStudyConfig& config) { return write_described(config); }
-
-std::vector<KeyInfo> taylor_study_keys() { return list_described(TaylorStudyConfig{}); }
-
-DataSet load_images(const TaylorStudyConfig& config) {
-  const auto& d = config.data;
-  std::filesystem::path path = d.path;
-  if (path.empty() && d.source == ImageSource::digits) {
-    path = installed_digits();
-    if (path.empty())
-      throw InputError(
-          "data.path: no digits where setup.sh puts them; name scikit-learn's digits.csv.gz with --digits FILE");
-  }
-  if (path.empty()) throw InputError(fmt::format("data.path: expected the folder with {}'s files", word_of(d.source)));
-  const auto images = d.source == ImageSource::digits  ? load_digits(path)
-                      : d.source == ImageSource::mnist ? load_mnist(path)
-                                                       : load_cifar10(path);
-  return two_classes(images, {d.classes[0], d.classes[1]}, d.samples, d.test_samples)
-      .to(pick_device(config.device), config.dtype);
-}
-
-TaylorCurves read_taylor_curves(const TaylorStudyConfig& config, const std::filesystem::path& folder) {
-  TaylorCurves curves;
-  for (const auto seed : config.seeds) {
-    const auto path = run_folder_of(folder, seed);
-    if (!is_done(path)) continue;
-    const auto table = read_csv(path / "metrics.csv");
-    curves.epochs = table.column("epoch");
-    for (const auto& name : columns()) curves.columns[name].push_back(table.column(name));
-  }
-  return curves;
-}
-
-Table taylor_study_table(const TaylorCurves& curves) {
+Table table_of(const std::vector<TaylorModelCurves>& models) {
   Table table;
-  table.title = "After the last epoch, " + spread_text(seeds_of(curves));
+  table.title = "After the last step, " + spread_text(seeds_of(models));
   table.columns = {Column("model"),          Column("training loss"), Column("test loss"),
                    Column("training error"), Column("test error"),    Column("distance to the network")};
-  for (int model = 0; model < models; ++model) {
-    std::vector<Cell> row{Cell(model_labels[model])};
-    for (const char* what : {"train_loss", "test_loss", "train_error", "test_error"}) {
-      row.emplace_back(summary(last_of(curves.at(what, model_names[model]))));
+  for (const auto& [label, curves] : models) {
+    std::vector<Cell> row{Cell(label)};
+    for (const char* column : taylor_columns) {
+      row.push_back(!has_runs(curves)                 ? Cell("not run")
+                    : curves.columns.contains(column) ? Cell(last_summary(curves, column))
+                                                      : Cell("–"));
     }
-    row.push_back(model == network ? Cell("–") : Cell(summary(last_of(curves.at("distance", model_names[model])))));
     table.rows.push_back(std::move(row));
   }
   return table;
 }
 
-Figure taylor_study_plot(const TaylorCurves& curves) {
+Figure figure_of(const std::vector<TaylorModelCurves>& models) {
   Figure figure;
-  figure.caption = "A convolutional network and its Taylor expansions of order 1 and 2, " + band_text(seeds_of(curves));
-  figure.panels = {panel("Training loss", "train_loss", network, true, curves),
-                   panel("Test loss", "test_loss", network, true, curves),
-                   panel("Training error", "train_error", network, false, curves),
-                   panel("Test error", "test_error", network, false, curves),
-                   panel("Distance to the network", "distance", order1, true, curves)};
+  figure.caption = "A convolutional network and its Taylor expansions, " + band_text(seeds_of(models));
   figure.columns = 2;
+  for (const auto& [title, column, logarithmic] : {std::tuple{"Training loss", "train_loss", true},
+                                                   {"Test loss", "test_loss", true},
+                                                   {"Training error", "train_error", false},
+                                                   {"Test error", "test_error", false},
+                                                   {"Distance to the network", "distance", true}}) {
+    Panel panel;
+    panel.title = title;
+    panel.x.label = "step";
+    panel.y.logarithmic = logarithmic;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      const auto& curves = models[i].curves;
+      if (!has_runs(curves) || !curves.columns.contains(column)) continue;
+      panel.series.push_back(band_series(curves.steps, curves.columns.at(column), models[i].label));
+      panel.series.back().color = static_cast<int>(i);
+    }
+    if (!panel.series.empty()) figure.panels.push_back(std::move(panel));
+  }
   return figure;
 }
 
-std::vector<Claim> taylor_study_claims(const TaylorStudyConfig& config, const TaylorCurves& curves) {
-  const auto where = fmt::format("{}, classes {} and {}, {} epochs", word_of(config.data.source),
-                                 config.data.classes[0], config.data.classes[1], config.train.epochs);
+/// What the images are, for a claim.
+std::string data_text(const RunConfig& run) {
+  const auto& source = run.data.source;
+  if (source.name() != "images") return source.name();
+  const auto value = [&](const char* key, const nlohmann::json& otherwise) {
+    return source.json().is_object() ? source.json().value(key, otherwise) : otherwise;
+  };
+  const auto classes = value("classes", {3, 8});
+  return fmt::format("{}, classes {} and {}", value("format", "digits").get<std::string>(), classes[0].dump(),
+                     classes[1].dump());
+}
+
+std::vector<Claim> claims_of(const std::vector<TaylorModelCurves>& models, const PlannedRun& run) {
+  const auto where = fmt::format("{}, {} steps", data_text(run.config), run.config.train.steps);
+  const auto find = [&](const std::string& label) {
+    const auto found = std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.label == label; });
+    return found == models.end() ? nullptr : &found->curves;
+  };
   std::vector<Claim> claims;
-  const auto add = [&](const char* statement, const char* what, Model one, Model two, const char* criterion) {
-    const auto first = last_of(curves.at(what, model_names[one])), second = last_of(curves.at(what, model_names[two]));
-    claims.push_back(
-        judged({.source = "Appendix G",
-                .statement = statement,
-                .ours = fmt::format("{} for order 1, {} for order 2 ({})", format_number(summary(first), 3),
-                                    format_number(summary(second), 3), where),
-                .reason = criterion,
-                .figure = "appendix-g-taylor",
-                .evidence = {{"order 2 over order 1", ratio_over_seeds(second, first), 0, 1}}},
-               first.size() == config.seeds.size()));
+  const auto add = [&](const char* statement, const char* column, std::string (*label)(std::int64_t),
+                       const char* criterion) {
+    const auto *first = find(label(1)), *second = find(label(2));
+    if (!first || !second) return;
+    claims.push_back(judged(
+        {.source = "Appendix G",
+         .statement = statement,
+         .ours = fmt::format("{} for order 1, {} for order 2 ({})", format_number(last_summary(*first, column), 3),
+                             format_number(last_summary(*second, column), 3), where),
+         .reason = criterion,
+         .figure = "appendix-g-taylor",
+         .evidence = {{"order 2 over order 1", last_ratio(*second, *first, column), 0, 1}}},
+        is_complete(*first) && is_complete(*second) && is_complete(models[0].curves)));
   };
   add("The expansion of order 2 at the network's own weights is nearer to the network than that of order 1.",
-      "distance", order1_at_network, order2_at_network,
-      "root mean square distance over test images smaller for order 2");
+      "distance", at_network_label, "root mean square distance over test images smaller for order 2");
   add("Trained by itself, the expansion of order 2 stays nearer to the network than that of order 1.", "distance",
-      order1, order2, "root mean square distance over test images smaller for order 2");
+      trained_label, "root mean square distance over test images smaller for order 2");
   add("Trained by itself, the expansion of order 2 reaches a lower test loss than that of order 1.", "test_loss",
-      order1, order2, "final test loss lower for order 2");
+      trained_label, "final test loss lower for order 2");
   return claims;
 }
 
-std::vector<Unit> taylor_units(const TaylorStudyConfig& config, const DataSet& data, const TakeContext& context) {
-  std::vector<Unit> all;
-  for (const auto seed : config.seeds) {
-    const auto path = run_folder_of(context.folder.path(), seed);
-    Unit unit{.name = fmt::format("seed={}", seed),
-              .take = [&, seed](const RunFolder& own) { return take_run_of(config, data, seed, own, context); }};
-    if (is_done(path)) unit.settled = RunOutcome{};
-    all.push_back(std::move(unit));
+}  // namespace
+
+nlohmann::json standard_taylor_run() {
+  return {{"model", {{"kind", "convolutional"}, {"initialisation", "plain"}}},
+          {"data", {{"source", "images"}}},
+          {"projector", {{"source", "none"}}},
+          {"train", {{"learning_rate", 0.02}, {"steps", 100}, {"update", "minibatches"}}}};
+}
+
+TaylorStudyConfig read_taylor_study_config(const nlohmann::json& json, const std::string& source,
+                                           const Catalogue& catalogue) {
+  TaylorStudyConfig c;
+  const JsonReader reader(json, source);
+  if (reader.has("run")) {
+    const auto& run = reader.any("run");
+    if (!run.is_object()) reader.fail("run", "the configuration of a run");
+    merge_over(c.run, run);
+    c.run = with_absolute_file(c.run);
   }
-  return all;
+  c.seeds = reader.get_or<std::vector<std::uint64_t>>("seeds", c.seeds);
+  c.orders = reader.get_or<std::vector<std::int64_t>>("orders", c.orders, {.at_least = 1, .at_most = 4});
+  for (const char* key : {"device", "dtype", "threads"}) {
+    if (reader.has(key)) c.run[key] = reader.any(key);
+  }
+  reader.finish();
+  const auto distinct = [&](const char* key, const auto& values) {
+    if (values.empty() || std::set(values.begin(), values.end()).size() != values.size()) {
+      reader.fail(key, "at least one, each once");
+    }
+  };
+  distinct("seeds", c.seeds);
+  distinct("orders", c.orders);
+  c.catalogue = catalogue;
+  read_run_config(c.run, source, catalogue);
+  plan_taylor_study(c, source);  // for what it refuses
+  return c;
+}
+
+nlohmann::json to_json(const TaylorStudyConfig& c) {
+  return {{"run", c.run}, {"seeds", c.seeds}, {"orders", c.orders}};
+}
+
+std::vector<KeyInfo> taylor_study_keys() {
+  std::vector<KeyInfo> keys = {{"seeds", "[1]", "one network and its expansions per seed"},
+                               {"orders", "[1, 2]", "of the expansions"}};
+  for (auto key : run_config_keys()) {
+    key.path = "run." + key.path;
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+std::vector<PlannedRun> TaylorPlans::all() const {
+  auto both = network;
+  both.insert(both.end(), expansions.begin(), expansions.end());
+  return both;
+}
+
+TaylorPlans plan_taylor_study(const TaylorStudyConfig& c, const std::string& source) {
+  auto expansion = c.run;
+  auto& observables = expansion["observables"];
+  if (observables.is_null()) observables = nlohmann::json::array();
+  for (const char* name : {"error_rate", "test_output"}) {
+    const bool there = std::any_of(observables.begin(), observables.end(), [&](const nlohmann::json& o) {
+      return o == name || (o.is_object() && o.value("name", "") == name);
+    });
+    if (!there) observables.push_back(name);
+  }
+  auto network = expansion;
+  network["observables"].push_back({{"name", "expansions"}, {"orders", c.orders}});
+  return {.network = plan_runs({network, c.seeds, {{"model.whole_network", {true}}}, c.catalogue}, source),
+          .expansions = plan_runs({expansion,
+                                   c.seeds,
+                                   {{"model.order", std::vector<nlohmann::json>(c.orders.begin(), c.orders.end())}},
+                                   c.catalogue},
+                                  source)};
+}
+
+Findings taylor_findings(const std::filesystem::path& folder, const TaylorStudyConfig& config,
+                         const TaylorPlans& plans) {
+  const auto models = models_of(folder, config, plans);
+  return {.table = table_of(models),
+          .figures = {{"appendix-g-taylor", figure_of(models),
+                       "The network and its expansions, each trained from one initialisation, over steps; distances "
+                       "are root mean squares over test images."}},
+          .claims = claims_of(models, plans.network.at(0))};
 }
 
 namespace {
 
-class TaylorTask : public Task {
+class TaylorTask : public RunsTask {
  public:
-  explicit TaylorTask(TaylorStudyConfig config) : config_(std::move(config)) {}
-
+  TaylorTask(const TaylorStudyConfig& config, const std::string& source)
+      : TaylorTask(config, plan_taylor_study(config, source)) {}
   nlohmann::json config() const override { return to_json(config_); }
-  std::string device() const override { return config_.device; }
-  std::int64_t threads() const override { return config_.threads; }
-  void prepare() override { data_ = load_images(config_); }
-  std::vector<Unit> units(const TakeContext& context) override {
-    if (context.line && context.take) {
-      context.line(
-          fmt::format("{}: {} training and {} test images", data_.target, data_.train.x.size(0), data_.test.x.size(0)));
-    }
-    return taylor_units(config_, data_, context);
-  }
-  TakeOptions take_options() override { return {.jobs = 1}; }  // each uses all threads
   Findings findings(const std::filesystem::path& folder) const override {
-    const auto curves = read_taylor_curves(config_, folder);
-    if (curves.columns.empty()) return {.table = {"After the last epoch", {Column("model")}, {}}};
-    return {.table = taylor_study_table(curves),
-            .figures = {{"appendix-g-taylor", taylor_study_plot(curves),
-                         "The network and its expansions, trained side by side, over epochs; distances are root mean "
-                         "squares over test "
-                         "images."}},
-            .claims = taylor_study_claims(config_, curves)};
+    return taylor_findings(folder, config_, plans_);
   }
 
  private:
+  TaylorTask(const TaylorStudyConfig& config, TaylorPlans plans)
+      : RunsTask(plans.all()), config_(config), plans_(std::move(plans)) {}
+
   TaylorStudyConfig config_;
-  DataSet data_;
+  TaylorPlans plans_;
 };
 
-Shortcut data_shortcut(const std::string& source, const std::string& value_name, const std::string& meaning) {
-  return {"--" + source, value_name, meaning,
-          [source](nlohmann::json& config, const std::string& path) {
-            config["data"]["source"] = source;
-            config["data"]["path"] = path;
+Shortcut data_shortcut(const std::string& format, const std::string& value_name, const std::string& meaning) {
+  return {"--" + format, value_name, meaning,
+          [format](nlohmann::json& config, const std::string& path) {
+            auto& run = config["run"];
+            auto& source = run["data"]["source"];
+            if (!source.is_object() || source.value("name", "") != "images") source = {{"name", "images"}};
+            source["format"] = format;
+            run["data"]["file"] = path;
+            auto& kind = run["model"]["kind"];
+            if (kind.is_null()) kind = "convolutional";
+            if (kind.is_string()) kind = {{"name", kind}};
+            if (kind["name"] != "convolutional") return;
+            kind.erase("shape");
+            if (format == "cifar10") kind["shape"] = {3, 32, 32};
           },
           /*alone=*/true};
 }
@@ -478,10 +301,10 @@ Study taylor_study() {
           .presets = {{"quick", "appendix-g-taylor-quick"}, {"published", "appendix-g-taylor"}},
           .standard = to_json(TaylorStudyConfig{}),
           .keys = taylor_study_keys(),
-          .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
-            return std::make_unique<TaylorTask>(read_taylor_study_config(json, source));
+          .read = [](const nlohmann::json& json, const std::string& source,
+                     const Catalogue& catalogue) -> std::unique_ptr<Task> {
+            return std::make_unique<TaylorTask>(read_taylor_study_config(json, source, catalogue), source);
           },
-          .estimates_memory = false,
           .shortcuts = {data_shortcut("digits", "FILE",
                                       "digits.csv or digits.csv.gz as scikit-learn ships it [where setup.sh put it]"),
                         data_shortcut("mnist", "DIR", "folder with MNIST's four idx files, instead of the digits"),

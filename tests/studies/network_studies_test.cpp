@@ -2,14 +2,20 @@
 #include "entk/studies/figure2.h"
 #include "entk/studies/taylor_study.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <tuple>
 
 #include "entk/base/error.h"
 #include "entk/base/philox.h"
 #include "entk/io/pt_file.h"
+#include "entk/models/module_primitive.h"
+#include "entk/models/whole_module_primitive.h"
+#include "tests/support/errors.h"
 #include "tests/support/studies.h"
 #include "tests/support/testing.h"
 
@@ -199,98 +205,142 @@ TEST(Figure2, RefusesAConfigurationThatCannotBe) {
 
 // ---------------------------------------------------------------------------------------------
 
-TaylorStudyConfig tiny_taylor() {
-  TaylorStudyConfig config;
-  config.model = {.blocks = 2, .channels = 3};
-  config.train = {.learning_rate = 0.05, .batch = 20, .epochs = 3};
-  config.seeds = {1, 2};
-  config.dtype = at::kDouble;
-  config.device = "cpu";
-  return config;
+/// Two classes of drawn digits that differ in their mean: 60 training and 20 test images.
+std::string drawn_digits() {
+  const RandomStream random(Purpose::probe, 3);
+  std::string text;
+  std::uint64_t next = 0;
+  for (int row = 0; row < 80; ++row) {
+    for (int pixel = 0; pixel < 64; ++pixel) {
+      const double value = 7 + (row % 2 == 0 ? 1.5 : -1.5) + 3 * random.normal(next++);
+      text += fmt::format("{},", std::clamp(static_cast<int>(value), 0, 16));
+    }
+    text += fmt::format("{}\n", 1 + row % 2);
+  }
+  return text;
 }
 
-/// Two classes of random images that differ in their mean.
-DataSet tiny_images() {
-  torch::manual_seed(3);
-  const auto some = [](std::int64_t n) {
-    const auto y = torch::arange(n).remainder(2).to(torch::kFloat64) * 2 - 1;
-    return Samples{torch::randn({n, 1, 4, 4}, torch::kFloat64) + 0.5 * y.reshape({n, 1, 1, 1}), y};
-  };
-  DataSet data;
-  data.train = some(50);
-  data.test = some(30);
-  return data;
+nlohmann::json tiny_taylor(const TemporaryFolder& folder, double rate = 0.05) {
+  testing::write_text(folder / "digits.csv", drawn_digits());
+  return {
+      {"run",
+       {{"model", {{"kind", {{"name", "convolutional"}, {"blocks", 2}, {"channels", 3}}}, {"initialisation", "plain"}}},
+        {"data", {{"source", {{"name", "images"}, {"classes", {1, 2}}}}, {"file", (folder / "digits.csv").string()}}},
+        {"train", {{"learning_rate", rate}, {"steps", 12}, {"update", {{"name", "minibatches"}, {"size", 16}}}}},
+        {"dtype", "float64"},
+        {"device", "cpu"}}},
+      {"seeds", {1, 2}}};
 }
 
-/// Whether it was taken to its end.
-bool take_taylor(const TaylorStudyConfig& config, const DataSet& data, const std::filesystem::path& place,
-                 const std::function<int()>& interrupted = {}) {
+StudyOutcome take_taylor(const nlohmann::json& json, const std::filesystem::path& place,
+                         const std::function<int()>& interrupted = {}) {
+  const auto task = taylor_study().read(json, "test", built_in_catalogue());
+  task->prepare();
   const auto folder = std::filesystem::exists(place) ? RunFolder::open(place) : RunFolder::create(place);
   const TakeContext context{folder, "test", {.interrupted = interrupted}, {}};
-  const auto outcome = take_units(taylor_units(config, data, context), folder.path(), {.jobs = 1});
-  EXPECT_EQ(outcome.code, ExitCode::ok);
-  return !outcome.interrupted;
+  return take_units(task->units(context), folder.path(), {.jobs = 1});
 }
 
 TEST(TaylorStudy, GoesOnToTheSameBytesForAnyNumberOfThreads) {
   const TemporaryFolder folder;
-  const auto config = tiny_taylor();
-  const auto data = tiny_images();
+  const auto json = tiny_taylor(folder);
   {
     const testing::ThreadCount threads(1);
-    ASSERT_TRUE(take_taylor(config, data, folder / "whole"));
+    ASSERT_FALSE(take_taylor(json, folder / "whole").interrupted);
   }
-  // Asked between batches and between parts of a record: stopped within a pass, before a record, within one.
-  int stops = 0, within_a_pass = 0;
+  int stops = 0;
   for (bool through = false; !through; ++stops) {
-    const testing::ThreadCount threads(1);
+    const testing::ThreadCount threads(stops % 2 == 0 ? 3 : 1);
     int asked = 0;
-    through = take_taylor(config, data, folder / "split", [&] { return ++asked > 30 + 7 * stops ? 15 : 0; });
-    const auto checkpoint = folder / "split/runs/seed=1/checkpoint.pt";
-    if (!through && std::filesystem::exists(checkpoint)) within_a_pass += read_pt(checkpoint).count("next");
-    ASSERT_LT(stops, 100);
+    through = !take_taylor(json, folder / "split", [&] { return ++asked > 7 ? 15 : 0; }).interrupted;
+    ASSERT_LT(stops, 40);
   }
   EXPECT_GT(stops, 5);
-  EXPECT_GT(within_a_pass, 2);
-  const testing::ThreadCount threads(3);
-  ASSERT_TRUE(take_taylor(config, data, folder / "split"));
-  for (const char* file : {"runs/seed=1/metrics.csv", "runs/seed=2/metrics.csv", "runs/seed=1/checkpoint.pt"}) {
-    EXPECT_EQ(read_text(folder / "split" / file), read_text(folder / "whole" / file)) << file;
-  }
-  EXPECT_NE(read_text(folder / "whole/runs/seed=1/metrics.csv"), read_text(folder / "whole/runs/seed=2/metrics.csv"));
-}
-
-TEST(TaylorStudy, BeginsAtOneFunctionAndRecordsWhatTheTableSays) {
-  const TemporaryFolder folder;
-  const auto config = tiny_taylor();
-  ASSERT_TRUE(take_taylor(config, tiny_images(), folder / "study"));
-  const auto curves = read_taylor_curves(config, folder / "study");
-  ASSERT_EQ(curves.epochs, (std::vector<double>{0, 1, 2, 3}));
-  for (const char* of : {"order1", "order2", "order1_at_network", "order2_at_network"}) {
-    for (const auto& run : curves.at("distance", of)) {
-      EXPECT_EQ(run.front(), 0) << of;
-      EXPECT_GT(run.back(), 0) << of;
+  for (const std::string run : {"model.whole_network=true,seed=1", "model.order=1,seed=2", "model.order=2,seed=1"}) {
+    for (const char* file : {"metrics.csv", "checkpoint.pt"}) {
+      const auto bytes = read_text(folder / "split/runs" / run / file);
+      EXPECT_EQ(bytes, read_text(folder / "whole/runs" / run / file)) << run << file;
     }
   }
-  for (const auto& run : curves.at("train_loss", "network")) EXPECT_LT(run.back(), run.front());
-  EXPECT_EQ(taylor_study_table(curves).rows.size(), 5u);
+}
+
+TEST(TaylorStudy, WhatItFindsIsThatOfTheModelsInItsCheckpoints) {
+  const TemporaryFolder folder;
+  auto json = tiny_taylor(folder);
+  json["seeds"] = {2};
+  ASSERT_EQ(take_taylor(json, folder / "study").code, ExitCode::ok);
+  const auto config = read_taylor_study_config(json, "test");
+  const auto plans = plan_taylor_study(config, "test");
+  const auto findings = taylor_findings(folder / "study", config, plans);
+  EXPECT_EQ(findings.table.rows.size(), 5u);
+  EXPECT_EQ(findings.figures.at(0).figure.panels.size(), 5u);
+  for (const auto& panel : findings.figures[0].figure.panels) {
+    const bool distance = panel.title.text == "Distance to the network";
+    ASSERT_EQ(panel.series.size(), distance ? 4u : 5u);
+    for (const auto& series : panel.series) {
+      EXPECT_EQ(series.y.size(), 12u) << "0 to 10, and 12";
+      EXPECT_TRUE(!distance || series.y.front() == 0);
+      EXPECT_NE(series.y.front(), series.y.back()) << panel.title.text << series.label.text;
+    }
+  }
+
+  // By other means: the weights of each checkpoint, the module moved there, and its expansion.
+  const auto weights = [&](const PlannedRun& run) {
+    return read_pt(run_path(folder / "study", run) / "checkpoint.pt").at("W");
+  };
+  const auto problem = make_problem(with_file_sizes(plans.network.at(0).config), at::kCPU);
+  const auto output = [&](int order, const at::Tensor& w) {
+    const auto terms = module_terms(problem.module->module(), ModuleStartKind::plain, problem.data.test.x, order, w);
+    return terms.sum(0).detach();
+  };
+  const auto w = weights(plans.network.at(0));
+  const auto network =
+      whole_module_output(problem.module->module(), ModuleStartKind::plain, problem.data.test.x, w).detach();
+  const auto far = [](const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).square().mean().sqrt().item<double>();
+  };
+  std::map<int, double> there, trained, loss;
+  for (const int order : {1, 2}) {
+    const auto own = output(order, weights(plans.expansions.at(static_cast<std::size_t>(order - 1))));
+    there[order] = far(output(order, w), network);
+    trained[order] = far(own, network);
+    loss[order] = (own - problem.data.test.y).square().mean().item<double>();
+  }
+  ASSERT_EQ(findings.claims.size(), 3u);
+  EXPECT_NEAR(findings.claims[0].evidence.at(0).found.value, there[2] / there[1], 1e-9);
+  EXPECT_NEAR(findings.claims[1].evidence.at(0).found.value, trained[2] / trained[1], 1e-9);
+  EXPECT_NEAR(findings.claims[2].evidence.at(0).found.value, loss[2] / loss[1], 1e-9);
+  EXPECT_GT(std::abs(there[2] / there[1] - trained[2] / trained[1]), 1e-3);
 }
 
 TEST(TaylorStudy, JudgesAClaimByPairsOfOneSeed) {
   const auto verdicts = [](const std::vector<double>& order1, const std::vector<double>& order2) {
-    TaylorCurves curves;
-    for (const char* what : {"distance", "test_loss"}) {
-      for (const char* of : {"order1", "order1_at_network", "order2", "order2_at_network"}) {
-        auto& runs = curves.columns[std::string(what) + "_" + of];
-        for (const double last : of[5] == '1' ? order1 : order2) runs.push_back({7.0, last});
-      }
-    }
     TaylorStudyConfig config;
-    config.seeds.assign(order1.size(), 1);
-    const auto claims = taylor_study_claims(config, curves);
+    for (std::size_t i = 1; i < order1.size(); ++i) config.seeds.push_back(i + 1);
+    const auto plans = plan_taylor_study(config, "test");
+    const TemporaryFolder folder;
+    const auto write = [&](const PlannedRun& run, const std::vector<double>& last) {
+      std::filesystem::create_directories(folder / "runs");
+      const auto own = RunFolder::create(run_path(folder.path(), run));
+      std::string header = "step,train_loss,test_loss,train_error,test_error,test_output", row;
+      for (const int order : {1, 2}) {
+        for (const char* what : {"train_square", "test_square", "train_error", "test_error", "test_distance"}) {
+          header += fmt::format(",expansion_{}_{}", order, what);
+        }
+      }
+      for (int i = 0; i < 5; ++i) row += fmt::format(",{}", last.size() > 1 ? 0.0 : last[0]);
+      for (int i = 0; i < 10; ++i) row += fmt::format(",{}", last.size() > 1 ? last[i < 5 ? 0 : 1] : 0.0);
+      testing::write_text(own.file("metrics.csv"), header + "\n0" + row + "\n100" + row + "\n");
+      own.set_status(RunState::done, 100);
+    };
+    for (const auto& run : plans.network) write(run, {order1.at(run.seed - 1), order2.at(run.seed - 1)});
+    for (const auto& run : plans.expansions) {
+      write(run, {(run.config.model.order == 1 ? order1 : order2).at(run.seed - 1)});
+    }
+    const auto claims = taylor_findings(folder.path(), config, plans).claims;
     EXPECT_EQ(claims.size(), 3u);
-    for (const auto& claim : claims) EXPECT_EQ(claim.verdict, claims[0].verdict);
-    return claims[0].verdict;
+    for (const auto& claim : claims) EXPECT_EQ(claim.verdict, claims[0].verdict) << claim.statement;
+    return claims.at(0).verdict;
   };
   // Seeds that are far apart, pairs that are not.
   EXPECT_EQ(verdicts({2, 4, 9}, {1, 2.1, 4.4}), Verdict::held);
@@ -300,30 +350,39 @@ TEST(TaylorStudy, JudgesAClaimByPairsOfOneSeed) {
   EXPECT_EQ(verdicts({2}, {1}), Verdict::too_small_to_tell);
 }
 
-TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherSeeds) {
+TEST(TaylorStudy, ANetworkThatDivergesIsReportedAfterTheOtherRuns) {
   const TemporaryFolder folder;
-  auto config = tiny_taylor();
-  config.train.learning_rate = 1e40;
-  const auto study = RunFolder::create(folder / "study");
-  const auto data = tiny_images();
-  const TakeContext context{study, "test", {}, {}};
-  EXPECT_EQ(take_units(taylor_units(config, data, context), study.path(), {.jobs = 1}).code, ExitCode::diverged);
-  for (const char* run : {"study/runs/seed=1", "study/runs/seed=2"})
-    EXPECT_EQ(read_status(folder / run).state, RunState::diverged);
+  auto json = tiny_taylor(folder, 1e12);
+  json["run"]["dtype"] = "float32";
+  const auto outcome = take_taylor(json, folder / "study");
+  EXPECT_EQ(outcome.code, ExitCode::diverged);
+  for (const auto& unit : outcome.units) EXPECT_EQ(unit.state, RunState::diverged);
+  EXPECT_EQ(outcome.units.size(), 6u);
 }
 
 TEST(TaylorStudy, RefusesAConfigurationThatCannotBe) {
-  const auto refused = [](const char* json) {
-    EXPECT_THROW(read_taylor_study_config(nlohmann::json::parse(json), "test"), InputError) << json;
+  const auto said = [](const char* json) {
+    return testing::error_of([&] { read_taylor_study_config(nlohmann::json::parse(json), "test"); });
   };
-  refused(R"({"data": {"classes": [3]}})");
-  refused(R"({"data": {"classes": [3, 3]}})");
-  refused(R"({"data": {"source": "imagenet"}})");
-  refused(R"({"seeds": []})");
-  refused(R"({"train": {"epochs": 0}})");
-  auto config = tiny_taylor();
-  config.data.source = ImageSource::cifar10;
-  EXPECT_THROW(load_images(config), InputError);
+  const auto refused = [&](const char* json, const std::string& why) {
+    EXPECT_NE(said(json).find(why), std::string::npos) << json << said(json);
+  };
+  refused(R"({"run": {"data": {"source": {"name": "images", "classes": [3]}}}})", "classes: expected two different");
+  refused(R"({"run": {"data": {"source": {"name": "images", "format": "imagenet"}}}})", "format: expected one of");
+  refused(R"({"run": {"observables": 3}})", "observables: expected a list");
+  refused(R"({"run": 3})", "run: expected the configuration of a run");
+  refused(R"({"seeds": []})", "seeds: expected at least one");
+  refused(R"({"orders": [1, 5]})", "orders");
+  refused(R"({"orders": [2, 2]})", "orders: expected at least one, each once");
+  refused(R"({"run": {"train": {"steps": -1}}})", "train.steps");
+  const auto study = taylor_study();
+  const auto cifar = std::find_if(study.shortcuts.begin(), study.shortcuts.end(),
+                                  [](const Shortcut& s) { return s.option == "--cifar10"; });
+  nlohmann::json json;
+  cifar->set(json, "nowhere");
+  EXPECT_EQ(json["run"]["model"]["kind"]["shape"], (nlohmann::json{3, 32, 32}));
+  const auto task = study.read(json, "test", built_in_catalogue());
+  EXPECT_NE(testing::error_of([&] { task->prepare(); }).find("nowhere/data_batch_1.bin"), std::string::npos);
 }
 
 }  // namespace

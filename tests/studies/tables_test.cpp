@@ -26,14 +26,14 @@ namespace {
 using namespace entk::testing;  // NOLINT: tests alone
 
 /// A finished run for each planned one, its numbers drawn.
-void make_up(const std::vector<PlannedRun>& plan, const std::filesystem::path& study) {
+void make_up(const std::vector<PlannedRun>& plan, const std::filesystem::path& study,
+             const std::vector<std::string>& own = {}) {
   std::filesystem::create_directories(study / "runs");
   std::uint32_t number = 0;
   for (const auto& run : plan) {
     const auto folder = RunFolder::create(run_path(study, run));
-    const auto columns = metrics_columns(run.config.projector.population_degree >= 0
-                                             ? std::vector<std::string>{"population_R1", "population_R2"}
-                                             : std::vector<std::string>{});
+    const auto columns = metrics_columns(
+        run.config.projector.population_degree >= 0 ? std::vector<std::string>{"population_R1", "population_R2"} : own);
     const RandomStream random(Purpose::probe, 11, number++);
     {
       CsvWriter metrics(folder.file("metrics.csv"), columns);
@@ -179,14 +179,22 @@ TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
       EXPECT_EQ(claim.verdict == Verdict::too_small_to_tell, config.seeds.size() == 1) << claim.statement;
     }
   }
-  TaylorCurves curves;
-  for (const char* of : {"network", "order1", "order2", "order1_at_network", "order2_at_network"}) {
-    for (const char* what : {"train_loss", "test_loss", "train_error", "test_error", "distance"}) {
-      curves.columns[fmt::format("{}_{}", what, of)] = {{1, 2}, {1, 3}};
+  {
+    const TemporaryFolder folder;
+    const auto config = read_taylor_study_config(preset("appendix-g-taylor-quick"), "test");
+    const auto plans = plan_taylor_study(config, "test");
+    std::vector<std::string> own{"train_error", "test_error", "test_output_1", "test_output_2"};
+    for (const auto order : config.orders) {
+      for (const char* what : {"train_square", "test_square", "train_error", "test_error", "test_distance"}) {
+        own.push_back(fmt::format("expansion_{}_{}", order, what));
+      }
     }
+    make_up(plans.all(), folder.path(), own);
+    const auto findings = taylor_findings(folder.path(), config, plans);
+    expect_distinct(findings.table, 5);
+    EXPECT_EQ(findings.claims.size(), 3u);
+    for (const auto& claim : findings.claims) EXPECT_FALSE(claim.evidence.empty()) << claim.statement;
   }
-  curves.epochs = {0, 1};
-  expect_distinct(taylor_study_table(curves), 5);
   auto json = preset("spectrum-quick");
   json["samples"] = json["training_samples"] = 0;
   const auto spectrum = read_spectrum_config(json, "test");
@@ -210,8 +218,8 @@ TEST(Tables, NothingIsAskedForTwice) {
   for (const char* key : {"seeds", "dimensions"}) refused(complexity, "complexity-quick", key);
   const auto escape = [](const nlohmann::json& j) { return read_escape_config(j, "test"); };
   for (const char* key : {"seeds", "widths", "models"}) refused(escape, "escape-quick", key);
-  refused([](const nlohmann::json& j) { return read_taylor_study_config(j, "test"); }, "appendix-g-taylor-quick",
-          "seeds");
+  const auto taylor = [](const nlohmann::json& j) { return read_taylor_study_config(j, "test"); };
+  for (const char* key : {"seeds", "orders"}) refused(taylor, "appendix-g-taylor-quick", key);
 }
 
 }  // namespace
