@@ -47,12 +47,12 @@ def room_of(mutant):
     return mutant[0].split("/")[1]
 
 
-def plant(tree, mutants):
-    """Writes all mutants into the tree's sources."""
+def plant(tree, mutants, write=True):
+    """Writes all mutants into the tree's sources, or only finds their places."""
     texts, places = {}, []
     for number, (path, nth, original, mutated) in enumerate(mutants, 1):
         text = texts.setdefault(path, (tree / path).read_text())
-        if "entk_mutant" in text:
+        if write and "entk_mutant" in text:
             sys.exit(f"{tree / path}: it has mutants already; take a fresh copy")
         at = -1
         for _ in range(nth or 1):
@@ -66,6 +66,8 @@ def plant(tree, mutants):
         else:
             new = f"(entk_mutant({number}) ? ({mutated}) : ({original}))"
         places.append((path, at, original, new))
+    if not write:
+        return
     for path, at, original, new in sorted(places, key=lambda p: -p[1]):
         texts[path] = texts[path][:at] + new + texts[path][at + len(original):]
     for path, text in texts.items():
@@ -89,8 +91,11 @@ def main():
     parser.add_argument("--only", default="", help="mutants whose line holds this text")
     parser.add_argument("--jobs", type=int, default=2, help="tests that run at the same time")
     parser.add_argument("--built", action="store_true", help="the tree has its mutants, and is built")
+    parser.add_argument("--check", action="store_true", help="only whether every mutant has its place in the tree")
     options = parser.parse_args()
     tree = options.tree.resolve()
+    if options.check:
+        return plant(tree, read_mutants(), write=False)
     if HERE.is_relative_to(tree) and not options.built:
         sys.exit(f"{tree}: expected a copy of the tree that this script stands in")
     mutants = read_mutants()
