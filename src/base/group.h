@@ -13,13 +13,13 @@ namespace entk {
 class Group {
  public:
   virtual ~Group() = default;
-  virtual int size() const = 0;
-  virtual int rank() const = 0;
+  virtual int size() const = 0;  ///< how many they are
+  virtual int rank() const = 0;  ///< which of them this one is, from 0
   /// The bytes of every process, one behind the other; bytes[r] of process r, `mine` of this one's number.
   virtual void all_gather(const void* mine, void* all, const std::vector<std::int64_t>& bytes) = 0;
   /// From process `root` to the others.
   virtual void broadcast(void* data, std::int64_t bytes, int root = 0) = 0;
-  virtual void barrier() = 0;
+  virtual void barrier() = 0;  ///< until all have come
 };
 
 /// The processes of this run; this one alone, unless use_group was called.
@@ -32,19 +32,22 @@ inline bool leads() { return group().rank() == 0; }
 
 /// What process 0 has.
 std::string agreed(std::string text);
-std::int64_t agreed(std::int64_t number);
+std::int64_t agreed(std::int64_t number);  ///< likewise
 /// The first text that is not empty, of all processes in their order.
 std::string first_of_all(std::string text);
 /// Every process's number.
 std::vector<std::int64_t> numbers_of_all(std::int64_t number);
-/// The largest of the processes' numbers, NaN where one is; and the sum.
+/// The largest of the processes' numbers, NaN where one is.
 double largest_of_all(double number);
+/// Their sum.
 std::int64_t sum_of_all(std::int64_t number);
 
-/// A part of `count` things in a row: those of this process.
+/// Some of things in a row.
 struct Share {
-  std::int64_t first = 0, count = 0;
+  std::int64_t first = 0;  ///< the first of them
+  std::int64_t count = 0;  ///< how many
 };
+/// What process `rank` of `size` has of `count` things.
 Share share_of(std::int64_t count, int rank, int size);
 
 }  // namespace entk
