@@ -1,11 +1,13 @@
 // A single run in a folder of its own; with seeds or a sweep a study (command_study.cpp).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "entk/program/commands.h"
 #include "entk/program/common_options.h"
 #include "entk/program/console.h"
+#include "entk/program/processes.h"
 #include "entk/base/device.h"
 #include "entk/base/group.h"
 #include "entk/base/threads.h"
@@ -44,7 +46,16 @@ void check_can_be_shared(const RunConfig& c) {
   if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
   if (!c.regularizers.terms.empty()) refuse("regularizers", c.regularizers.written.dump());
   if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
-  own_shard(c.model.width);
+}
+
+/// False in a process that has nothing to do: blocks of neurons are not divided.
+bool takes_part(const CommonOptions& o, std::int64_t width) {
+  const auto blocks = shard_of(width, 0, 1).blocks();
+  if (blocks < group().size() && !o.quiet) {
+    say(fmt::format("{} neurons are {} blocks: so many of the {} processes work, the others wait", width, blocks,
+                    group().size()));
+  }
+  return go_on_with(static_cast<int>(std::min<std::int64_t>(blocks, group().size())));
 }
 
 /// The folder, which the first process holds.
@@ -68,7 +79,10 @@ RunFolder open_together(const CommonOptions& o) {
 }
 
 ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string& command_line) {
-  if (group().size() > 1) check_can_be_shared(config);
+  if (group().size() > 1) {
+    check_can_be_shared(config);
+    if (!takes_part(o, config.model.width)) return ExitCode::ok;
+  }
   const auto device = pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
   if (config.data.loaded()) config = with_file_sizes(config);

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include "entk/base/error.h"
 #include "entk/base/group.h"
-#include "entk/program/console.h"
 
 #if ENTK_HAS_MPI
 #define OMPI_SKIP_MPICXX 1
@@ -51,6 +51,7 @@ class MpiProcesses final : public Group {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
     MPI_Comm_dup(MPI_COMM_WORLD, &parting_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &working_);
   }
   int size() const override { return size_; }
   int rank() const override { return rank_; }
@@ -66,28 +67,41 @@ class MpiProcesses final : public Group {
     }
     MPI_Request request;
     MPI_Iallgatherv(mine, counts[static_cast<std::size_t>(rank_)], MPI_BYTE, all, counts.data(), places.data(),
-                    MPI_BYTE, MPI_COMM_WORLD, &request);
+                    MPI_BYTE, working_, &request);
     wait(request);
   }
   void broadcast(void* data, std::int64_t bytes, int root) override {
     for (std::int64_t from = 0; from < bytes; from += largest_message) {
       MPI_Request request;
       MPI_Ibcast(static_cast<char*>(data) + from, static_cast<int>(std::min(largest_message, bytes - from)), MPI_BYTE,
-                 root, MPI_COMM_WORLD, &request);
+                 root, working_, &request);
       wait(request);
     }
   }
   void barrier() override {
     MPI_Request request;
-    MPI_Ibarrier(MPI_COMM_WORLD, &request);
+    MPI_Ibarrier(working_, &request);
     wait(request);
+  }
+
+  bool go_on_with(int count) {
+    if (count >= size_) return true;
+    idle_ = rank_ >= count;
+    MPI_Comm_split(MPI_COMM_WORLD, idle_ ? MPI_UNDEFINED : 0, rank_, &working_);
+    size_ = count;
+    return !idle_;
   }
 
   int part(int code) {
     const bool failed = code != 0 && code < 128;
     MPI_Request request;
     MPI_Ibarrier(parting_, &request);
-    if (!done_within(request, failed ? std::min(grace_seconds, timeout_) : timeout_)) {
+    for (int done = 0; idle_;) {
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (done) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    if (!idle_ && !done_within(request, failed ? std::min(grace_seconds, timeout_) : timeout_)) {
       std::fprintf(stderr, "entk: process %d left with exit code %d while others were at work; all are ended\n", rank_,
                    code);
       MPI_Abort(MPI_COMM_WORLD, code);
@@ -117,7 +131,8 @@ class MpiProcesses final : public Group {
 
   double timeout_;
   int rank_ = 0, size_ = 1;
-  MPI_Comm parting_ = MPI_COMM_NULL;
+  bool idle_ = false;
+  MPI_Comm working_ = MPI_COMM_NULL, parting_ = MPI_COMM_NULL;
 };
 
 MpiProcesses* joined = nullptr;
@@ -136,6 +151,7 @@ void join_processes(double timeout_seconds) {
   }
 }
 
+bool go_on_with(int count) { return !joined || joined->go_on_with(count); }
 int part_processes(int code) { return joined ? joined->part(code) : code; }
 
 #else
@@ -148,6 +164,7 @@ void join_processes(double) {
                   launched_processes()));
 }
 
+bool go_on_with(int) { return true; }
 int part_processes(int code) { return code; }
 
 #endif
