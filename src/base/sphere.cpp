@@ -35,19 +35,6 @@ at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radiu
   return points;
 }
 
-at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream) {
-  auto point = gaussian_points(rows, dimension, stream);
-  double* values = point.mutable_data_ptr<double>();
-  const std::int64_t count = point.numel();
-  double square = 0;
-  for (std::int64_t i = 0; i < count; ++i) square += values[i] * values[i];
-  // The distance has the law of U^(1/count); U's index is behind those of the normals. 1 − U > 0.
-  const double u = 1.0 - stream.uniform(static_cast<std::uint64_t>(count + count % 2));
-  const double scale = radius * std::pow(u, 1.0 / static_cast<double>(count)) / std::sqrt(square);
-  for (std::int64_t i = 0; i < count; ++i) values[i] *= scale;
-  return point;
-}
-
 at::Tensor random_signs(std::int64_t count, const RandomStream& stream) {
   auto signs = at::empty({count}, at::kDouble);
   double* values = signs.mutable_data_ptr<double>();

@@ -13,8 +13,6 @@ at::Tensor gaussian_points(std::int64_t rows, std::int64_t dimension, const Rand
 /// The same rows, each scaled to length `radius`: uniform on the sphere.
 at::Tensor sphere_points(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream,
                          std::int64_t first_row = 0);
-/// One uniform point of the ball of this radius in R^{rows·d}, as a rows×d matrix.
-at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
 /// count signs ±1: a vector, float64 on CPU.
 at::Tensor random_signs(std::int64_t count, const RandomStream& stream);
 

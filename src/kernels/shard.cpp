@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "entk/base/error.h"
+#include "entk/base/sphere.h"
 
 namespace entk {
 
@@ -23,36 +24,11 @@ at::Tensor group_sums(const at::Tensor& values, const Shard& shard) {
       .sum(0);
 }
 
-/// The groups' numbers of all processes.
-at::Tensor of_all_groups(const at::Tensor& own, const Shard& shard) {
-  if (group().size() == 1) return own;
-  std::vector<std::int64_t> bytes;
-  for (int r = 0; r < group().size(); ++r)
-    bytes.push_back(shard_of(shard.width, r, group().size()).own_groups() *
-                    static_cast<std::int64_t>(own.element_size()));
-  auto all = at::empty({shard.groups()}, own.options());
-  const auto mine = own.contiguous();
-  group().all_gather(mine.const_data_ptr(), all.mutable_data_ptr(), bytes);
-  return all;
-}
-
-/// A vector's sum by the tree: entries beside each other, then those sums, and so on.
-at::Tensor tree_total(at::Tensor parts) {
-  while (parts.size(0) > 1) {
-    const auto pairs = parts.size(0) / 2;
-    const auto whole = parts.narrow(0, 0, 2 * pairs).reshape({pairs, 2});
-    auto sums = whole.select(1, 0) + whole.select(1, 1);
-    if (parts.size(0) % 2 != 0) sums = at::cat({sums, parts.narrow(0, 2 * pairs, 1)});
-    parts = sums;
-  }
-  return parts.reshape({});
-}
-
 struct NeuronSum : torch::autograd::Function<NeuronSum> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& values) {
     context->saved_data["count"] = values.size(0);
     const auto shard = shard_with(values.size(0));
-    return tree_total(of_all_groups(group_sums(values, shard), shard));
+    return sum_of_groups(group_sums(values, shard), shard);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& g) {
@@ -121,19 +97,64 @@ void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to,
 
 at::Tensor neuron_sum(const at::Tensor& values) { return NeuronSum::apply(values); }
 
-double neuron_norm(const at::Tensor& w) {
-  if (!w.defined()) throw InputError("norm: expected a tensor, got nothing");
+at::Tensor Shard::group_rows(const at::Tensor& of, std::int64_t half, std::int64_t g) const {
+  const auto from = g * pair_group;
+  return of.narrow(0, half * count + from, std::min(pair_group, count - from));
+}
+
+at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard) {
+  auto parts = own;
+  if (group().size() > 1) {
+    auto sizes = own.sizes().vec();
+    sizes[0] = shard.groups();
+    parts = at::empty(sizes, own.options());
+    const auto bytes_each = static_cast<std::int64_t>(parts[0].nbytes());
+    std::vector<std::int64_t> bytes;
+    for (int r = 0; r < group().size(); ++r)
+      bytes.push_back(shard_of(shard.width, r, group().size()).own_groups() * bytes_each);
+    group().all_gather(own.contiguous().const_data_ptr(), parts.mutable_data_ptr(), bytes);
+  }
+  // Those beside each other, then those sums, and so on.
+  while (parts.size(0) > 1) {
+    const auto pairs = parts.size(0) / 2;
+    const auto whole = parts.narrow(0, 0, 2 * pairs).unflatten(0, std::vector<std::int64_t>{pairs, 2});
+    auto sums = whole.select(1, 0) + whole.select(1, 1);
+    if (parts.size(0) % 2 != 0) sums = at::cat({sums, parts.narrow(0, 2 * pairs, 1)});
+    parts = sums;
+  }
+  return parts.squeeze(0);
+}
+
+double neuron_dot(const at::Tensor& v, const at::Tensor& w) {
+  if (!v.defined() || !w.defined()) throw InputError("norm: expected a tensor, got nothing");
   const at::NoGradGuard no_grad;
   const auto shard = shard_with(w.size(0));
   auto sums = at::zeros({shard.own_groups()}, w.options().dtype(at::kDouble));
+  // Copied: where entries lie in memory could be part of the bits.
+  const auto entries = [&](const at::Tensor& of, std::int64_t half, std::int64_t g) {
+    return shard.group_rows(of, half, g).reshape({-1}).to(at::kDouble, false, true);
+  };
   for (std::int64_t g = 0; g < shard.own_groups(); ++g) {
-    const auto from = g * pair_group, count = std::min(pair_group, shard.count - from);
     for (std::int64_t half = 0; half < shard.halves(); ++half) {
-      const auto values = w.narrow(0, half * shard.count + from, count).reshape({-1}).to(at::kDouble);
-      sums.select(0, g) += at::dot(values, values);
+      const auto values = entries(v, half, g);
+      sums.select(0, g) += at::dot(values, v.is_same(w) ? values : entries(w, half, g));
     }
   }
-  return std::sqrt(tree_total(of_all_groups(sums, shard)).item<double>());
+  return sum_of_groups(sums, shard).item<double>();
+}
+
+double neuron_norm(const at::Tensor& w) { return std::sqrt(neuron_dot(w, w)); }
+
+at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream) {
+  const auto shard = shard_with(rows);
+  std::vector<at::Tensor> halves;
+  for (std::int64_t half = 0; half < shard.halves(); ++half)
+    halves.push_back(gaussian_points(shard.count, dimension, stream, shard.row(half)));
+  auto point = at::cat(halves);
+  // The distance has the law of U^(1/count); U's index is behind those of the normals. 1 − U > 0.
+  const auto count = shard.width * dimension;
+  const double u = 1.0 - stream.uniform(static_cast<std::uint64_t>(count + count % 2));
+  return point.mul_(radius * std::pow(u, 1.0 / static_cast<double>(count)) / neuron_norm(point));
 }
 
 at::Tensor gather_rows(const at::Tensor& rows) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "entk/base/group.h"
+#include "entk/base/philox.h"
 
 namespace entk {
 
@@ -35,6 +36,8 @@ struct Shard {
   Share own_blocks() const { return {first / block(), (count + block() - 1) / block()}; }
   /// Row, of all m, of the first of a half's own rows.
   std::int64_t row(std::int64_t half) const { return half * pairs() + first; }
+  /// Of a matrix of its own rows, or of a vector: those of its g-th group in a half.
+  at::Tensor group_rows(const at::Tensor& of, std::int64_t half, std::int64_t g) const;
 };
 
 /// A checkpoint of more neurons is saved in blocks.
@@ -61,8 +64,14 @@ void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to,
 /// Σ over all processes' neurons of one number each (a vector, one entry a row): 0-dimensional, by the tree over groups
 /// of pairs. Differentiable.
 at::Tensor neuron_sum(const at::Tensor& values);
-/// ‖W‖_F over the rows of all processes, summed in float64 by that tree. @throws InputError for no tensor
+/// Σ over the groups of all processes, by that tree, of what this one has of each of its own: own groups×….
+at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard);
+/// The inner product over the rows of all processes, in float64 by that tree; and ‖W‖_F. @throws InputError for no
+/// tensor
+double neuron_dot(const at::Tensor& v, const at::Tensor& w);
 double neuron_norm(const at::Tensor& w);
+/// One uniform point of the ball of this radius in R^{md}: this process's rows of it, float64 on the CPU.
+at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
 /// The rows (of a matrix, or a vector's entries) of all processes at process 0; elsewhere undefined. Nobody else holds
 /// more than its own.
 at::Tensor gather_rows(const at::Tensor& rows);

@@ -38,14 +38,23 @@ void check_can_be_shared(const RunConfig& c) {
   if (c.projector.source == ProjectorSource::harmonic) refuse("projector.source", word_of(c.projector.source));
   if (c.projector.population_degree >= 0)
     refuse("projector.population_degree", fmt::format("{}", c.projector.population_degree));
-  if (!c.train.learning_rate) refuse("train.learning_rate", "auto");
   if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
-  if (c.train.keep_best) refuse("train.keep_best", "true");
-  if (c.train.perturbation.radius > 0)
-    refuse("train.perturbation.radius", fmt::format("{}", c.train.perturbation.radius));
   if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
-  if (!c.regularizers.terms.empty()) refuse("regularizers", c.regularizers.written.dump());
   if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
+}
+
+/// What a maker gives is known when it is made, as it is for the run.
+void check_terms_can_be_shared(const RunConfig& c, ProblemCache& cache) {
+  if (c.regularizers.terms.empty()) return;
+  const auto problem = cache.problem(c, pick_device(c.device));
+  for (const auto& term : make_objective(*problem, make_model(*problem)).terms) {
+    if (term.reads == TermReads::vectors || (term.reads == TermReads::displacement && term.sums_over_neurons)) continue;
+    throw InputError(
+        fmt::format("regularizers.{}: one run over {} processes has terms of the vectors, and of W those that are sums "
+                    "over neurons "
+                    "(neuron_regularizer); this one is of the whole {}",
+                    term.name, group().size(), term.reads == TermReads::model ? "model" : "W"));
+  }
 }
 
 /// False in a process that has nothing to do: blocks of neurons are not divided.
@@ -87,6 +96,8 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   set_threads(static_cast<int>(config.threads));
   if (config.data.loaded()) config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
+  ProblemCache cache;
+  if (group().size() > 1) check_terms_can_be_shared(config, cache);
   const bool goes_on = agreed(std::int64_t{o.goes_on()}) != 0;
   const auto folder = open_together(o);
   if (!goes_on) {
@@ -97,7 +108,6 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
       check_same_data(folder.path(), config.data.file, data_checksums(config.data.source->load(config.data.file)));
     }
   }
-  ProblemCache cache;
   RunOutcome outcome;
   // --resume reads the checkpoint again, and says if it is damaged.
   if (const auto settled = goes_on && !o.at.empty() ? settled_run(folder.path(), config) : std::nullopt) {

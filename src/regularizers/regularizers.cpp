@@ -58,6 +58,7 @@ Term R1_at(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& 
                 return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
               },
           .own_points = sigma.points(),
+          .sums_over_neurons = true,
           .flat_at_zero = true};
 }
 
@@ -72,6 +73,7 @@ Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t
                 return mean_square(taylor_terms(primitive, in.w)[0] - table.mv(sigma.coefficients(in.own_terms[0])));
               },
           .own_points = sigma.points(),
+          .sums_over_neurons = true,
           .flat_at_zero = true};
 }
 
@@ -123,6 +125,7 @@ Term R4() {
           .value = [](const TermInputs& in) { return neuron_sum(in.w.square().sum(1).square()).square(); },
           .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
           .recordable = true,
+          .sums_over_neurons = true,
           .of_neurons = true,
           .flat_at_zero = true};
 }

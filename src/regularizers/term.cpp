@@ -2,7 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "entk/base/check.h"
 #include "entk/base/differentiation.h"
+#include "entk/kernels/shard.h"
 
 namespace entk {
 
@@ -25,6 +27,17 @@ Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> 
             return with_gradients(
                 [&] { return value(in.w.requires_grad() ? in.w : recordable(in.w.detach()).requires_grad_(true)); });
           }};
+}
+
+Term neuron_regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> summands) {
+  const auto value = [name, summands = std::move(summands)](const at::Tensor& w) {
+    const auto each = summands(w);
+    check_vector(name + ": its summands", each, w.size(0));
+    return neuron_sum(each);
+  };
+  auto term = regularizer(name, value);
+  term.sums_over_neurons = true;
+  return term;
 }
 
 Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInputs&)> value) {

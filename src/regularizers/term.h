@@ -51,6 +51,9 @@ struct Term {
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;
+  /// The value is a function of sums over neurons that are made by neuron_sum (kernels/shard.h) or by a primitive: one
+  /// run over many processes takes it. Without a meaning for terms of the vectors, which always are.
+  bool sums_over_neurons = false;
   bool of_neurons = false;  ///< reads W's rows: refused where W has none, NaN there with weight 0
   /// U (N×r) where the value is mean (t_1 − U Uᵀ t_1)² at own_points: devices have kernels of their own for it.
   at::Tensor high_of{};
@@ -66,6 +69,9 @@ inline Term operator*(double weight, Term term) {
 /// A user's own regularizer of W: a lambda that returns a scalar. It may differentiate inside
 /// (torch::autograd::grad with create_graph), as a penalty on a gradient does; so may model_regularizer's.
 Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor& w)> value);
+/// One that is a sum over neurons, or of a module over parameters: a lambda that returns their summands, one a row of
+/// W. One run over many processes takes it.
+Term neuron_regularizer(std::string name, std::function<at::Tensor(const at::Tensor& w)> summands);
 /// A user's own regularizer of the vectors at the training points.
 Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInputs&)> value);
 /// A user's own regularizer of anything else, through ordinary autograd on the whole model.

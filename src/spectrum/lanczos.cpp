@@ -11,74 +11,85 @@
 #include "entk/base/error.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 
 namespace entk {
 
 namespace {
 
-constexpr std::int64_t chunk = std::int64_t{1} << 15;  // entries a piece of work; part of the bits
-
-/// Krylov vectors as rows, with products shared out over threads by pieces of their length.
+/// Krylov vectors: this process's rows of each, in pieces of a group of neurons that are shared out over threads. A
+/// piece has memory of its own, so that its products have the same bits in whatever process it is.
 class Basis {
  public:
-  Basis(std::int64_t rows, std::int64_t length, const at::TensorOptions& options)
-      : rows_(at::empty({rows, length}, options)), length_(length) {}
+  Basis(std::int64_t most, at::IntArrayRef shape, const at::TensorOptions& options)
+      : shard_(shard_with(shape[0])), like_(at::empty(shape, options)) {
+    for (std::int64_t g = 0; g < shard_.own_groups(); ++g) {
+      for (std::int64_t half = 0; half < shard_.halves(); ++half)
+        pieces_.push_back(at::empty({most, entries(like_, half, g).size(0)}, options));
+    }
+  }
 
-  void push(const at::Tensor& v) { rows_[count_++].copy_(v); }
-  at::Tensor row(std::int64_t i) const { return rows_[i]; }
+  void push(const at::Tensor& v) {
+    for_groups([&](std::int64_t half, std::int64_t g) { piece(half, g)[count_].copy_(entries(v, half, g)); });
+    ++count_;
+  }
 
   /// v − QᵀQ v.
-  void orthogonalize(at::Tensor& v) const {
-    if (!v.is_cpu()) {
-      const auto q = rows_.narrow(0, 0, count_);
-      v -= q.t().mv(q.mv(v));
-      return;
-    }
-    const std::int64_t pieces = (length_ + chunk - 1) / chunk;
-    std::vector<at::Tensor> parts(pieces);
-    parallel_for(pieces, [&](std::int64_t i) {
-      const SerialTorch serial;
-      parts[i] = piece(i).mv(narrowed(v, i));
-    });
-    auto coefficients = parts[0];
-    for (std::int64_t i = 1; i < pieces; ++i) coefficients += parts[i];
-    parallel_for(pieces, [&](std::int64_t i) {
-      const SerialTorch serial;
-      narrowed(v, i).sub_(piece(i).t().mv(coefficients));
-    });
+  void orthogonalize(const at::Tensor& v) const {
+    const auto own = at::zeros({shard_.own_groups(), count_}, like_.options());
+    for_groups([&](std::int64_t half, std::int64_t g) { own[g].add_(all(half, g).mv(entries(v, half, g).clone())); });
+    const auto coefficients = sum_of_groups(own, shard_);
+    for_groups([&](std::int64_t half, std::int64_t g) { entries(v, half, g).sub_(all(half, g).t().mv(coefficients)); });
   }
 
   /// Σ_i weights_i row_i.
   at::Tensor combination(const at::Tensor& weights) const {
-    auto out = at::empty({length_}, rows_.options());
-    const std::int64_t pieces = (length_ + chunk - 1) / chunk;
-    parallel_for(pieces, [&](std::int64_t i) {
-      const SerialTorch serial;
-      narrowed(out, i).copy_(piece(i).t().mv(weights));
-    });
+    auto out = at::empty_like(like_);
+    for_groups([&](std::int64_t half, std::int64_t g) { entries(out, half, g).copy_(all(half, g).t().mv(weights)); });
     return out;
   }
 
  private:
-  at::Tensor narrowed(const at::Tensor& v, std::int64_t i) const {
-    return v.narrow(0, i * chunk, std::min(chunk, length_ - i * chunk));
+  template <class F>
+  void for_groups(F&& f) const {
+    const SerialTorch serial;
+    kernels::for_each_tile(like_.is_cpu(), shard_.own_groups(), [&](std::int64_t g) {
+      for (std::int64_t half = 0; half < shard_.halves(); ++half) f(half, g);
+    });
   }
-  at::Tensor piece(std::int64_t i) const {
-    return rows_.narrow(0, 0, count_).narrow(1, i * chunk, std::min(chunk, length_ - i * chunk));
+  at::Tensor entries(const at::Tensor& v, std::int64_t half, std::int64_t g) const {
+    return shard_.group_rows(v, half, g).view({-1});
   }
+  at::Tensor piece(std::int64_t half, std::int64_t g) const {
+    return pieces_[static_cast<std::size_t>(g * shard_.halves() + half)];
+  }
+  at::Tensor all(std::int64_t half, std::int64_t g) const { return piece(half, g).narrow(0, 0, count_); }
 
-  at::Tensor rows_;
-  std::int64_t length_, count_ = 0;
+  Shard shard_;
+  at::Tensor like_;
+  std::vector<at::Tensor> pieces_;  // of each group and half; a vector a row
+  std::int64_t count_ = 0;
 };
 
 double norm_of(const at::Tensor& v) {
   const SerialTorch serial;
-  return v.to(at::kDouble).norm().item<double>();
+  return neuron_norm(v);
 }
 
 double dot_of(const at::Tensor& a, const at::Tensor& b) {
   const SerialTorch serial;
-  return a.to(at::kDouble).dot(b.to(at::kDouble)).item<double>();
+  return neuron_dot(a, b);
+}
+
+/// This process's rows of a standard normal vector.
+at::Tensor normal_vector(at::IntArrayRef shape, std::uint64_t seed) {
+  const auto shard = shard_with(shape[0]);
+  std::vector<at::Tensor> halves;
+  for (std::int64_t half = 0; half < shard.halves(); ++half)
+    halves.push_back(gaussian_points(shard.count, c10::multiply_integers(shape) / shape[0],
+                                     RandomStream(Purpose::lanczos_start, seed), shard.row(half)));
+  return at::cat(halves).view(shape);
 }
 
 Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> ritz(const std::vector<double>& alpha, const std::vector<double>& beta) {
@@ -122,29 +133,30 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
   const at::NoGradGuard no_grad;
   const std::int64_t size = c10::multiply_integers(shape);
   if (size < 1) throw InputError("shape: expected at least one number");
-  const auto steps = static_cast<int>(std::min<std::int64_t>(options.max_iterations, size));
+  const auto steps = static_cast<int>(std::min<std::int64_t>(options.max_iterations, sum_of_all(size)));
   const auto apply = [&](const at::Tensor& v) {
-    const auto image = product(v.view(shape));
+    const auto image = product(v);
     if (!image.defined() || image.numel() != size) {
       throw InputError(fmt::format("product: expected {} numbers, as many as its argument, got {}", size,
                                    image.defined() ? image.numel() : 0));
     }
-    auto out = image.reshape({size});
+    auto out = image.reshape(shape);
     if (!std::isfinite(norm_of(out))) throw NotFiniteError("Lanczos: a product with the operator is not finite");
     return out;
   };
-  Basis basis(steps, size, tensor_options);
-  auto start = gaussian_points(1, size, RandomStream(Purpose::lanczos_start, options.seed))[0];
-  basis.push((start / norm_of(start)).to(tensor_options));
+  Basis basis(steps, shape, tensor_options);
+  const auto start = normal_vector(shape, options.seed);
+  auto before = at::Tensor(), now = (start / norm_of(start)).to(tensor_options);
+  basis.push(now);
 
   LanczosResult result;
   std::vector<double> alpha, beta;
   Eigen::VectorXd weights;
   for (int k = 0; k < steps; ++k) {
-    auto next = apply(basis.row(k)).clone();
-    alpha.push_back(dot_of(basis.row(k), next));
-    next -= alpha[k] * basis.row(k);
-    if (k > 0) next -= beta[k - 1] * basis.row(k - 1);
+    auto next = apply(now).clone();
+    alpha.push_back(dot_of(now, next));
+    next -= alpha[k] * now;
+    if (k > 0) next -= beta[k - 1] * before;
     basis.orthogonalize(next);
     beta.push_back(norm_of(next));
 
@@ -159,7 +171,9 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
     const double residual = beta[k] * std::fabs(weights[k]);
     if (result.invariant || k + 1 == steps) break;
     if (options.done && options.done({k + 1, result.smallest, result.largest, residual})) break;
-    basis.push(next / beta[k]);
+    before = now;
+    now = next / beta[k];
+    basis.push(now);
   }
   auto w = at::empty({result.iterations}, at::kDouble);
   std::copy(weights.data(), weights.data() + result.iterations, w.mutable_data_ptr<double>());
@@ -168,7 +182,7 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
   const auto image = apply(v);
   result.rayleigh = dot_of(v, image);
   result.residual = norm_of(image - result.rayleigh * v);
-  result.vector = v.view(shape);
+  result.vector = v;
   return result;
 }
 

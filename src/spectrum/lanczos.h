@@ -47,9 +47,9 @@ struct LanczosResult {
   bool invariant = false;  ///< the Krylov space was exhausted: Ritz values are eigenvalues
 };
 
-/// `product` maps tensors of the given shape to tensors of it. Krylov vectors are kept and made
-/// orthogonal to all before them: max_iterations times the tensor's size in memory. The bits do not
-/// depend on the number of threads where those of `product` do not.
+/// `product` maps tensors of the given shape, one like W, to tensors of it; of several processes each has its rows.
+/// Krylov vectors are kept and made orthogonal to all before them: max_iterations times the tensor's size in memory.
+/// The bits depend on the number of threads and processes where those of `product` do alone.
 /// @throws NotFiniteError where a product is not finite, InputError for max_iterations below 1.
 LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)>& product, at::IntArrayRef shape,
                                const at::TensorOptions& tensor_options, const LanczosOptions& options = {});

@@ -43,6 +43,10 @@ TEST(Extending, RegularizersOfEachKind) {
   // Of W alone: a lambda from W (m×d) to a scalar. Differentiated by autograd in W.
   const auto l1 = entk::regularizer("l1", [](const at::Tensor& w) { return w.abs().mean(); });
 
+  // A sum over neurons, declared as one: the summands, one a row of W. A run over many processes (scale.md) takes it.
+  const auto quartic =
+      entk::neuron_regularizer("quartic", [](const at::Tensor& w) { return w.square().sum(1).square(); });
+
   // Of the vectors (f_L, f_Q, …) at the training points: costs next to nothing.
   const auto small_linear_term =
       entk::vector_regularizer("E_n f_L^2", [](const entk::TermInputs& in) { return in.f_linear().square().mean(); });
@@ -54,7 +58,8 @@ TEST(Extending, RegularizersOfEachKind) {
     return torch::autograd::grad({output.sum()}, {points}, {}, true, /*create_graph=*/true)[0].square().sum(1).mean();
   });
 
-  const auto objective = entk::square_loss() + 10.0 * entk::R3(sigma) + 0.1 * l1 + 0.01 * small_linear_term;
+  const auto objective =
+      entk::square_loss() + 10.0 * entk::R3(sigma) + 0.1 * l1 + 0.1 * quartic + 0.01 * small_linear_term;
   EXPECT_TRUE(std::isfinite(trained_loss(network, objective + 0.01 * steepness, data)));
 }
 

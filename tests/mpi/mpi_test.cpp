@@ -28,20 +28,10 @@ class Mpi : public ::testing::Test {
     for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"}) ::setenv(name, "1", 1);
   }
 
-  static Words mpirun(int processes, const Words& words) {
-    return Words{"mpirun",
-                 "--oversubscribe",
-                 "--bind-to",
-                 "none",
-                 "--mca",
-                 "btl_tcp_if_include",
-                 "lo",
-                 "--mca",
-                 "oob_tcp_if_include",
-                 "lo",
-                 "-n",
-                 std::to_string(processes),
-                 ENTK_BINARY_DIR "/entk"} +
+  static Words mpirun(int processes, const Words& words, const std::string& program = ENTK_BINARY_DIR "/entk") {
+    return Words{"mpirun", "--oversubscribe", "--bind-to",          "none", "--mca", "btl_tcp_if_include",
+                 "lo",     "--mca",           "oob_tcp_if_include", "lo",   "-n",    std::to_string(processes),
+                 program} +
            words;
   }
   ProcessResult take(int processes, const Words& words) {
@@ -159,6 +149,49 @@ TEST_F(Mpi, UnlabeledPointsAndFloat64GiveTheBytesOfOneToo) {
   ASSERT_TRUE(exits_with(take(1, wide("1") + more), 0));
   ASSERT_TRUE(exits_with(take(2, wide("2") + more), 0));
   expect_same("2", "1");
+}
+
+TEST_F(Mpi, ABallTheBestRecordAndAnAutomaticRateAreThoseOfOneProcess) {
+  // d = 9: rows do not end where the processor's cache lines do.
+  const Words more = {"--set", "train.steps=20",
+                      "--set", "data.dimension=9",
+                      "--set", "train.keep_best=true",
+                      "--set", "train.learning_rate=auto",
+                      "--set", "train.perturbation.radius=0.1",
+                      "--set", "train.perturbation.threshold=1e9",
+                      "--set", "train.perturbation.interval=7"};
+  for (const char* dtype : {"float32", "float64"}) {
+    const Words words = more + Words{"--dtype", dtype};
+    const auto name = [&](int processes) { return dtype + std::to_string(processes); };
+    ASSERT_TRUE(exits_with(take(1, wide(name(1)) + words), 0));
+    for (const int processes : {2, 3}) {
+      ASSERT_TRUE(exits_with(take(processes, wide(name(processes)) + words), 0));
+      expect_same(name(processes), name(1));
+      EXPECT_TRUE(same_bytes(folder / name(processes) / "best.pt", folder / name(1) / "best.pt"));
+    }
+    // And they are gone on with.
+    ASSERT_TRUE(exits_with(take(3, {"train", "--quiet", "--resume", name(1), "--set", "train.steps=30"}), 0));
+    ASSERT_TRUE(exits_with(take(1, {"train", "--quiet", "--resume", name(2), "--set", "train.steps=30"}), 0));
+    expect_same(name(1), name(2));
+  }
+}
+
+TEST_F(Mpi, TermsOfOnesOwnThatAreSumsOverNeuronsGiveTheBytesOfOne) {
+  const Words more = {"--set", "train.steps=10",     "--set", "regularizers.weight_decay=0.01",
+                      "--set", "regularizers.l1=0.1"};
+  ASSERT_TRUE(exits_with(take(1, wide("1") + more), 0));
+  for (const int processes : {2, 3}) {
+    ASSERT_TRUE(exits_with(take(processes, wide(std::to_string(processes)) + more), 0));
+    expect_same(std::to_string(processes), "1");
+  }
+  // What is not declared one is refused, with the way to declare it.
+  const auto result =
+      run_program(mpirun(2, wide("run") + Words{"--set", "regularizers.group_lasso=1"}, ENTK_BINARY_DIR "/own_program"),
+                  folder.path(), std::chrono::minutes(2));
+  EXPECT_TRUE(exits_with(result, 2));
+  EXPECT_TRUE(says(result, "regularizers.group_lasso: "));
+  EXPECT_TRUE(says(result, "neuron_regularizer"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
 // Process 0 alone speaks: of the arguments that all see.

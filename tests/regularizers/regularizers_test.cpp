@@ -224,6 +224,10 @@ TEST(Regularizers, AUsersOwnOfWOfTheVectorsAndOfTheModelAgreeWithAutograd) {
   const Setting s(Initialisation::symmetric);
   expect_same(s, regularizer("l1", [](const torch::Tensor& w) { return w.abs().mean(); }),
               [](const torch::Tensor& w) { return w.abs().mean(); });
+  expect_same(s, neuron_regularizer("quartic", [](const torch::Tensor& w) { return w.square().sum(1).square(); }),
+              [](const torch::Tensor& w) { return w.square().sum(1).square().sum(); });
+  EXPECT_THROW(fast(s, neuron_regularizer("whole", [](const torch::Tensor& w) { return w.square().sum(); })),
+               InputError);
   const auto phi = features(*s.network, s.x);
   expect_same(s, vector_regularizer("cubic", [](const TermInputs& in) { return in.f_linear().pow(3).mean(); }),
               [&](const torch::Tensor& w) { return phi.mv(w.flatten()).pow(3).mean(); });

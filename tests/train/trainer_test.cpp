@@ -9,6 +9,7 @@
 #include "entk/base/philox.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
+#include "entk/kernels/shard.h"
 #include "entk/regularizers/regularizers.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
