@@ -72,8 +72,10 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
   }
   const auto plain = [&] { return kernels::make_aten_primitive(points, start, signs, activation, options.orders); };
   if (options.mode == KernelMode::reference || !(x.is_cpu() || (ENTK_HAS_CUDA && x.is_cuda()))) return plain();
+  // Of several processes the one with the most neurons decides for all, that none waits for another's slower way.
+  const auto width = static_cast<std::int64_t>(largest_of_all(static_cast<double>(w0.size(0))));
   const PrimitiveSizes sizes{
-      x.size(0), x.size(1), w0.size(0), has_twins(start, signs), options.orders, static_cast<int>(x.element_size())};
+      x.size(0), x.size(1), width, has_twins(start, signs), options.orders, static_cast<int>(x.element_size())};
   const KernelMode mode = resolved_mode(sizes, options.mode, options.memory_limit);
 #if ENTK_HAS_CUDA
   if (x.is_cuda()) {

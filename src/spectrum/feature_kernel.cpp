@@ -83,15 +83,16 @@ class NeuronGroups {
       : twins_(network.symmetric()),
         shard_(shard_with(network.width())),
         neurons_(twins_ ? network.width() / 2 : network.width()),
-        w0_(network.w0.narrow(0, 0, neurons_).to(options)),
-        sizes_(network.a.narrow(0, 0, neurons_).to(options).abs()) {}
+        w0_(network.w0),
+        a_(network.a),
+        options_(options) {}
 
   /// Twins contribute equally: half of the neurons, twice.
   double factor() const { return std::sqrt((twins_ ? 2.0 : 1.0) / static_cast<double>(shard_.width)); }
   /// W0 and |a| of this process's g-th group.
   std::pair<at::Tensor, at::Tensor> at(std::int64_t g) const {
     const auto from = g * pair_group, count = std::min(pair_group, neurons_ - from);
-    return {w0_.narrow(0, from, count), sizes_.narrow(0, from, count)};
+    return {w0_.narrow(0, from, count).to(options_), a_.narrow(0, from, count).to(options_).abs()};
   }
   /// The sum over all groups by the fixed tree. make(g): a matrix of this process's g-th; add(to, from).
   template <class Make, class Add>
@@ -152,7 +153,8 @@ class NeuronGroups {
   bool twins_;
   Shard shard_;
   std::int64_t neurons_;
-  at::Tensor w0_, sizes_;
+  at::Tensor w0_, a_;
+  at::TensorOptions options_;
 };
 
 /// σ^(order) for some neurons, n×count, scaled so that K is the plain sum of products.
@@ -272,10 +274,10 @@ double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s
   const double m = static_cast<double>(s.width), d = static_cast<double>(s.dimension);
   const double all = s.twins ? m / 2 : m, neurons = std::min(static_cast<double>(pair_group), all);
   const double points = rows == columns ? rows : rows + columns;
-  // K; the tree's open sums for a stripe of it; W0 and the points in float64; slopes and their scaled copy; the eight
-  // blocks that σ' of a sigmoid takes on the way, for each worker.
+  // K; the tree's open sums for a stripe of it; a group's W0 and the points in float64; slopes and their scaled copy;
+  // the eight blocks that σ' of a sigmoid takes on the way, for each worker.
   const double open = 1 + std::floor(std::log2(std::max(1.0, std::ceil(all / static_cast<double>(pair_group)))));
-  return 8 * (rows * columns + open * std::min(rows, static_cast<double>(stripe_rows)) * columns + all * d +
+  return 8 * (rows * columns + open * std::min(rows, static_cast<double>(stripe_rows)) * columns + neurons * d +
               points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
 }
 
