@@ -16,6 +16,7 @@ class PlainStepper final : public Stepper {
   at::Tensor terms() const override { return terms_; }
 
   void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
+    check_update(update, *primitive_);
     const at::NoGradGuard no_grad;
     descend(w, primitive_->pull_back(w, cotangents), update);  // which checks both
     terms_ = primitive_->terms(w);
@@ -71,6 +72,13 @@ void check_weights(const char* name, const at::Tensor& t, const Primitive& primi
 void check_cotangents(const at::Tensor& g, std::int64_t rows, const Primitive& primitive) {
   check_matrix("cotangents", g, rows, primitive.samples());
   check_like("cotangents", g, "x", primitive.points());
+}
+
+void check_update(const Update& update, const Primitive& primitive) {
+  if (update.extra.defined()) check_weights("extra", update.extra, primitive);
+  if (update.signs && primitive.displacement_sizes().size() != 2) {
+    throw InputError("signs: they are those of neurons, rows of W, which a module's vector of parameters has not");
+  }
 }
 
 }  // namespace entk::kernels

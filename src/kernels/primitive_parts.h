@@ -51,4 +51,7 @@ void check_weights(const char* name, const at::Tensor& t, const Primitive& primi
 /// @throws InputError unless g is rows×n, of the primitive's type and device.
 void check_cotangents(const at::Tensor& g, std::int64_t rows, const Primitive& primitive);
 
+/// @throws InputError unless its extra gradient has the displacement's shape, type and device, and signs have neurons.
+void check_update(const Update& update, const Primitive& primitive);
+
 }  // namespace entk::kernels

@@ -18,6 +18,8 @@
 namespace entk {
 
 at::Tensor TaylorPrimitive::reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const {
+  kernels::check_weights("w", w, *this);
+  kernels::check_cotangents(cotangents, orders_, *this);
   return entk::reference_pull_back(x_, w0_, a_, activation_, w, cotangents);
 }
 

@@ -8,6 +8,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/models/cloned_module.h"
 #include "entk/models/module_primitive.h"
 
 namespace entk {
@@ -19,7 +20,7 @@ PointModule point_module(const torch::nn::AnyModule& module) {
   try {
     const Differentiating recording;
     const auto copy = module.clone();
-    is_copy = copy.ptr() != nullptr;  // none where it copies itself as another type
+    is_copy = copy.ptr() != nullptr && freeze_alike(*copy.ptr(), *module.ptr());  // none: of another type
     if (is_copy) own = copy;
   } catch (const c10::Error&) {
     // Not Cloneable: held.

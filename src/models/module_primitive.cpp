@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/Allocator.h>
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
@@ -13,7 +14,6 @@
 #include "entk/base/check.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/row_primitive.h"
-#include "entk/models/expansion_terms.h"
 #include "entk/models/point_graph.h"
 
 namespace entk {
@@ -24,6 +24,10 @@ using torch::autograd::variable_list;
 
 constexpr std::int64_t points_at_once = 128, points_at_once_on_device = 1024;  // part of the bits
 constexpr std::int64_t lanes_at_most = 8;                                      // sums of parameters' size, part too
+
+constexpr const char* draws_at_random =
+    "module: its forward draws random numbers (dropout in training mode does), so that it is another function at every "
+    "call";
 
 /// The factors and displacements whose terms are summed: (1, δ), or (1/√2, δ) and (−1/√2, δ').
 struct Copies {
@@ -51,6 +55,12 @@ struct Copies {
   std::int64_t parameters;
 };
 
+/// Batches of nearly the same size.
+std::int64_t batch_of(std::int64_t samples, std::int64_t at_most) {
+  const auto batches = (samples + at_most - 1) / at_most;
+  return (samples + batches - 1) / batches;
+}
+
 std::int64_t count_of(const variable_list& parameters) {
   std::int64_t count = 0;
   for (const auto& t : parameters) count += t.numel();
@@ -66,7 +76,8 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
         modules_{module.start.is_copy() ? module.copy() : module},
         alone_(!module.start.is_copy()) {
     cut();
-    check_points_are_independent();
+    check_function_of_points([&](const variable_list& in) { return output_at(modules_[0], in[0]); }, modules_[0].start,
+                             x_.narrow(0, 0, std::min<std::int64_t>(batch_, 8)), orders_);
     if (options.mode == KernelMode::reference || orders_ > 2 || !graph_agrees()) return;
     mode_ = options.mode == KernelMode::recompute || orders_ == 1 || kept_bytes() > options.memory_limit
                 ? KernelMode::recompute
@@ -113,6 +124,8 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
   }
 
   at::Tensor reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    kernels::check_weights("w", w, *this);
+    kernels::check_cotangents(cotangents, orders_, *this);
     const Differentiating recording;
     const auto at = w.requires_grad() ? w : recordable(w.detach()).requires_grad_(true);
     const auto terms = module_terms(modules_[0], kind_, x_, orders_, at).narrow(0, 1, orders_);
@@ -128,7 +141,10 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
 
   std::unique_ptr<Stepper> stepper(const at::Tensor& w) const override {
     if (mode_ != KernelMode::keep) return kernels::plain_stepper(shared_from_this(), w);
-    return std::make_unique<KeptStepper>(shared_from_this(), w);
+    auto kept = std::make_unique<KeptStepper>(shared_from_this());
+    if (!kept->is_whole()) return kernels::plain_stepper(shared_from_this(), w);
+    kept->move(w);
+    return kept;
   }
 
  private:
@@ -145,9 +161,7 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
 
   /// Into batches of about the same size.
   void cut() {
-    const std::int64_t most = x_.is_cpu() ? points_at_once : points_at_once_on_device;
-    batches_ = (samples() + most - 1) / most;
-    batch_ = (samples() + batches_ - 1) / batches_;
+    batch_ = batch_of(samples(), x_.is_cpu() ? points_at_once : points_at_once_on_device);
     batches_ = (samples() + batch_ - 1) / batch_;
   }
 
@@ -222,10 +236,30 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
   /// Keeps each batch's graph, and what W moves there until the next step.
   class KeptStepper final : public Stepper {
    public:
-    KeptStepper(std::shared_ptr<const ModulePrimitive> primitive, const at::Tensor& w) : of_(std::move(primitive)) {
+    explicit KeptStepper(std::shared_ptr<const ModulePrimitive> primitive) : of_(std::move(primitive)) {
       batches_.resize(static_cast<std::size_t>(of_->batches_));
       of_->for_batches(of_->batches_, [&](std::int64_t i, Batch& b) { batches_[i].graph = std::move(b.graph); });
-      move(w);
+    }
+    /// A forward that branches on its points may leave some without rules.
+    bool is_whole() const {
+      return std::all_of(batches_.begin(), batches_.end(), [](const Kept& b) { return b.graph.has_value(); });
+    }
+    /// To w, the terms too.
+    void move(const at::Tensor& w) {
+      kernels::check_weights("w", w, *of_);
+      of_->modules_[0].start.check_unchanged();
+      const Differentiating recording;
+      terms_ = at::zeros({2, of_->samples()}, of_->x_.options());
+      const auto at = constant(w);
+      of_->shared_out(of_->batches_, [&](std::int64_t i) {
+        auto& b = batches_[i];
+        b.motions.clear();
+        for (std::size_t c = 0; c < of_->copies_.count(); ++c) {
+          b.motions.push_back(b.graph->motion(of_->copies_.parts(at, c, of_->modules_[0].start.parameters())));
+          const auto& terms = b.motions.back().terms;
+          terms_.narrow(1, i * of_->batch_, terms.size(1)).add_(terms, of_->copies_.factors[c]);
+        }
+      });
     }
 
     at::Tensor terms() const override { return terms_; }
@@ -233,6 +267,7 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
     void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
       kernels::check_weights("w", w, *of_);
       kernels::check_cotangents(cotangents, 2, *of_);
+      kernels::check_update(update, *of_);
       const at::NoGradGuard no_grad;
       const auto g = constant(cotangents);
       const auto& copies = of_->copies_;
@@ -252,22 +287,6 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
       std::optional<PointGraph> graph;
       std::vector<PointGraph::Motion> motions;
     };
-
-    void move(const at::Tensor& w) {
-      kernels::check_weights("w", w, *of_);
-      const Differentiating recording;
-      terms_ = at::zeros({2, of_->samples()}, of_->x_.options());
-      const auto at = constant(w);
-      of_->shared_out(of_->batches_, [&](std::int64_t i) {
-        auto& b = batches_[i];
-        b.motions.clear();
-        for (std::size_t c = 0; c < of_->copies_.count(); ++c) {
-          b.motions.push_back(b.graph->motion(of_->copies_.parts(at, c, of_->modules_[0].start.parameters())));
-          const auto& terms = b.motions.back().terms;
-          terms_.narrow(1, i * of_->batch_, terms.size(1)).add_(terms, of_->copies_.factors[c]);
-        }
-      });
-    }
 
     std::shared_ptr<const ModulePrimitive> of_;
     std::vector<Kept> batches_;
@@ -333,7 +352,7 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
       const Differentiating recording;
       for (std::int64_t i = which; i < batches_; i += lanes) {
         differentiated(orders_, [&] {
-          auto b = batch_of(module, i * batch_, std::min(batch_, samples() - i * batch_));
+          auto b = batch_at(module, i * batch_, std::min(batch_, samples() - i * batch_));
           if (mode_ != KernelMode::reference) add_graph(b);
           f(which, b);
         });
@@ -348,15 +367,11 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
     }
   }
 
-  Batch batch_of(const PointModule& module, std::int64_t first, std::int64_t count) const {
+  Batch batch_at(const PointModule& module, std::int64_t first, std::int64_t count) const {
     bool random = false;
     const auto output = output_at_start([&](const variable_list& in) { return output_at(module, in[0]); }, module.start,
                                         {x_.narrow(0, first, count)}, orders_, false, random);
-    if (random) {
-      throw InputError(
-          "module: its forward draws random numbers (dropout in training mode does), so that it is another function at "
-          "every call");
-    }
+    if (random) throw InputError(draws_at_random);
     return {module, first, count, orders_, output, std::nullopt};
   }
 
@@ -370,7 +385,7 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
   bool graph_agrees() const {
     const Differentiating recording;
     return differentiated(orders_, [&] {
-      auto b = batch_of(modules_[0], 0, std::min<std::int64_t>(samples(), 3));
+      auto b = batch_at(modules_[0], 0, std::min<std::int64_t>(samples(), 3));
       if (!add_graph(b)) return false;
       auto generator = at::detail::createCPUGenerator(7);
       const auto drawn = [&](at::IntArrayRef sizes) {
@@ -397,23 +412,10 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
   /// What a stepper would keep, from a few points.
   std::int64_t kept_bytes() const {
     const Differentiating recording;
-    auto b = batch_of(modules_[0], 0, 1);
+    auto b = batch_at(modules_[0], 0, 1);
     if (!add_graph(b)) return std::numeric_limits<std::int64_t>::max();
     // A motion holds a tangent and an adjoint at each use, a graph an operand and an adjoint there, and more.
     return b.graph->bytes() * (1 + static_cast<std::int64_t>(copies_.count())) * samples();
-  }
-
-  void check_points_are_independent() const {
-    const at::NoGradGuard no_grad;
-    const SerialTorch serial;
-    const auto together = output_at(modules_[0], x_.narrow(0, 0, std::min<std::int64_t>(batch_, 8)));
-    const auto alone = output_at(modules_[0], x_.narrow(0, 0, 1));
-    const double off = (together[0] - alone[0]).abs().item<double>(), size = together.abs().max().item<double>();
-    if (!(off > 1e-3 * size)) return;
-    throw InputError(
-        "module: its output at a point depends on the other points (as with batch_norm in training mode), so that it "
-        "is "
-        "no function of points");
   }
 
   /// A copy of the module for each worker; one that cannot be copied alone.
@@ -447,6 +449,40 @@ at::Tensor forward_at(const PointModule& module, const at::Tensor& x) {
   }
 }
 
+void check_function_of_points(const FunctionAtStart& f, const ModuleStart& start, const at::Tensor& x, int orders) {
+  const Differentiating recording;
+  const at::NoGradGuard no_grad;
+  const SerialTorch serial;
+  bool random = false;
+  output_at_start(f, start, {x}, orders, false, random);
+  if (random) throw InputError(draws_at_random);
+  // A displacement as large as the start: at the start itself the output may be 0, whatever it depends on.
+  auto generator = at::detail::createCPUGenerator(11);
+  variable_list displacement;
+  for (const auto& t : start.parameters()) {
+    const auto drawn = at::randn(t.sizes(), generator, at::kDouble).to(t.options());
+    const double size = t.detach().norm().item<double>(), of = drawn.norm().item<double>();
+    displacement.push_back(drawn * (of > 0 ? (size > 0 ? size : 1) / of : 0));
+  }
+  const std::int64_t n = x.size(0);
+  const auto terms = [&](const at::Tensor& at) {
+    return expansion_terms(f, start, orders, displacement, {at}).reshape({orders + 1, at.size(0), -1});
+  };
+  const auto together = terms(x);
+  const auto finite = together.isfinite();
+  const auto sizes = at::where(finite, together.abs(), 0).amax({1, 2}).unsqueeze(1);
+  for (const std::int64_t i : {std::int64_t{0}, n - 1}) {
+    const auto off = (together.select(1, i) - terms(x.narrow(0, i, 1)).select(1, 0)).abs();
+    // Of a term that vanishes nothing but rounding is left; alone it may be no number.
+    const auto as_alone = (off <= 1e-3 * sizes).logical_or(off <= 1e-5 * sizes.max());
+    if (!as_alone.logical_not().logical_and(finite.select(1, i)).any().item<bool>()) continue;
+    throw InputError(
+        "module: its output at a point depends on the other points (as with batch_norm in training mode), so that it "
+        "is "
+        "no function of points");
+  }
+}
+
 at::Tensor output_at(const PointModule& module, const at::Tensor& x) {
   const auto output = forward_at(module, x);
   const std::int64_t n = x.size(0);
@@ -458,6 +494,52 @@ at::Tensor output_at(const PointModule& module, const at::Tensor& x) {
   }
   check_like("module: its output", output, "x", x);
   return output.reshape({n});
+}
+
+namespace {
+
+/// While it is there, what this thread allocates.
+struct Allocations : c10::MemoryReportingInfoBase {
+  void reportMemoryUsage(void*, std::int64_t size, std::size_t, std::size_t, c10::Device) override {
+    now += static_cast<double>(size);
+    most = std::max(most, now);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  double now = 0, most = 0;
+};
+
+/// Kept, and at most beside it.
+std::pair<double, double> bytes_at(const Primitive& primitive) {
+  const auto options = primitive.points().options();
+  const auto w = at::zeros(primitive.displacement_sizes(), options);
+  const auto g = at::ones({primitive.orders(), primitive.samples()}, options);
+  primitive.terms(w);  // makes the workers' copies of the module
+  const auto count = std::make_shared<Allocations>();
+  const c10::DebugInfoGuard counting(c10::DebugInfoKind::PROFILER_STATE, count);
+  const auto stepper = primitive.stepper(w);
+  const double kept = count->now;
+  stepper->step(w, g, {});
+  return {kept, std::max(0.0, count->most - kept)};
+}
+
+}  // namespace
+
+std::int64_t module_batch(std::int64_t samples) { return batch_of(samples, points_at_once); }
+std::int64_t module_lanes(std::int64_t samples) {
+  const auto batch = module_batch(samples);
+  return std::min(lanes_at_most, (samples + batch - 1) / batch);
+}
+
+ModuleBytes module_bytes(const std::function<std::shared_ptr<const Primitive>(const at::Tensor& x)>& make,
+                         const at::Tensor& points) {
+  const auto [kept, working] = bytes_at(*make(points.narrow(0, 0, 1)));
+  const auto [kept_by_three, working_at_three] = bytes_at(*make(points.narrow(0, 0, 3)));
+  ModuleBytes bytes;
+  bytes.kept_a_point = std::max(0.0, (kept_by_three - kept) / 2);
+  bytes.kept = std::max(0.0, kept - bytes.kept_a_point);
+  bytes.working_a_point = std::max(0.0, (working_at_three - working) / 2);
+  bytes.working = std::max(0.0, working - bytes.working_a_point);
+  return bytes;
 }
 
 at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, int orders,
@@ -476,6 +558,7 @@ at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const a
 
 std::shared_ptr<const Primitive> make_module_primitive(const PointModule& module, ModuleStartKind kind,
                                                        const at::Tensor& x, const PrimitiveOptions& options) {
+  if (!x.defined() || x.dim() < 1 || x.numel() == 0) throw InputError("x: expected points, a row each");
   kernels::check_constant("x", x);
   const int orders = options.orders;
   if (orders < 1 || orders > kernels::max_orders) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "entk/models/expanded_module.h"
+#include "entk/models/expansion_terms.h"
 
 namespace entk {
 
@@ -18,6 +19,20 @@ namespace entk {
 std::shared_ptr<const Primitive> make_module_primitive(const PointModule& module, ModuleStartKind kind,
                                                        const at::Tensor& x, const PrimitiveOptions& options);
 
+/// Internal to the library: @throws InputError where what f gives at a point, or its terms up to an order, depends on
+/// the other points, or is drawn at random.
+void check_function_of_points(const FunctionAtStart& f, const ModuleStart& start, const at::Tensor& x, int orders);
+/// What a module's primitive allocates on a CPU.
+struct ModuleBytes {
+  double kept = 0, kept_a_point = 0;        ///< by a stepper: for a batch of points, and for each point
+  double working = 0, working_a_point = 0;  ///< beside it, by each worker: at most, and for each point of its batch
+};
+/// Measured at three points and at one: `make` makes the primitive at some, `points` are three or more.
+ModuleBytes module_bytes(const std::function<std::shared_ptr<const Primitive>(const at::Tensor& x)>& make,
+                         const at::Tensor& points);
+/// How many points a worker has at a time of so many, on a CPU; how many sums of gradients there are.
+std::int64_t module_batch(std::int64_t samples);
+std::int64_t module_lanes(std::int64_t samples);
 /// Internal to the library: t_0 … t_P at x for a displacement, as expressions of both: (P+1)×n.
 at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const at::Tensor& x, int orders,
                         const at::Tensor& displacement);

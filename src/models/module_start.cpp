@@ -6,6 +6,7 @@
 #include <typeinfo>
 
 #include "entk/base/error.h"
+#include "entk/models/cloned_module.h"
 
 namespace entk {
 
@@ -16,7 +17,7 @@ std::shared_ptr<torch::nn::Module> copied(const std::shared_ptr<torch::nn::Modul
   try {
     auto copy = module->clone();
     // A class derived from a Cloneable one is copied as that.
-    is_copy = typeid(*copy) == typeid(*module);
+    is_copy = typeid(*copy) == typeid(*module) && freeze_alike(*copy, *module);
     return is_copy ? copy : module;
   } catch (const c10::Error&) {
     is_copy = false;  // not Cloneable
@@ -25,6 +26,19 @@ std::shared_ptr<torch::nn::Module> copied(const std::shared_ptr<torch::nn::Modul
 }
 
 }  // namespace
+
+bool freeze_alike(torch::nn::Module& copy, const torch::nn::Module& module) {
+  const auto from = module.named_parameters(), to = copy.named_parameters();
+  if (from.size() != to.size()) return false;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (from[i].key() != to[i].key()) return false;
+    for (std::size_t j = 0; j < i; ++j) {
+      if (from[i].value().is_same(from[j].value()) != to[i].value().is_same(to[j].value())) return false;
+    }
+    if (!from[i].value().requires_grad()) at::Tensor(to[i].value()).requires_grad_(false);
+  }
+  return true;
+}
 
 ModuleStart::ModuleStart(const std::shared_ptr<torch::nn::Module>& module, const std::vector<at::Tensor>& parameters,
                          bool is_own)

@@ -297,7 +297,7 @@ at::Tensor PointGraph::shifted(const Operation& op, const Tensors& t) const {
       sizes[1] = c.numel();
       c = c.view(sizes);
     }
-    sum = sum.defined() ? sum.add_(c, op.beta) : (c * op.beta).expand_as(zeros_of(*op.node));
+    sum = sum.defined() ? sum.add_(c, op.beta) : (c * op.beta).expand_as(zeros_of(*op.node)).contiguous();
   }
   return sum;
 }
@@ -527,7 +527,9 @@ std::optional<std::vector<PointGraph::Factor>> PointGraph::factors(const at::Ten
     const auto& op = operations_[i];
     if (!op.uses) continue;
     const auto bar = bars[i].defined() ? bars[i] : at::zeros_like(zeros_of(*op.node));
-    const auto places = [&](const at::Tensor& t) { return t.reshape({points_, -1, t.dim() > 1 ? t.size(-1) : 1}); };
+    const auto columns = [](const at::Tensor& t) { return t.dim() > 1 ? t.size(-1) : 1; };
+    if (bar.numel() % (points_ * columns(bar)) != 0) return std::nullopt;  // no rows of points
+    const auto places = [&](const at::Tensor& t) { return t.reshape({points_, -1, columns(t)}); };
     if (op.kind == Kind::linear) {
       const auto* sum =
           op.node->name() == "AddBackward0" ? static_cast<generated::AddBackward0*>(op.node.get()) : nullptr;

@@ -76,6 +76,7 @@ class WholeModulePrimitive final : public RowPrimitive, public std::enable_share
   }
 
   at::Tensor pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    kernels::check_weights("w", w, *this);
     kernels::check_cotangents(cotangents, 2, *this);
     const auto g = cotangents.detach();
     auto gradient = linear_->pull_back(w, (g[0] - g[1]).unsqueeze(0));
@@ -87,6 +88,8 @@ class WholeModulePrimitive final : public RowPrimitive, public std::enable_share
   }
 
   at::Tensor terms_along(const at::Tensor& w, const at::Tensor& v) const override {
+    kernels::check_weights("w", w, *this);
+    kernels::check_weights("v", v, *this);
     const auto linear = linear_->terms(v)[0];
     auto rest = -linear;
     for (std::size_t c = 0; c < factors_.size(); ++c) {
@@ -97,6 +100,8 @@ class WholeModulePrimitive final : public RowPrimitive, public std::enable_share
   }
 
   at::Tensor pull_back_along(const at::Tensor& w, const at::Tensor& v, const at::Tensor& cotangents) const override {
+    kernels::check_weights("w", w, *this);
+    kernels::check_weights("v", v, *this);
     kernels::check_cotangents(cotangents, 3, *this);
     const auto g = cotangents.detach();
     auto gradient = linear_->pull_back(w, (g[0] - g[1]).unsqueeze(0));
@@ -109,6 +114,8 @@ class WholeModulePrimitive final : public RowPrimitive, public std::enable_share
   }
 
   at::Tensor reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override {
+    kernels::check_weights("w", w, *this);
+    kernels::check_cotangents(cotangents, 2, *this);
     const Differentiating recording;
     const auto at = w.requires_grad() ? w : recordable(w.detach()).requires_grad_(true);
     const auto linear = module_terms(module_, kind_, x_, 1, at)[1];
@@ -164,6 +171,8 @@ at::Tensor whole_module_output(const PointModule& module, ModuleStartKind kind, 
   check_can_be_copied(module);
   const auto factors = copy_factors(kind);
   const auto length = parameters_of(module);
+  check_vector("displacement", displacement, static_cast<std::int64_t>(factors.size()) * length);
+  check_like("displacement", displacement, "the module's parameters", module.start.parameters()[0]);
   at::Tensor sum;
   for (std::size_t c = 0; c < factors.size(); ++c) {
     const auto by = displacement.narrow(0, static_cast<std::int64_t>(c) * length, length);

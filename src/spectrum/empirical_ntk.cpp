@@ -8,12 +8,12 @@
 #include <torch/csrc/profiler/util.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
-#include "entk/models/expansion_terms.h"
 #include "entk/models/module_primitive.h"
 #include "entk/models/point_graph.h"
 
@@ -25,18 +25,26 @@ using torch::autograd::variable_list;
 
 constexpr std::int64_t points_with_graph = 128, rows_at_once = 32;  // part of the bits
 
-/// The module's outputs at x: n×O.
-at::Tensor outputs_at(const PointModule& module, const at::Tensor& x) {
-  const auto f = [&](const variable_list& in) {
-    auto output = forward_at(module, in[0]);
+constexpr const char* no_structure =
+    "method: structured derivatives need a module whose parameters each enter once, in a product with what is of "
+    "points, a point's rows next to each other; expected another method";
+
+/// The module's outputs at x as a function of it: n×O.
+FunctionAtStart outputs_of(const PointModule& module) {
+  return [module](const variable_list& in) {
+    const auto& x = in[0];
+    const auto output = forward_at(module, x);
     if (!output.defined() || output.dim() < 1 || output.dim() > 2 || output.size(0) != x.size(0)) {
       throw InputError(fmt::format("module: expected a number or a vector for each of {} points, got {}", x.size(0),
                                    output.defined() ? fmt::format("{}", fmt::streamed(output.sizes())) : "nothing"));
     }
     return output.reshape({x.size(0), -1});
   };
+}
+
+at::Tensor outputs_at(const PointModule& module, const at::Tensor& x) {
   bool random = false;
-  return output_at_start(f, module.start, {x}, 1, false, random);
+  return output_at_start(outputs_of(module), module.start, {x}, 1, false, random);
 }
 
 class Ntk {
@@ -48,6 +56,11 @@ class Ntk {
         left_(at_start(module, "x", x)),
         right_(symmetric_ ? left_ : at_start(module, "x2", x2)) {
     for (const auto& t : module.start.parameters()) parameters_ += t.numel();
+    for (const auto& side : {left_, right_}) {
+      check_function_of_points(outputs_of(module), module.start,
+                               side.narrow(0, 0, std::min<std::int64_t>(8, side.size(0))), 1);
+      if (symmetric_) break;
+    }
     const at::NoGradGuard no_grad;
     outputs_ = outputs_at(module, left_.narrow(0, 0, 1)).size(1);
     if (left_.is_cpu() && module.start.is_copy()) {
@@ -57,7 +70,10 @@ class Ntk {
 
   at::Tensor kernel() const {
     const bool structured = options_.method == NtkMethod::structured_derivatives;
-    if (structured || (options_.method == NtkMethod::automatic && structure_agrees())) return by_structure();
+    if ((structured || options_.method == NtkMethod::automatic) && structure_agrees()) {
+      if (const auto k = by_structure(); k.defined()) return k;
+    }
+    if (structured) throw InputError(no_structure);
     const bool products = options_.method == NtkMethod::ntk_vector_products ||
                           (options_.method == NtkMethod::automatic && products_are_cheaper());
     auto k = products ? by_products() : by_contraction();  // nO × n'O
@@ -154,7 +170,8 @@ class Ntk {
   /// Whether the module has them, and vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it, for some v: one gradient,
   /// where the kernel of these points by autograd takes one for each of them.
   bool structure_agrees() const {
-    const auto x = left_.narrow(0, 0, std::min<std::int64_t>(3, left_.size(0)));
+    const auto& most = left_.size(0) < right_.size(0) ? right_ : left_;  // of one point any order of rows is right
+    const auto x = most.narrow(0, 0, std::min<std::int64_t>(3, most.size(0)));
     auto generator = at::detail::createCPUGenerator(7);
     const auto v = at::randn({x.size(0), outputs_}, generator, at::kDouble).to(x.options());
     bool agrees = false;
@@ -207,43 +224,67 @@ class Ntk {
     }
   }
 
-  /// K in the layout that is asked.
+  static std::int64_t bytes_of(const std::vector<Factors>& outputs) {
+    std::int64_t bytes = 1;
+    for (const auto& factors : outputs) {
+      for (const auto& f : factors) {
+        bytes += static_cast<std::int64_t>(f.b.nbytes() + (f.a.defined() ? f.a.nbytes() : 0));
+      }
+    }
+    return bytes;
+  }
+
+  /// K in the layout that is asked; undefined where some points' graph has no structure.
   at::Tensor by_structure() const {
+    using Blocks = std::vector<std::vector<Factors>>;  // of points, then outputs
     const bool full = options_.outputs == NtkOutputs::full;
     const std::int64_t n = left_.size(0), n2 = right_.size(0);
     auto k = full ? at::zeros({n, n2, outputs_, outputs_}, left_.options()) : at::zeros({n, n2}, left_.options());
-    const auto sides = [&](const at::Tensor& x) {
-      std::vector<std::vector<Factors>> found((x.size(0) + points_with_graph - 1) / points_with_graph);
+    const auto blocks = [](const at::Tensor& x) { return (x.size(0) + points_with_graph - 1) / points_with_graph; };
+    std::atomic<bool> whole = true;
+    const auto side = [&](const at::Tensor& x, std::int64_t first, std::int64_t count) {
+      Blocks found(static_cast<std::size_t>(std::min(count, blocks(x) - first)));
       for_each(static_cast<std::int64_t>(found.size()), [&](std::int64_t i, const PointModule& module) {
-        const auto from = i * points_with_graph;
+        const auto from = (first + i) * points_with_graph;
         const auto rows = x.narrow(0, from, std::min(points_with_graph, x.size(0) - from));
         found[i] = factors_of(module, outputs_at(module, rows));
-        if (found[i].empty()) {
-          throw InputError(
-              "method: structured derivatives need a module whose parameters each enter once, in a product with what "
-              "is of points; expected another method");
-        }
+        if (found[i].empty()) whole = false;
       });
       return found;
     };
-    const auto left = sides(left_), right = symmetric_ ? left : sides(right_);
-    const auto columns = static_cast<std::int64_t>(right.size());
-    const SerialTorch serial;
-    kernels::for_each_tile(left_.is_cpu(), static_cast<std::int64_t>(left.size()) * columns, [&](std::int64_t tile) {
-      const std::int64_t i = tile / columns, j = tile % columns;
-      if (symmetric_ && j < i) return;
-      const auto cut = [&](const at::Tensor& of) {
-        return of.narrow(0, i * points_with_graph, left[i][0][0].b.size(0))
-            .narrow(1, j * points_with_graph, right[j][0][0].b.size(0));
-      };
-      for (std::int64_t o = 0; o < outputs_; ++o) {
-        if (!full) {
-          contract(left[i][o], right[j][o], cut(k));
-          continue;
+    const auto multiply = [&](const Blocks& left, std::int64_t down, const Blocks& right, std::int64_t across) {
+      const SerialTorch serial;
+      const auto columns = static_cast<std::int64_t>(right.size());
+      kernels::for_each_tile(left_.is_cpu(), static_cast<std::int64_t>(left.size()) * columns, [&](std::int64_t tile) {
+        const std::int64_t i = tile / columns, j = tile % columns;
+        if (symmetric_ && across + j < down + i) return;
+        const auto cut = [&](const at::Tensor& of) {
+          return of.narrow(0, (down + i) * points_with_graph, left[i][0][0].b.size(0))
+              .narrow(1, (across + j) * points_with_graph, right[j][0][0].b.size(0));
+        };
+        for (std::int64_t o = 0; o < outputs_; ++o) {
+          if (!full) {
+            contract(left[i][o], right[j][o], cut(k));
+            continue;
+          }
+          for (std::int64_t p = 0; p < outputs_; ++p) {
+            contract(left[i][o], right[j][p], cut(k.select(3, p).select(2, o)));
+          }
         }
-        for (std::int64_t p = 0; p < outputs_; ++p) contract(left[i][o], right[j][p], cut(k.select(3, p).select(2, o)));
+      });
+    };
+    // Of each side the factors at as many blocks of points as half of the memory holds.
+    const auto one = side(left_, 0, 1);
+    if (!whole) return {};
+    const std::int64_t held = std::max<std::int64_t>(1, options_.memory_limit / 2 / bytes_of(one[0]));
+    for (std::int64_t down = 0; down < blocks(left_); down += held) {
+      const auto left = side(left_, down, held);
+      for (std::int64_t across = symmetric_ ? down : 0; across < blocks(right_); across += held) {
+        const auto right = symmetric_ && across == down ? left : side(right_, across, held);
+        if (!whole) return {};
+        multiply(left, down, right, across);
       }
-    });
+    }
     const at::NoGradGuard no_grad;
     if (!full) k.div_(outputs_);
     if (!symmetric_) return k;
@@ -295,8 +336,14 @@ class Ntk {
       const std::int64_t from = b * points_with_graph, rows = std::min(points_with_graph, n - from);
       const auto& parameters = module.start.parameters();
       const auto f = outputs_at(module, left_.narrow(0, from, rows));
+      const auto block = k.narrow(0, from * count, rows * count);
       const auto v = at::zeros_like(f).requires_grad_(true);
-      const auto pull_back = torch::autograd::grad({f}, parameters, {v}, true, true, true);
+      variable_list pull_back;
+      if (f.requires_grad()) pull_back = torch::autograd::grad({f}, parameters, {v}, true, true, true);
+      if (std::none_of(pull_back.begin(), pull_back.end(), [](const at::Tensor& t) { return t.defined(); })) {
+        at::Tensor(block).zero_();  // nothing of θ0 is in f
+        return;
+      }
       for (std::int64_t j = 0; j < n2; ++j) {
         const auto other = outputs_at(module, right_.narrow(0, j, 1)).view({-1});
         for (std::int64_t o = 0; o < count; ++o) {
@@ -309,7 +356,7 @@ class Ntk {
           }
           const auto column = torch::autograd::grad(reached, {v}, direction, true, false, false)[0];
           const at::NoGradGuard no_grad;
-          k.narrow(0, from * count, rows * count).select(1, j * count + o).copy_(column.reshape(-1));
+          block.select(1, j * count + o).copy_(column.reshape(-1));
         }
       }
     });

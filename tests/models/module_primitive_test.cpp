@@ -8,6 +8,8 @@
 #include "entk/kernels/taylor_function.h"
 #include "entk/models/taylor_expansion.h"
 #include "entk/models/taylor_model.h"
+#include "entk/models/whole_module_primitive.h"
+#include "tests/support/errors.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/modules.h"
 #include "tests/support/testing.h"
@@ -161,6 +163,125 @@ void expect_as_autograd(const M& module, const torch::Tensor& x) {
 TEST(ModulePrimitive, ByTheGraphsRulesIsWhatAutogradSays) {
   expect_as_autograd(SmallMlp(std::vector<std::int64_t>{3, 5, 4, 1}), random_matrix(300, 3, 9));  // three batches
   expect_as_autograd(Mixed(), random_matrix(5, 32, 9).view({5, 2, 4, 4}));
+}
+
+using Parameters = FunctionModuleImpl::Tensors;
+
+torch::Tensor two_layers(const Parameters& p, const torch::Tensor& x) {
+  return torch::nn::functional::linear(torch::tanh(torch::nn::functional::linear(x, p[0], p[1])), p[2], p[3]);
+}
+
+TEST(ModulePrimitive, AParameterThatIsFrozenStaysSo) {
+  const auto x = random_matrix(6, 3, 9);
+  for (const auto& frozen : std::vector<std::vector<int>>{{0}, {1}, {2}, {0, 2}, {1, 3}, {0, 1, 2}}) {
+    const auto module = function_module({{4, 3}, {4}, {1, 4}, {1}}, two_layers);
+    for (const int i : frozen) module->own[i].requires_grad_(false);  // by the user, whose class knows nothing of it
+    expect_as_autograd(module, x);
+    std::int64_t trained = 0;
+    for (const auto& t : module->own) trained += t.requires_grad() ? t.numel() : 0;
+    EXPECT_EQ(primitive_of(module, x, 2)->displacement_sizes()[0], trained);
+    EXPECT_EQ(TaylorModel(module)->displacement().numel(), trained);
+    EXPECT_EQ(TaylorModel(torch::nn::AnyModule(module))->displacement().numel(), trained);
+    EXPECT_EQ(flattened(taylor_expand(module, module->parameters(), 1)->parameters()).numel(), trained);
+  }
+}
+
+/// Two layers that share their weight from after their making on.
+struct TiedImpl : torch::nn::Cloneable<TiedImpl> {
+  TiedImpl() { reset(); }
+  void reset() override {
+    torch::manual_seed(14);
+    first = register_parameter("first", torch::randn({3, 3}, torch::kFloat64));
+    second = register_parameter("second", torch::randn({3, 3}, torch::kFloat64));
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    const auto p = named_parameters();
+    return torch::tanh(x.mm(p["first"])).mm(p["second"]).sum(1);
+  }
+  void tie() { parameters_["second"] = parameters_["first"]; }
+  torch::Tensor first, second;
+};
+TORCH_MODULE(Tied);
+
+TEST(ModulePrimitive, WeightsTiedAfterwardsAreOneParameter) {
+  Tied module;
+  const auto x = random_matrix(6, 3, 9);
+  EXPECT_EQ(primitive_of(module, x, 2)->displacement_sizes()[0], 18);
+  module->tie();
+  const auto got = primitive_of(module, x, 2);
+  ASSERT_EQ(got->displacement_sizes()[0], 9);
+  const auto v = random_vector(9, 1), f = module->forward(x).detach();
+  const auto terms = got->terms(v);
+  const torch::NoGradGuard no_grad;
+  const double h = 1e-4;
+  const auto moved = [&](double t) {
+    Tied at;
+    at->tie();
+    at->named_parameters()["first"].copy_(module->named_parameters()["first"] + t * v.view({3, 3}));
+    return at->forward(x);
+  };
+  EXPECT_TRUE(close(terms[0], (moved(h) - moved(-h)) / (2 * h), 1e-6));
+  EXPECT_TRUE(close(terms[1], (moved(h) + moved(-h) - 2 * f) / (2 * h * h), 1e-6));
+}
+
+TEST(ModulePrimitive, AForwardThatBranchesOnItsPointsIsAutogradsWhereItHasNoRule) {
+  const auto x = random_matrix(300, 3, 9);
+  const double far = x.narrow(0, 100, 200).norm(2, 1).max().item<double>();
+  ASSERT_LT(x.narrow(0, 0, 3).norm(2, 1).max().item<double>(), far);
+  const auto module = function_module({{4, 3}, {4}}, [far](const Parameters& p, const torch::Tensor& at) {
+    const auto h = torch::nn::functional::linear(at, p[0]);
+    const bool with_softmax = at.norm(2, 1).max().item<double>() >= far;
+    return (with_softmax ? torch::softmax(h, 1) : torch::tanh(h)).mv(p[1]);
+  });
+  const auto of = [&](KernelMode mode) {
+    return make_module_primitive(point_module(module.ptr()), ModuleStartKind::plain, x, {.orders = 2, .mode = mode});
+  };
+  const auto got = of(KernelMode::automatic), want = of(KernelMode::reference);
+  const auto w = random_vector(got->displacement_sizes()[0], 2), g = random_matrix(2, 300, 4);
+  auto w1 = w.clone(), w2 = w.clone();
+  const auto stepper = got->stepper(w1), other = want->stepper(w2);
+  stepper->step(w1, g, {.learning_rate = 0.01});
+  other->step(w2, g, {.learning_rate = 0.01});
+  EXPECT_TRUE(close(w1, w2, rounding));
+  EXPECT_TRUE(close(stepper->terms(), other->terms(), rounding));
+}
+
+TEST(ModulePrimitive, NamesWhatDoesNotFit) {
+  SmallMlp module(std::vector<std::int64_t>{3, 5, 1});
+  const auto x = random_matrix(6, 3, 1), g = random_matrix(2, 6, 2), few = random_matrix(1, 6, 2);
+  const auto module_at_start = point_module(module.ptr());
+  const std::int64_t p = 26;
+  const auto w = random_vector(p, 3), longer = random_vector(p + 1, 3);
+  const auto plain = ModuleStartKind::plain;
+  const auto said = [](const std::string& what, auto&& call) {
+    const auto message = error_of(call);
+    EXPECT_EQ(message.rfind(what + ": ", 0), 0u) << message;
+  };
+  for (const auto& primitive : {make_module_primitive(module_at_start, plain, x, {.orders = 2}),
+                                make_module_primitive(module_at_start, plain, x, {.mode = KernelMode::recompute}),
+                                make_whole_module_primitive(module_at_start, plain, x)}) {
+    said("w", [&] { primitive->terms(longer); });
+    said("w", [&] { primitive->pull_back(longer, g); });
+    said("w", [&] { primitive->reference_pull_back(longer, g); });
+    said("w", [&] { primitive->stepper(longer); });
+    said("w", [&] { primitive->terms(w.to(torch::kFloat32)); });
+    said("v", [&] { primitive->terms_along(w, longer); });
+    said("cotangents", [&] { primitive->pull_back(w, few); });
+    said("cotangents", [&] { primitive->reference_pull_back(w, few); });
+    said("cotangents", [&] { primitive->pull_back_along(w, w, g); });
+    auto moved = w.clone();
+    const auto stepper = primitive->stepper(moved);
+    said("cotangents", [&] { stepper->step(moved, few, {}); });
+    said("extra", [&] { stepper->step(moved, g, {.extra = longer}); });
+    said("extra", [&] { stepper->step(moved, g, {.extra = torch::ones({1}, torch::kFloat64)}); });
+    said("signs", [&] { stepper->step(moved, g, {.signs = RandomStream(Purpose::signs, 1)}); });
+    EXPECT_TRUE(identical(moved, w));
+  }
+  said("displacement", [&] { whole_module_output(module_at_start, plain, x, longer); });
+  said("displacement", [&] { whole_module_output(module_at_start, plain, x, w.to(torch::kFloat32)); });
+  for (const auto& none : {torch::Tensor(), torch::ones({}, torch::kFloat64), torch::ones({0, 3}, torch::kFloat64)}) {
+    said("x", [&] { make_module_primitive(module_at_start, plain, none, {}); });
+  }
 }
 
 TEST(ModulePrimitive, WhatHasNoRuleOrDoesNotFitTakesAnotherWay) {
@@ -337,6 +458,24 @@ TEST(ModuleModel, WhatIsNoFunctionOfPointsIsRefusedByName) {
        "its forward failed at points of shape [5, 3]");
   said(std::make_shared<CoupledImpl>(), "depends on the other points");
   said(std::make_shared<DrawingImpl>(), "draws random numbers");
+  // At the start their outputs do not show it: 0, or no number for a point alone.
+  const auto of = [](auto f, const std::vector<double>& scales) {
+    return function_module({{4, 3}, {4}}, f, scales).ptr();
+  };
+  const auto normed = [](bool unbiased) {
+    return [unbiased](const Parameters& p, const torch::Tensor& at) {
+      const auto h = torch::nn::functional::linear(at, p[0]);
+      return torch::tanh((h - h.mean(0)) / (h.var(0, unbiased) + 1e-3).sqrt()).mv(p[1]);
+    };
+  };
+  said(of(normed(false), {1, 0}), "depends on the other points");
+  said(of(normed(true), {1, 1}), "depends on the other points");
+  said(of([](const Parameters& p, const torch::Tensor& at) { return at.mm(p[0].t()).cumsum(0).mv(p[1]); }, {1, 1}),
+       "depends on the other points");
+  said(of([](const Parameters& p,
+             const torch::Tensor& at) { return torch::dropout(at.mm(p[0].t()), 0.5, true).mv(p[1]); },
+          {1, 1}),
+       "draws random numbers");
   SmallMlp module(std::vector<std::int64_t>{3, 4, 1});
   EXPECT_NE(refusal([&] { TaylorModel(module, {.order = 5}); }).find("order: expected 1 to 4"), std::string::npos);
   EXPECT_NE(refusal([&] { TaylorModel(module)->two_layer("R4"); }).find("R4: it reads neurons"), std::string::npos);

@@ -8,6 +8,7 @@
 #include "entk/io/pt_file.h"
 #include "entk/models/convolutional_network.h"
 #include "tests/io/io_testing.h"
+#include "tests/support/errors.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/modules.h"
 #include "tests/support/testing.h"
@@ -80,6 +81,75 @@ TEST(EmpiricalNtk, AModuleWithoutStructureIsToldSoAndTakesAnotherMethod) {
   EXPECT_TRUE(
       identical(empirical_ntk(module, x), empirical_ntk(module, x, {}, {.method = NtkMethod::jacobian_contraction})));
   EXPECT_THROW(empirical_ntk(module, x, {}, {.method = NtkMethod::structured_derivatives}), InputError);
+}
+
+using Parameters = FunctionModuleImpl::Tensors;
+
+torch::Tensor kernel_by_hand(const FunctionModule& module, const torch::Tensor& x) {
+  const auto j = derivatives(module, x, false).jacobian;
+  return j.mm(j.t());
+}
+
+TEST(EmpiricalNtk, WhereAPointsRowsAreApartTakesAnotherMethod) {
+  // Time first; two copies of the points, one after the other; a constant matrix with as many rows as points.
+  const auto time_first = function_module({{4, 3}, {4}, {4}}, [](const Parameters& p, const torch::Tensor& x) {
+    const auto h = torch::tanh(torch::matmul(x.transpose(0, 1).contiguous(), p[0].t()) + p[1]);
+    return h.mean(0).mv(p[2]);
+  });
+  const auto twice = function_module({{3, 4}, {4}}, [](const Parameters& p, const torch::Tensor& x) {
+    const auto h = torch::tanh(torch::cat({x, 2 * x}).mm(p[0])).mv(p[1]);
+    return h.narrow(0, 0, x.size(0)) + h.narrow(0, x.size(0), x.size(0));
+  });
+  const auto constant = function_module({{3, 6}, {2, 6}, {6}}, [](const Parameters& p, const torch::Tensor& x) {
+    return torch::tanh(x.mm(p[0]) + torch::ones({1, 2}, torch::kFloat64).mm(p[1])).mv(p[2]);
+  });
+  const auto sequences = random_matrix(5, 12, 1).view({5, 4, 3}), rows = random_matrix(5, 3, 2);
+  for (const auto& [module, x] : {std::pair{time_first, sequences}, {twice, rows}, {constant, rows}}) {
+    const auto want = kernel_by_hand(module, x);
+    EXPECT_TRUE(close(empirical_ntk(module, x), want, tolerance));
+    EXPECT_TRUE(close(empirical_ntk(module, x.narrow(0, 0, 1), x), want.narrow(0, 0, 1), tolerance));
+    EXPECT_TRUE(close(empirical_ntk(module, x, x.narrow(0, 0, 1)), want.narrow(1, 0, 1), tolerance));
+    EXPECT_THROW(empirical_ntk(module, x, {}, {.method = NtkMethod::structured_derivatives}), InputError);
+  }
+}
+
+TEST(EmpiricalNtk, HasTheSameBitsForAnyMemory) {
+  SmallMlp module(std::vector<std::int64_t>{4, 6, 2});
+  const auto x = random_matrix(300, 4, 1), x2 = random_matrix(400, 4, 2);
+  for (const auto& other : {torch::Tensor(), x2}) {
+    const auto of = [&](std::int64_t limit) {
+      return empirical_ntk(module, x, other, {.method = NtkMethod::structured_derivatives, .memory_limit = limit});
+    };
+    EXPECT_TRUE(identical(of(1), of(std::int64_t{1} << 30)));
+  }
+}
+
+TEST(EmpiricalNtk, WhatDependsOnOtherPointsOrIsDrawnIsRefused) {
+  const auto x = random_matrix(5, 3, 1);
+  const auto said = [&](const FunctionModuleImpl::Function& f, const std::string& what) {
+    const auto module = function_module({{4, 3}, {2, 4}}, f);
+    for (const auto method : {NtkMethod::automatic, NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products,
+                              NtkMethod::structured_derivatives}) {
+      EXPECT_NE(error_of([&] { empirical_ntk(module, x, {}, {.method = method}); }).find(what), std::string::npos);
+    }
+  };
+  said(
+      [](const Parameters& p, const torch::Tensor& at) {
+        const auto h = at.mm(p[0].t());
+        return torch::tanh((h - h.mean(0))).mm(p[1].t());
+      },
+      "depends on the other points");
+  said([](const Parameters& p,
+          const torch::Tensor& at) { return torch::dropout(torch::tanh(at.mm(p[0].t())), 0.5, true).mm(p[1].t()); },
+       "draws random numbers");
+}
+
+TEST(EmpiricalNtk, OfAModuleWithoutItsParametersIsZero) {
+  const auto module = function_module({{3}}, [](const Parameters&, const torch::Tensor& x) { return x.sum(1); });
+  for (const auto method : {NtkMethod::automatic, NtkMethod::jacobian_contraction, NtkMethod::ntk_vector_products}) {
+    EXPECT_TRUE(identical(empirical_ntk(module, random_matrix(4, 3, 1), {}, {.method = method}),
+                          torch::zeros({4, 4}, torch::kFloat64)));
+  }
 }
 
 TEST(EmpiricalNtk, IsThatOfTorchFunc) {

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "entk/models/network.h"
@@ -74,6 +75,35 @@ struct SmallAttentionImpl : torch::nn::Cloneable<SmallAttentionImpl> {
   torch::Tensor query, key, value, out;
 };
 TORCH_MODULE(SmallAttention);
+
+/// What a function says of parameters of these shapes, in float64; the entries of each are normal numbers times its
+/// scale.
+struct FunctionModuleImpl : torch::nn::Cloneable<FunctionModuleImpl> {
+  using Tensors = std::vector<torch::Tensor>;
+  using Function = std::function<torch::Tensor(const Tensors& parameters, const torch::Tensor& x)>;
+  FunctionModuleImpl(std::vector<std::vector<std::int64_t>> shapes, Function f, std::vector<double> scales = {})
+      : shapes(std::move(shapes)), f(std::move(f)), scales(std::move(scales)) {
+    reset();
+  }
+  void reset() override {
+    torch::manual_seed(13);
+    own.clear();
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      const double scale = i < scales.size() ? scales[i] : 0.6;
+      own.push_back(register_parameter("p" + std::to_string(i), scale * torch::randn(shapes[i], torch::kFloat64)));
+    }
+  }
+  torch::Tensor forward(const torch::Tensor& x) { return f(own, x); }
+  std::vector<std::vector<std::int64_t>> shapes;
+  Function f;
+  std::vector<double> scales;
+  Tensors own;
+};
+TORCH_MODULE(FunctionModule);
+inline FunctionModule function_module(std::vector<std::vector<std::int64_t>> shapes, FunctionModuleImpl::Function f,
+                                      std::vector<double> scales = {}) {
+  return FunctionModule(std::make_shared<FunctionModuleImpl>(std::move(shapes), std::move(f), std::move(scales)));
+}
 
 inline torch::Tensor flattened(const std::vector<torch::Tensor>& parts) {
   std::vector<torch::Tensor> flat;
