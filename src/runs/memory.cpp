@@ -15,6 +15,9 @@
 #include "entk/kernels/network_function.h"
 #include "entk/kernels/network_primitive.h"
 #include "entk/kernels/shard.h"
+#include "entk/models/module_primitive.h"
+#include "entk/models/whole_module_primitive.h"
+#include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/spectrum/kernel_regression.h"
 #include "entk/spectrum/projector_bytes.h"
@@ -48,18 +51,37 @@ std::int64_t pages_now(int which) {
   return pages[which] * sysconf(_SC_PAGESIZE);
 }
 
-/// The number of a module's parameters, of a pair's both; none for a two-layer network.
-std::optional<std::int64_t> module_parameters(const RunConfig& c) {
-  if (!c.model.kind || c.model.kind.name() == "two_layer") return std::nullopt;
-  const auto module = c.model.kind.make(network_options(c, c10::kMeta));
-  if (module.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(module.ptr())) return std::nullopt;
-  std::int64_t count = 0;
-  for (const auto& t : module.ptr()->parameters()) count += t.numel();
-  return c.model.initialisation == Initialisation::symmetric ? 2 * count : count;
-}
+/// What a module's run holds: its parameters, the displacement (of a pair twice as many), and its primitive's.
+struct ModuleRun {
+  std::int64_t parameters = 0, displacement = 0;
+  ModuleBytes bytes{};
+};
 
-/// A module's primitive works on this many points at once, and adds up this many sums.
-constexpr double module_points = 128, module_sums = 8;
+/// None for a two-layer network.
+std::optional<ModuleRun> module_run(const RunConfig& c, c10::Device device) {
+  if (!c.model.kind || c.model.kind.name() == "two_layer") return std::nullopt;
+  const auto shapes = c.model.kind.make(network_options(c, c10::kMeta));
+  if (shapes.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(shapes.ptr())) return std::nullopt;
+  ModuleRun run{};
+  for (const auto& t : shapes.ptr()->parameters()) run.parameters += t.requires_grad() ? t.numel() : 0;
+  const bool pair = c.model.initialisation == Initialisation::symmetric;
+  run.displacement = pair ? 2 * run.parameters : run.parameters;
+  // Parameters above the memory are enough to refuse it.
+  const double least = 16 * static_cast<double>(run.parameters);
+  if (!device.is_cpu() || least > static_cast<double>(memory_limit_bytes())) return run;
+  const auto kind = pair ? ModuleStartKind::pair : ModuleStartKind::plain;
+  const ExpandedModuleImpl expanded(point_module(c.model.kind.make(network_options(c))), kind);
+  const bool kernel = c.model.kernel != ModelKernel::none;
+  const auto points = at::linspace(-1, 1, 3 * c.data.dimension, expanded.displacement().options().requires_grad(false));
+  run.bytes = module_bytes(
+      [&](const at::Tensor& x) {
+        if (c.model.whole_network) return make_whole_module_primitive(expanded.module(), kind, x);
+        return expanded.primitive(x, {.orders = kernel ? 1 : static_cast<int>(c.model.order), .mode = c.train.kernel});
+      },
+      points.view({3, c.data.dimension}));
+  release_free_memory();
+  return run;
+}
 
 /// What a run has resident beyond what is counted here, as bench/memory.py measures it: the program, LibTorch and MKL;
 /// and for each worker MKL's buffers and pieces of freed memory that the allocator keeps.
@@ -76,14 +98,14 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const int element = static_cast<int>(c10::elementSize(c.dtype));
   const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
   const auto bytes = [&](double entries) { return entries * element; };
-  const auto parameters = module_parameters(c);
-  // Of this process; of a module, rows of d numbers that hold its parameters.
+  const auto module = module_run(c, device);
+  // Of this process; of a module, rows of d numbers that hold its displacement.
   const std::int64_t width =
-      parameters ? (*parameters + c.data.dimension - 1) / c.data.dimension : c.model.width / group().size();
+      module ? (module->displacement + c.data.dimension - 1) / c.data.dimension : c.model.width / group().size();
   const double n = static_cast<double>(c.data.samples), d = static_cast<double>(c.data.dimension);
   const double tests = static_cast<double>(c.data.test_samples);
   const double unlabeled = static_cast<double>(c.data.unlabeled_samples);
-  const bool twins = !parameters && c.model.initialisation == Initialisation::symmetric,
+  const bool twins = !module && c.model.initialisation == Initialisation::symmetric,
              unlabeled_projector = c.projector.source == ProjectorSource::unlabeled;
   const bool weighted = c.lambda[0] != 0 || c.lambda[1] != 0 || c.lambda[2] != 0;
   const double weights = bytes(static_cast<double>(width) * d);  // a matrix like W
@@ -91,13 +113,19 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double data = bytes((n + tests + unlabeled) * (d + 1));
   const double drawing = (n + tests + unlabeled) * d * 8 + (element == 4 ? data : 0);  // float64 first
   // W0, its half in float64, W.
-  const double making = weights + static_cast<double>(width) * d * (twins ? 4 : 8) + weights;
+  const double own = module ? bytes(static_cast<double>(module->parameters)) : 0;  // a module's parameters
+  const double making = module ? weights + 2 * own + 8 * static_cast<double>(module->parameters)
+                               : weights + static_cast<double>(width) * d * (twins ? 4 : 8) + weights;
 
   if (c.model.kernel != ModelKernel::none) {
     // The network in float64, K and its factors; then K at blocks of test points.
     const ProjectorSizes all{c.data.samples, c.data.dimension, c.model.width, 0, twins, 8, workers};
-    const double fitting = std::max({feature_kernel_bytes(n, n, all), kernel_regression_bytes(n),
-                                     feature_kernel_bytes(std::min(tests, 2048.0), n, all)});
+    const auto kernel = [&](double rows) {
+      if (!module) return feature_kernel_bytes(rows, n, all);
+      const double factors = (rows + n) * module->bytes.working_a_point * 8 / element;
+      return 8 * rows * n + std::min(factors, static_cast<double>(NtkOptions{}.memory_limit));
+    };
+    const double fitting = std::max({kernel(n), kernel_regression_bytes(n), kernel(std::min(tests, 2048.0))});
     const double resident =
         std::max(static_cast<double>(resident_bytes_now()), used_library_bytes + workers * each_worker_bytes);
     const double whole =
@@ -148,15 +176,22 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     return PrimitiveSizes{static_cast<std::int64_t>(samples), c.data.dimension, width, twins,
                           static_cast<int>(c.model.order),    element};
   };
-  const auto mode =
-      parameters ? KernelMode::recompute
-                 : resolved_mode(at(points), c.train.kernel, static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9));
-  if (parameters) {
-    // A module for each worker and the gradients of its chain; sums of gradients; values at the points at once, of
-    // some dozen tensors a layer, whose entries a point are taken to be about the parameters' rows.
-    const double orders = static_cast<double>(c.model.order);
-    held += workers * (2 + orders) * weights + (module_sums + 1) * weights;
-    step = workers * 12 * orders * bytes(module_points * static_cast<double>(width) + module_points * d);
+  const auto limit = static_cast<std::int64_t>(c.train.memory_limit_gb * 1e9);
+  const auto mode = module ? KernelMode::recompute : resolved_mode(at(points), c.train.kernel, limit);
+  if (module) {
+    // The module at the start, in the problem, in the model and in either primitive, where each worker has its own.
+    held += (4 + 2 * (workers - 1)) * own;
+    const auto& b = module->bytes;
+    const auto batch = static_cast<double>(module_batch(c.data.samples)), batches = std::ceil(n / batch);
+    const double kept = batches * b.kept + n * b.kept_a_point;
+    if (kept <= static_cast<double>(limit)) held += kept;
+    const auto moment = [&](double samples) {
+      const auto at_once = static_cast<double>(module_batch(static_cast<std::int64_t>(samples)));
+      const double busy = std::min(static_cast<double>(workers), std::ceil(samples / at_once));
+      return busy * (std::max(0.0, b.working - 2 * weights) + b.kept + at_once * (b.working_a_point + b.kept_a_point));
+    };
+    step = moment(n) + (static_cast<double>(module_lanes(c.data.samples)) + 1) * weights;
+    if (tests > 0) testing = moment(tests);
   } else if (c.model.whole_network) {
     const auto moment = [&](double samples) {
       return static_cast<double>(network_primitive_bytes(static_cast<std::int64_t>(samples), width, element, workers));
@@ -170,8 +205,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   }
   // f at W0 before the first step, where twins do not cancel.
   const auto most = std::max(c.data.samples, c.data.test_samples);
-  const auto initial =
-      twins || parameters ? 0.0 : static_cast<double>(network_output_bytes(most, width, element, workers));
+  const auto initial = twins || module ? 0.0 : static_cast<double>(network_output_bytes(most, width, element, workers));
   // Where steps are not fused: the gradient and the noise.
   if (c.model.whole_network || mode == KernelMode::reference) step += (c.train.noise_variance > 0 ? 2 : 1) * weights;
   // ∂E/∂W, and R4's powers on the way to it.
@@ -187,8 +221,10 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const double kept = remembered + (c.train.keep_best ? weights : 0);
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
   // Of several processes the first one brings all rows together to write them, unless they are written in blocks.
-  const bool in_blocks = !parameters && c.model.width > one_file_width;
-  const double whole = in_blocks || !leads() ? 0 : group().size() == 1 ? 2 * weights : 4 * group().size() * weights;
+  const bool in_blocks = !module && c.model.width > one_file_width;
+  const double whole = in_blocks || !leads()  ? 0
+                       : group().size() == 1 ? 2 * weights + own
+                                             : 4 * group().size() * weights;
   const double saving = whole + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
   const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra + kept +
                           std::max(table_making, held + std::max({initial, step, record, saving, tuning}));

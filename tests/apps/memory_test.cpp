@@ -53,7 +53,18 @@ INSTANTIATE_TEST_SUITE_P(
         Run{"Unlabeled", projector + Words{"projector.source=unlabeled", "data.unlabeled_samples=2000",
                                            "data.samples=200", "model.width=1000", "lambda.1=1"}},
         Run{"FreshPoints", projector + Words{"r1.points=fresh", "r1.samples=2000", "data.samples=500",
-                                             "model.width=1000", "lambda.1=1"}}),
+                                             "model.width=1000", "lambda.1=1"}},
+        // Modules: many parameters, many points and both.
+        Run{"MlpLinear",
+            no_projector + Words{"model.kind=mlp", "model.width=1000", "data.samples=300", "model.order=1"}},
+        Run{"MlpWide", no_projector + Words{"model.kind=mlp", "model.width=1000", "data.samples=300"}},
+        Run{"MlpWithManyPoints", no_projector + Words{"model.kind=mlp", "model.width=200", "data.samples=4000"}},
+        Run{"MlpOfOrderThree",
+            no_projector + Words{"model.kind=mlp", "model.width=600", "data.samples=2000", "model.order=3"}},
+        Run{"MlpWhole",
+            no_projector + Words{"model.kind=mlp", "model.width=800", "data.samples=1000", "model.whole_network=true"}},
+        Run{"Convolutional", no_projector + Words{R"(model.kind={"name":"convolutional","blocks":2,"channels":16})",
+                                                  "data.dimension=256", "data.samples=400"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
