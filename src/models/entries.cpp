@@ -1,5 +1,6 @@
 #include "entk/models/entries.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "entk/models/convolutional_network.h"
@@ -38,14 +39,19 @@ torch::nn::AnyModule make_convolutional(const Parameters& p, const ModelSetting&
     throw InputError(p.reader().path("shape") + ": expected [channels, height, width] whose product is d = " +
                      std::to_string(s.dimension) + "; without it d is the square of an image's side");
   }
-  return torch::nn::AnyModule(ConvolutionalNetwork(ConvolutionalOptions{.input_channels = shape[0],
-                                                                        .height = shape[1],
-                                                                        .width = shape[2],
-                                                                        .blocks = p.get<std::int64_t>("blocks"),
-                                                                        .channels = p.get<std::int64_t>("channels"),
-                                                                        .seed = s.seed,
-                                                                        .dtype = s.dtype,
-                                                                        .device = s.device}));
+  ConvolutionalOptions options{.input_channels = shape[0],
+                               .height = shape[1],
+                               .width = shape[2],
+                               .blocks = p.get<std::int64_t>("blocks"),
+                               .channels = p.get<std::int64_t>("channels"),
+                               .seed = s.seed,
+                               .dtype = s.dtype,
+                               .device = s.device};
+  if (std::min(shape[1], shape[2]) >> options.blocks < 1) {
+    throw InputError(p.reader().path("blocks") + ": expected so many that " + std::to_string(shape[1]) + " by " +
+                     std::to_string(shape[2]) + " pixels are halved so often, got " + std::to_string(options.blocks));
+  }
+  return torch::nn::AnyModule(ConvolutionalNetwork(options));
 }
 
 }  // namespace

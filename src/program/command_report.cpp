@@ -76,7 +76,7 @@ void add_export(CLI::App& app, Program& program) {
       if (out->empty()) {
         fmt::print("{}", text);
       } else {
-        check_new_file(*out, false);
+        check_new_file(*out);
         write_file_atomically(*out, text);
       }
       return ExitCode::ok;

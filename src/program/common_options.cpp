@@ -49,22 +49,35 @@ nlohmann::json load_config(const std::string& file) {
   return json;
 }
 
-/// @throws InputError for a key given on the command line that means nothing where data come from a file.
-void check_decided_by_file(const CommonOptions& o, const nlohmann::json& json) {
-  for (const std::string run : {"", "run."}) {
-    const auto source = value_at(json, run + "data.source");
-    const auto name = source.is_object() && source.contains("name") ? source["name"] : source;
-    if (name != "file" && name != "images") continue;
+/// @throws InputError for a key given on the command line that means nothing beside another one.
+void check_without_effect(const CommonOptions& o, const nlohmann::json& json) {
+  const auto refuse = [&](const std::string& inert, const std::string& why) {
     for (const auto& [option, texts] : {std::pair{"--set", &o.set}, {"--sweep", &o.sweep}}) {
       for (const auto& text : *texts) {
         const auto path = text.substr(0, text.find('='));
-        for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
-          const auto inert = run + "data." + key;
-          if (path != inert && !path.starts_with(inert + ".")) continue;
-          throw InputError(fmt::format("{} {}: the data file decides it (data.source is {}); leave it out", option,
-                                       text, name.get<std::string>()));
-        }
+        if (path != inert && !path.starts_with(inert + ".")) continue;
+        throw InputError(fmt::format("{} {}: {}; leave it out", option, text, why));
       }
+    }
+  };
+  for (const std::string run : {"", "run."}) {
+    const auto name_at = [&](const std::string& path) {
+      const auto thing = value_at(json, run + path);
+      return thing.is_object() && thing.contains("name") ? thing["name"] : thing;
+    };
+    if (const auto source = name_at("data.source"); source == "file" || source == "images") {
+      for (const char* key : {"dimension", "samples", "test_samples", "unlabeled_samples", "target"}) {
+        refuse(run + "data." + key,
+               fmt::format("the data file decides it (data.source is {})", source.get<std::string>()));
+      }
+    }
+    if (name_at("model.kind") == "convolutional") {
+      for (const char* key : {"model.width", "model.activation"}) {
+        refuse(run + key, "a convolutional network has model.kind.channels and ReLU (model.kind is convolutional)");
+      }
+    }
+    if (!value_at(json, run + "model.kind.widths").is_null()) {
+      refuse(run + "model.width", "model.kind.widths has each layer's");
     }
   }
 }
@@ -262,7 +275,7 @@ ResolvedJson resolve_json(const CommonOptions& o, const Presets& presets, const 
   if (!o.device.empty()) json["device"] = o.device;
   if (!o.dtype.empty()) json["dtype"] = o.dtype;
   if (o.threads) json["threads"] = *o.threads;
-  check_decided_by_file(o, json);
+  check_without_effect(o, json);
   return resolved;
 }
 
@@ -278,9 +291,10 @@ std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::j
   return paths;
 }
 
-void check_new_file(const std::string& out, bool force) {
-  if (force || !std::filesystem::exists(out)) return;
-  throw InputError(fmt::format("--out: '{}' exists: another name, or --force to write over it", out));
+void check_new_file(const std::string& out, std::optional<bool> force) {
+  if (force.value_or(false) || !std::filesystem::exists(out)) return;
+  throw InputError(
+      fmt::format("--out: '{}' exists: another name{}", out, force ? ", or --force to write over it" : ""));
 }
 
 void say_how_to_resume(const CommonOptions& o, const std::string& command, const RunFolder& folder) {

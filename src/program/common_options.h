@@ -66,8 +66,8 @@ ExitCode take_study_command(const std::string& name, const CommonOptions& option
 std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before,
                                        const nlohmann::json& now);
 
-/// @throws InputError for a file of --out that exists, unless `force`.
-void check_new_file(const std::string& out, bool force);
+/// @throws InputError for a file of --out that exists, unless `force`; none: the command has no such flag.
+void check_new_file(const std::string& out, std::optional<bool> force = {});
 
 /// "resume with: entk train --resume DIR", on stderr.
 void say_how_to_resume(const CommonOptions& options, const std::string& command, const RunFolder& folder);

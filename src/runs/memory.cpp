@@ -222,7 +222,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
   // Of several processes the first one brings all rows together to write them, unless they are written in blocks.
   const bool in_blocks = !module && c.model.width > one_file_width;
-  const double whole = in_blocks || !leads()  ? 0
+  const double whole = in_blocks || !leads() ? 0
                        : group().size() == 1 ? 2 * weights + own
                                              : 4 * group().size() * weights;
   const double saving = whole + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;

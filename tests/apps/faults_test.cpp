@@ -272,6 +272,24 @@ TEST_F(Faults, KeysThatADataFileDecidesAreRefusedOrSaid) {
       says(said, "data.pt: d = 6, 6 inputs, 0 test inputs, 0 unlabeled; the keys data.dimension, data.samples"));
 }
 
+TEST_F(Faults, KeysWithoutEffectOnAModelAreRefused) {
+  using testing::operator+;
+  const Words words = {"train", "--out", "run", "--set", "data.dimension=64", "--set", steps(1)};
+  const Words convolutional = words + Words{"--set", "model.kind=convolutional"};
+  for (const std::string key : {"model.width=50", "model.activation=tanh"}) {
+    EXPECT_TRUE(says(entk(convolutional + Words{"--set", key}, folder.path()),
+                     "--set " + key + ": a convolutional network has model.kind.channels and ReLU"));
+  }
+  EXPECT_TRUE(says(entk(convolutional + Words{"--sweep", "model.activation=tanh,relu"}, folder.path()),
+                   "--sweep model.activation=tanh,relu: a convolutional"));
+  EXPECT_TRUE(says(entk(words + Words{"--set", R"(model.kind={"name":"mlp","widths":[3,4]})", "--set", "model.width=9"},
+                        folder.path()),
+                   "--set model.width=9: model.kind.widths has each layer's"));
+  EXPECT_TRUE(says(entk(convolutional + Words{"--set", "data.dimension=9"}, folder.path()),
+                   "model.kind.blocks: expected so many that 3 by 3 pixels"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+}
+
 TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
   const auto one = entk(
       tiny("run", {"--set", steps(1), "--sweep", "lambda.3=0,1", "--sweep", "lambda.4=0.5", "--sweep", "lambda.3=2"}),
