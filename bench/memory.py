@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 R3 = {"lambda.3": 10}
+MLP = {"model.kind": "mlp", "data.dimension": 20, "data.test_samples": 100, "projector.source": "none"}
 CASES = {
     "Figure 1, published": R3,
     "Figure 1, quick": R3 | {"data.samples": 354, "data.dimension": 50, "model.width": 2000, "data.test_samples": 2000,
@@ -35,6 +36,13 @@ CASES = {
                                   "model.width": 2000},
     "unlabeled": R3 | {"lambda.1": 1, "projector.source": "unlabeled", "data.unlabeled_samples": 4000,
                        "model.width": 3000},
+    "mlp, order 1, wide": MLP | {"model.width": 1000, "data.samples": 300, "model.order": 1},
+    "mlp, order 2, wide": MLP | {"model.width": 1000, "data.samples": 300},
+    "mlp, order 2, many samples": MLP | {"model.width": 200, "data.samples": 4000},
+    "mlp, order 3": MLP | {"model.width": 600, "data.samples": 2000, "model.order": 3},
+    "mlp itself": MLP | {"model.width": 800, "data.samples": 1000, "model.whole_network": True},
+    "convolutional": MLP | {"model.kind": {"name": "convolutional", "blocks": 2, "channels": 16},
+                            "data.dimension": 256, "data.samples": 400, "train.learning_rate": 0.1},
     "R1 on fresh points": R3 | {"lambda.1": 1, "r1.points": "fresh", "r1.samples": 4000, "model.width": 4000},
 }
 

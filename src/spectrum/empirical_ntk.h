@@ -30,8 +30,8 @@ struct NtkOptions {
 
 /// K(x, x2), in the parameters' type and on their device; the bits do not depend on the number of threads. Points are
 /// rows of x and x2, outputs n, or n×O. Without x2: K(x, x), exactly symmetric, in half the time.
-/// @throws InputError where x does not fit the module, its outputs are no vector a point, or structured derivatives are
-/// asked of a module that has none.
+/// @throws InputError where x does not fit the module, its outputs are no vector a point, depend on the other points or
+/// are drawn at random, or structured derivatives are asked of a module that has none.
 at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2 = {},
                          const NtkOptions& options = {});
 /// Of a module at its parameters.
