@@ -34,9 +34,7 @@ SLOWEST_STEP = 20.0  # seconds: an implementation's growth curve ends there
 
 # d -> m -> m -> 1, a million parameters: entk's piece, the size, and who else does it.
 MLP = {"mlp-step": ((512, 100, 952), {"neural-tangents, taylor_expand": ("jax_mlp.py", "step")}),
-       "mlp-ntk": ((500, 100, 952), {"neural-tangents, structured derivatives": ("jax_mlp.py", "structured"),
-                                     "neural-tangents, Jacobian contraction": ("jax_mlp.py", "contraction"),
-                                     "neural-tangents, NTK-vector products": ("jax_mlp.py", "products")})}
+       "mlp-ntk": ((500, 100, 952), {"neural-tangents, structured derivatives": ("jax_mlp.py", "structured")})}
 
 PEERS = {
     "torch.compile, by hand": ("torch_step.py", "compiled"),

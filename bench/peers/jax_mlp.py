@@ -1,9 +1,8 @@
 """neural-tangents on a network of three layers, d → m → m → 1, all of whose parameters are trained, in float32:
 jax_mlp.py FORM n d m threads.
 
-FORM: step, one full-batch step of taylor_expand to second order with the square loss; or the empirical NTK at the n
-points by structured, contraction or products, empirical_ntk_fn's three implementations. All compiled by jit. The number
-of threads is what the process may run on.
+FORM: step, one full-batch step of taylor_expand to second order with the square loss; structured, the empirical NTK at
+the n points by structured derivatives. Both compiled by jit. The number of threads is what the process may run on.
 """
 import sys
 
@@ -18,10 +17,6 @@ from serve import serve
 
 # neural-tangents 0.6.5 looks for these there, where JAX 0.4.35 has them no more.
 jax.interpreters.ad.config, jax.interpreters.ad.source_info_util = jax.config, source_info_util
-
-METHODS = {"structured": nt.NtkImplementation.STRUCTURED_DERIVATIVES,
-           "contraction": nt.NtkImplementation.JACOBIAN_CONTRACTION,
-           "products": nt.NtkImplementation.NTK_VECTOR_PRODUCTS}
 
 
 def build():
@@ -39,8 +34,9 @@ def build():
         h = jnp.tanh(h @ second / np.sqrt(m))
         return h @ last / np.sqrt(m)
 
-    if form in METHODS:
-        kernel = jax.jit(nt.empirical_ntk_fn(network, trace_axes=(-1,), vmap_axes=0, implementation=METHODS[form]))
+    if form == "structured":
+        kernel = jax.jit(nt.empirical_ntk_fn(network, trace_axes=(-1,), vmap_axes=0,
+                                             implementation=nt.NtkImplementation.STRUCTURED_DERIVATIVES))
         return lambda: float(jax.block_until_ready(kernel(x, None, start))[0, 0])
 
     expansion = nt.taylor_expand(network, start, 2)
