@@ -196,17 +196,23 @@ TEST_F(Mpi, TermsOfOnesOwnThatAreSumsOverNeuronsGiveTheBytesOfOne) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
-// Process 0 alone speaks: of the arguments that all see.
-TEST_F(Mpi, WhatIsSaidOfTheActivationIsSaidOfAllNeurons) {
+// Process 0 alone speaks: of the arguments that all see, and of the curvature by all rows of W.
+TEST_F(Mpi, WhatIsSaidIsSaidOfAllNeurons) {
   const auto said = [&](int processes, const std::string& run) {
-    Words words = wide(run) + Words{"--set", "train.steps=0", "--set", "model.activation=gelu"};
+    Words words = wide(run) + Words{"--set", "train.steps=0",           "--set", "model.activation=gelu",
+                                    "--set", "train.learning_rate=auto"};
     std::erase(words, "--quiet");
     const auto output = take(processes, words).output;
-    const auto from = output.find("Assumption 2 asks");
-    return output.substr(std::min(from, output.size()), output.find('\n', from) - from);
+    std::string lines;
+    for (const char* notice : {"Assumption 2 asks", "learning rate"}) {
+      const auto from = output.find(notice);
+      lines += output.substr(std::min(from, output.size()), output.find('\n', from) - from) + "\n";
+    }
+    return lines;
   };
   const auto of_one = said(1, "1");
   EXPECT_NE(of_one.find("over the arguments seen"), std::string::npos) << of_one;
+  EXPECT_NE(of_one.find("lambda_max = "), std::string::npos) << of_one;
   EXPECT_EQ(said(3, "3"), of_one);
 }
 
