@@ -19,7 +19,7 @@ namespace {
 
 // The only script that a page may run: SHA-256 of page.js (a test says what it is after a change).
 constexpr const char* script_hash = "sha256-POT/J5k1INhfk5JuQMryZr+ilVS9FjkC4t78hdeqcTw=";
-constexpr std::size_t most_columns = 9;  // of a table as wide as a page
+constexpr double page_em = 55;  // of a table as wide as the page, in its own face
 
 const char* symbol(Verdict verdict) {
   switch (verdict) {
@@ -59,7 +59,7 @@ std::string data_url(const std::string& svg) {
 }
 
 std::string anchor(const std::string& target, const std::string& text) {
-  return fmt::format("<a href=\"{}\">{}</a>", escape_html(target), escape_html(text));
+  return fmt::format("<a href=\"{}\">{}</a>", escape_html(target), prose_html(text));
 }
 
 std::string badge(Verdict verdict) {
@@ -82,13 +82,13 @@ std::string to_string(Verdict verdict) {
   return "not run";
 }
 
-HtmlPage::HtmlPage(const std::string& title) : title_(escape_html(clean_text(title))) {}
+HtmlPage::HtmlPage(const std::string& title) : title_(clean_text(title)) {}
 
 void HtmlPage::heading(int level, const std::string& text, const std::string& id) {
   if (level < 2 || level > 4) {
     throw InputError(fmt::format("HtmlPage: heading level must be 2, 3 or 4, got {}", level));
   }
-  const std::string escaped = escape_html(clean_text(text));
+  const std::string escaped = prose_html(clean_text(text));
   const std::string own = id.empty() ? fmt::format("section-{}", ++headings_) : escape_html(id);
   body_ += fmt::format("<h{0} id=\"{1}\">{2}</h{0}>\n", level, own, escaped);
   if (level <= 3) {
@@ -96,62 +96,52 @@ void HtmlPage::heading(int level, const std::string& text, const std::string& id
   }
 }
 
-void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + escape_html(text) + "</p>\n"; }
+void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + prose_html(text) + "</p>\n"; }
 
 void HtmlPage::table(const Table& table) {
   // Focus lets the keyboard scroll what is wider all the same.
-  const auto add = [&](const Table& part) {
+  for (const auto& part : split_to_width(table, page_em))
     body_ += "<div class=\"scroll\" tabindex=\"0\">\n" + to_html(part) + "</div>\n";
-  };
-  const std::size_t keys = std::min(table.keys, most_columns - 1);
-  if (table.columns.size() <= most_columns) return add(table);
-  for (std::size_t from = keys; from < table.columns.size(); from += most_columns - keys) {
-    Table part{from == keys ? table.title : "", {}, {}, keys};
-    const auto take = [&](const auto& row) {
-      auto some = row;
-      some.erase(some.begin() + static_cast<std::ptrdiff_t>(std::min(from + most_columns - keys, row.size())),
-                 some.end());
-      some.erase(some.begin() + static_cast<std::ptrdiff_t>(keys), some.begin() + static_cast<std::ptrdiff_t>(from));
-      return some;
-    };
-    part.columns = take(table.columns);
-    for (const auto& row : table.rows) part.rows.push_back(take(row));
-    add(part);
-  }
 }
 
 void HtmlPage::code(const std::string& text) { body_ += "<pre><code>" + escape_html(text) + "</code></pre>\n"; }
 
-void HtmlPage::verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links) {
-  body_ += fmt::format("<p class=\"verdict {}\">{}{}", css_class(verdict), badge(verdict), escape_html(text));
+void HtmlPage::verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links,
+                       const std::vector<std::pair<std::string, std::string>>& grounds) {
+  body_ += fmt::format("<div class=\"verdict {}\">\n<p>{}{}", css_class(verdict), badge(verdict), prose_html(text));
   for (const auto& link : links) body_ += " " + anchor(link.target, link.text);
   body_ += "</p>\n";
+  list(grounds, prose_html);
+  body_ += "</div>\n";
 }
 
 void HtmlPage::claims(const std::vector<ClaimLine>& lines) {
-  body_ +=
-      "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"claims\">\n<thead><tr><th>Verdict</th>"
-      "<th>Claim</th><th>Where</th><th>Paper</th><th>Here</th></tr></thead>\n<tbody>\n";
+  const std::vector<std::string> names = {"Verdict", "Claim", "Where", "Paper", "Here"};
+  body_ += "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"claims wide\">\n<thead><tr>";
+  for (const auto& name : names) body_ += "<th>" + name + "</th>";
+  body_ += "</tr></thead>\n<tbody>\n";
   for (const auto& line : lines) {
-    body_ += fmt::format("<tr class=\"{}\"><td>{}</td>", css_class(line.verdict), badge(line.verdict));
-    body_ +=
-        "<td>" + (line.target.empty() ? escape_html(line.statement) : anchor(line.target, line.statement)) + "</td>";
-    for (const auto* text : {&line.source, &line.paper, &line.ours}) {
-      body_ += "<td>" + escape_html(text->empty() ? "–" : *text) + "</td>";
-    }
+    body_ += fmt::format("<tr class=\"{}\">", css_class(line.verdict));
+    const std::string cells[] = {badge(line.verdict),
+                                 line.target.empty() ? prose_html(line.statement) : anchor(line.target, line.statement),
+                                 prose_html(line.source), prose_html(line.paper), prose_html(line.ours)};
+    for (std::size_t c = 0; c < names.size(); ++c)
+      body_ += fmt::format("<td data-name=\"{}\">{}</td>", names[c], cells[c].empty() ? "–" : cells[c]);
     body_ += "</tr>\n";
   }
   body_ += "</tbody>\n</table>\n</div>\n";
 }
 
-void HtmlPage::key_values(const std::vector<std::pair<std::string, std::string>>& pairs) {
-  if (pairs.empty()) return;
-  body_ += "<dl>\n";
+void HtmlPage::list(const std::vector<std::pair<std::string, std::string>>& pairs,
+                    std::string (*shown)(std::string_view)) {
+  std::string lines;
   for (const auto& [key, value] : pairs) {
-    body_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(key), escape_html(value));
+    if (!value.empty()) lines += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(key), shown(value));
   }
-  body_ += "</dl>\n";
+  if (!lines.empty()) body_ += "<dl>\n" + lines + "</dl>\n";
 }
+
+void HtmlPage::key_values(const std::vector<std::pair<std::string, std::string>>& pairs) { list(pairs, escape_html); }
 
 void HtmlPage::figure(const FigureFiles& files, const std::string& caption, const std::string& id) {
   if (files.svg.empty()) {
@@ -168,7 +158,7 @@ void HtmlPage::figure(const FigureFiles& files, const std::string& caption, cons
 void HtmlPage::figure(const std::string& svg, const std::string& caption, const std::string& source,
                       const std::string& id) {
   body_ += (id.empty() ? "<figure>" : "<figure id=\"" + escape_html(id) + "\">") + "\n<img alt=\"" +
-           escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" + escape_html(caption);
+           escape_html(caption) + "\" src=\"" + data_url(svg) + "\">\n<figcaption>" + prose_html(caption);
   if (!source.empty()) {
     body_ += " <span class=\"source\">Data and script: " + escape_html(source) + "</span>";
   }
@@ -183,8 +173,9 @@ std::string HtmlPage::str() const {
       "<meta http-equiv=\"Content-Security-Policy\" "
       "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'\">\n",
       script_hash);
-  page += "<title>" + title_ + "</title>\n<style>" + std::string(page_style()) + "</style>\n</head>\n<body>\n";
-  page += "<h1>" + title_ + "</h1>\n";
+  page +=
+      "<title>" + escape_html(title_) + "</title>\n<style>" + std::string(page_style()) + "</style>\n</head>\n<body>\n";
+  page += "<h1>" + prose_html(title_) + "</h1>\n";
   if (!contents_.empty()) page += "<nav aria-label=\"Contents\">\n<ul>\n" + contents_ + "</ul>\n</nav>\n";
   return page + "<main>\n" + body_ + "</main>\n<script>" + std::string(page_script()) + "</script>\n</body>\n</html>\n";
 }

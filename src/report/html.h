@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,7 +35,8 @@ struct Link {
   std::string target;  ///< "#id" on the page, or a file beside it
 };
 
-/// Everything given is text and is escaped; line breaks stay only in code().
+/// Everything given is text and is escaped; line breaks stay only in code(). In all but code() and key_values() indices
+/// and exponents are set as such (f_L, m^(-1/2)).
 class HtmlPage {
  public:
   explicit HtmlPage(const std::string& title);  ///< an empty page
@@ -44,14 +46,16 @@ class HtmlPage {
   /// @throws InputError for another level.
   void heading(int level, const std::string& text, const std::string& id = "");
   void paragraph(const std::string& text);  ///< of running text
-  /// One of many columns goes on below, its key columns first again.
+  /// One wider than the page goes on below, its key columns first again.
   void table(const Table& table);
   void code(const std::string& text);  ///< as it is, in a fixed-width face
-  /// A coloured word and a line, with what it rests on.
-  void verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links = {});
+  /// A coloured word and a line, with what it rests on: the paper's value, the one measured, the criterion.
+  void verdict(Verdict verdict, const std::string& text, const std::vector<Link>& links = {},
+               const std::vector<std::pair<std::string, std::string>>& grounds = {});
   /// A table of claims whose statements are broken into lines, each with its verdict.
   void claims(const std::vector<ClaimLine>& lines);
-  void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);  ///< a table of two columns
+  /// A list of names and values, as they are; those without a value are left out.
+  void key_values(const std::vector<std::pair<std::string, std::string>>& pairs);
 
   /// The figure's SVG with its caption, and the names of its data and script; where it was not
   /// drawn, the notice. `id`: for links. @throws InputError if the file cannot be read or holds no SVG.
@@ -64,6 +68,8 @@ class HtmlPage {
   std::string str() const;
 
  private:
+  void list(const std::vector<std::pair<std::string, std::string>>& pairs, std::string (*shown)(std::string_view));
+
   std::string title_, contents_, body_;
   int headings_ = 0;
 };

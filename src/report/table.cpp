@@ -1,7 +1,10 @@
 #include "entk/report/table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -180,24 +183,104 @@ std::string to_csv(const Table& table) {
   return out;
 }
 
+namespace {
+
+constexpr double padding_em = 1.5;  // of a cell, as page.css has it
+constexpr double phone_em = 23;
+
+/// What a page shows of a cell. A number stays on a line, apart from its interval.
+std::string shown_on_page(const Cell& cell, const Column& column, bool key) {
+  std::string text = shown(cell, column, key);
+  if (as_string(cell)) return text;
+  for (auto at = text.find(' '); at != std::string::npos; at = text.find(' ', at + 1)) {
+    if (text.compare(at, 2, " [") != 0) text.replace(at, 1, "\u00A0");
+  }
+  return text;
+}
+
+/// The width that each column needs: its longest word, of text up to a few words.
+std::vector<double> widths_em(const Table& table) {
+  const auto longest_word = [](std::string_view text) {
+    double em = 0;
+    while (!text.empty()) {
+      const auto end = std::min(text.find(' '), text.size());
+      em = std::max(em, text_em(text.substr(0, end)));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return em;
+  };
+  std::vector<double> widths;
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    double width = longest_word(clean_text(table.columns[c].name));
+    for (const auto& row : table.rows) {
+      const auto text = shown_on_page(row[c], table.columns[c], c < table.keys);
+      width = std::max({width, longest_word(text), as_string(row[c]) ? std::min(9.0, text_em(text)) : 0.0});
+    }
+    widths.push_back(width + padding_em);
+  }
+  return widths;
+}
+
+}  // namespace
+
 std::string to_html(const Table& table) {
-  const Grid grid = make_grid(table, [](const std::string& text) { return escape_html(text); });
-  std::string out = "<table>\n";
-  if (!table.title.empty()) out += "<caption>" + escape_html(table.title) + "</caption>\n";
-  for (std::size_t l = 0; l < grid.lines.size(); ++l) {
-    if (l == 0) out += "<thead>\n";
-    if (l == 1) out += "<tbody>\n";
+  check(table);
+  const auto widths = widths_em(table);
+  const bool wide = std::accumulate(widths.begin(), widths.end(), 0.0) > phone_em;
+  std::string out = wide ? "<table class=\"wide\">\n" : "<table>\n";
+  if (!table.title.empty()) out += "<caption>" + prose_html(table.title) + "</caption>\n";
+  const auto right = [&](std::size_t c) { return has_numbers(table, c) ? " class=\"number\"" : ""; };
+  out += "<thead>\n<tr>";
+  for (std::size_t c = 0; c < table.columns.size(); ++c)
+    out += fmt::format("<th scope=\"col\"{}>{}</th>", right(c), prose_html(table.columns[c].name));
+  out += "</tr>\n</thead>\n";
+  if (!table.rows.empty()) out += "<tbody>\n";
+  for (const auto& row : table.rows) {
     out += "<tr>";
-    for (std::size_t c = 0; c < grid.width.size(); ++c) {
-      const char* right = grid.right[c] ? " class=\"number\"" : "";
-      out += l == 0 ? fmt::format("<th scope=\"col\"{}>{}</th>", right, grid.lines[l][c])
-                    : fmt::format("<td{}>{}</td>", right, grid.lines[l][c]);
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const auto& column = table.columns[c];
+      const auto name = wide ? fmt::format(" data-name=\"{}\"", escape_html(column.name)) : "";
+      out += fmt::format("<td{}{}>{}</td>", right(c), name, prose_html(shown_on_page(row[c], column, c < table.keys)));
     }
     out += "</tr>\n";
-    if (l == 0) out += "</thead>\n";
   }
-  if (grid.lines.size() > 1) out += "</tbody>\n";
+  if (!table.rows.empty()) out += "</tbody>\n";
   return out + "</table>\n";
+}
+
+std::vector<Table> split_to_width(const Table& table, double em) {
+  check(table);
+  const auto widths = widths_em(table);
+  const std::size_t keys = std::min(table.keys, table.columns.size());
+  const double key_width = std::accumulate(widths.begin(), widths.begin() + static_cast<std::ptrdiff_t>(keys), 0.0);
+  // Where each part begins if none is wider than this.
+  const auto begins = [&](double most) {
+    std::vector<std::size_t> parts;
+    double width = INFINITY;
+    for (std::size_t c = keys; c < widths.size(); ++c) {
+      if (width + widths[c] > most) parts.push_back(c), width = key_width;
+      width += widths[c];
+    }
+    return parts;
+  };
+  auto parts = begins(em);
+  if (parts.size() <= 1) return {table};
+  while (em > 1 && begins(em - 1).size() == parts.size()) parts = begins(--em);
+  std::vector<Table> tables;
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    const std::size_t from = parts[p], to = p + 1 < parts.size() ? parts[p + 1] : widths.size();
+    Table part{p == 0 ? table.title : "", {}, {}, keys};
+    const auto take = [&](const auto& row) {
+      auto some = row;
+      some.erase(some.begin() + static_cast<std::ptrdiff_t>(to), some.end());
+      some.erase(some.begin() + static_cast<std::ptrdiff_t>(keys), some.begin() + static_cast<std::ptrdiff_t>(from));
+      return some;
+    };
+    part.columns = take(table.columns);
+    for (const auto& row : table.rows) part.rows.push_back(take(row));
+    tables.push_back(std::move(part));
+  }
+  return tables;
 }
 
 }  // namespace entk

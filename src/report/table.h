@@ -82,7 +82,12 @@ std::string to_markdown(const Table& table);
 /// double. A column with an uncertain cell becomes two, the second named "… deviation"; one with an estimate three,
 /// "… low" and "… high" after it.
 std::string to_csv(const Table& table);
-/// An HTML table with everything escaped.
+/// An HTML table with everything escaped. Numbers are not broken between lines. One wider than a phone is of class
+/// "wide", and its cells carry their column's name (data-name).
 std::string to_html(const Table& table);
+
+/// The table as few tables as leave each at most this many em wide, words of text broken between lines, in parts of
+/// like width, each with the key columns. One where a single column does not fit is wider.
+std::vector<Table> split_to_width(const Table& table, double em);
 
 }  // namespace entk

@@ -1,5 +1,7 @@
 #include "entk/report/text.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstdint>
 
 namespace entk {
@@ -83,6 +85,91 @@ std::string escape_html(std::string_view text) {
     }
   }
   return escaped;
+}
+
+namespace {
+
+bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) || (static_cast<unsigned char>(c) & 0x80); }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether what ends here can have an index or an exponent: a letter by itself, ‖, a bracket, log; for an exponent a
+/// number or an index too.
+bool is_symbol(std::string_view before, bool exponent) {
+  if (exponent && !before.empty() && (is_digit(before.back()) || before.back() == '}')) return true;
+  if (before.ends_with("‖") || before.ends_with(")") || before.ends_with("log")) return true;
+  std::size_t last = before.size();
+  do {
+    if (last-- == 0) return false;
+  } while ((static_cast<unsigned char>(before[last]) & 0xC0) == 0x80);
+  if (!is_letter(before[last])) return false;
+  if (last == 0) return true;
+  const char c = before[last - 1];
+  return !std::isalnum(static_cast<unsigned char>(c)) &&
+         std::string_view(exponent ? "_" : "_./").find(c) == std::string_view::npos;
+}
+
+/// Length of the index or exponent at the start of this: {…} or (…), letters or digits alone, at most three.
+std::size_t script_length(std::string_view text) {
+  if (text.starts_with("{") || text.starts_with("(")) {
+    int open = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      open += (text[i] == '{' || text[i] == '(') - (text[i] == '}' || text[i] == ')');
+      if (open == 0) return i + 1;
+    }
+    return 0;
+  }
+  std::size_t length = text.starts_with("-") ? 1 : 0;
+  const std::size_t sign = length;
+  const auto run = [&](auto is) {
+    while (length < text.size() && is(text[length])) ++length;
+  };
+  run(is_digit);
+  if (length == sign) run([](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; });
+  if (length == 0 && !text.empty() && is_letter(text[0])) {  // one letter that is not ASCII
+    do ++length;
+    while (length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80);
+  }
+  const bool ends =
+      length == text.size() || (text[length] != '_' && !std::isalnum(static_cast<unsigned char>(text[length])));
+  return ends && length - sign <= 3 ? length - (length == sign ? sign : 0) : 0;
+}
+
+}  // namespace
+
+std::string prose_html(std::string_view text) {
+  std::string html;
+  std::size_t plain = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view before = text.substr(0, i), after = text.substr(i + 1);
+    const bool after_script = i > 0 && plain == i;
+    if ((text[i] == '_' || text[i] == '^') && (after_script || is_symbol(before, text[i] == '^'))) {
+      const std::size_t length = script_length(after);
+      if (length == 0) continue;
+      auto script = after.substr(0, length);
+      if (script.front() == '{' || script.front() == '(') script = script.substr(1, length - 2);
+      const char* tag = text[i] == '_' ? "sub" : "sup";
+      html += escape_html(text.substr(plain, i - plain));
+      html += std::string("<") + tag + ">" + prose_html(with_minus_signs(script)) + "</" + tag + ">";
+      i += length;
+      plain = i + 1;
+    } else if (text[i] == '-' && !after.empty() && is_digit(after[0]) &&
+               (i == 0 || std::string_view(" ([").find(text[i - 1]) != std::string_view::npos ||
+                (i > 1 && text[i - 1] == 'e' && is_digit(text[i - 2])))) {
+      html += escape_html(text.substr(plain, i - plain)) + "−";
+      plain = i + 1;
+    }
+  }
+  return html + escape_html(text.substr(std::min(plain, text.size())));
+}
+
+double text_em(std::string_view text) {
+  double em = 0;
+  for (const char c : text) {
+    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) continue;
+    const bool narrow = std::string_view(" .,:;'!|()[]/-fijlrtI").find(c) != std::string_view::npos;
+    em += narrow ? 0.38 : std::string_view("mwMW%+=<>").find(c) != std::string_view::npos ? 0.86 : 0.66;
+  }
+  return em;
 }
 
 }  // namespace entk

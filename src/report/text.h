@@ -21,4 +21,11 @@ std::string with_minus_signs(std::string_view number);
 /// Clean text with & < > " ' escaped, for HTML's contents and attributes.
 std::string escape_html(std::string_view text);
 
+/// The same for what readers read: indices and exponents as such, f_L, ‖W‖_{2,4}, log_d(n), m^(-1/2), d^k, where a
+/// symbol of one letter has them, and − for a hyphen before a number.
+std::string prose_html(std::string_view text);
+
+/// How wide a line of text is in em, in a face as wide as DejaVu Sans.
+double text_em(std::string_view text);
+
 }  // namespace entk

@@ -97,6 +97,11 @@ std::string key_markup(const std::string& path) {
   return symbol ? symbol->markup : last_word(path);
 }
 
+std::string column_title(std::string column) {
+  std::replace(column.begin(), column.end(), '_', ' ');
+  return column;
+}
+
 std::string value_text(const nlohmann::json& value) {
   if (value.is_number_float()) return format_number(value, 17, NumberFormat::shortest);
   return value.is_string() ? value.get<std::string>() : value.dump();

@@ -31,6 +31,8 @@ std::vector<std::string> own_columns(const std::vector<SweepCurves>& curves);
 /// word. The second in gnuplot's markup.
 std::string key_symbol(const std::string& path);
 std::string key_markup(const std::string& path);
+/// A recorded column as the title of a panel: "kernel drift" for kernel_drift.
+std::string column_title(std::string column);
 /// A swept value: 0.01, relu.
 std::string value_text(const nlohmann::json& value);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "entk/runs/curves.h"
 #include "entk/runs/run.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/csv.h"
@@ -98,7 +99,7 @@ Results write_run_results(const std::filesystem::path& folder, const std::filesy
   for (const auto& name : metrics.columns) {
     if (std::count(standard.begin(), standard.end(), name)) continue;
     const auto values = metrics.column(name);
-    figure.panels.push_back(metrics_panel(metrics, name, {{name, Label()}}));
+    figure.panels.push_back(metrics_panel(metrics, column_title(name), {{name, Label()}}));
     auto& panel = figure.panels.back();
     panel.y.logarithmic = std::none_of(values.begin(), values.end(), [](double v) { return v < 0; });
   }

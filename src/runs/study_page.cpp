@@ -16,6 +16,7 @@ namespace {
 Table states_of(const std::filesystem::path& folder) {
   Table table{"", {Column("run"), Column("state"), Column("step"), Column("message")}, {}};
   std::set<std::filesystem::path> runs;
+  bool messages = false;
   if (std::filesystem::is_directory(folder / "runs")) {
     for (const auto& run : std::filesystem::directory_iterator(folder / "runs")) runs.insert(run.path());
   }
@@ -23,6 +24,11 @@ Table states_of(const std::filesystem::path& folder) {
     if (!std::filesystem::exists(run / "status.json")) continue;
     const auto status = read_status(run);
     table.rows.push_back({run.filename().string(), to_string(status.state), status.step, status.message});
+    messages = messages || !status.message.empty();
+  }
+  if (!messages) {
+    table.columns.pop_back();
+    for (auto& row : table.rows) row.pop_back();
   }
   return table;
 }
@@ -65,10 +71,10 @@ Results write_study_page(const std::filesystem::path& folder, const std::string&
     page.heading(2, "Claims");
     if (!size.empty()) page.paragraph("Judged at " + size + ".");
     for (const auto& c : findings.claims) {
-      std::vector<Link> links;
+      std::vector<Link> links = {{"data", "results.csv"}};
       if (figures.count(c.figure)) links = {{"figure", "#figure-" + c.figure}, {"data", c.figure + ".dat"}};
-      page.verdict(c.verdict, fmt::format("{}: {} Here: {}. Criterion: {}.", c.source, c.statement, c.ours, c.reason),
-                   links);
+      page.verdict(c.verdict, fmt::format("{}: {}", c.source, c.statement), links,
+                   {{"Paper", c.paper}, {"Here", c.ours}, {"Criterion", c.reason}});
     }
   }
   for (const auto& [heading, table] : findings.tables) {

@@ -162,10 +162,8 @@ Partition partition(const SigmaSpectrum& s, int k, std::int64_t width) {
   const double kept = std::accumulate(s.trace_part.begin(), s.trace_part.begin() + 2 * k + 1, 0.0);
   p.small_mean = p.exists ? std::max(0.0, s.trace - kept) / p.small : 0.0;
   p.statement = fmt::format(
-      "degrees ≤ {} take {:.0f} directions, degrees {} to {} take {:.0f}, of md/2 = {:.0f} with a "
-      "nonzero eigenvalue: "
-      "the partition {}",
-      k, p.large, k + 1, 2 * k, p.medium, 0.5 * total,
+      "Degrees ≤ {} take {:.0f} directions, {} {:.0f}, of md/2 = {:.0f} with a nonzero eigenvalue: the partition {}", k,
+      p.large, k == 1 ? "degree 2 takes" : fmt::format("degrees {} to {} take", k + 1, 2 * k), p.medium, 0.5 * total,
       p.exists ? "exists at this width" : "cannot exist at this width");
   return p;
 }

@@ -133,7 +133,8 @@ Figure figure1_plot(const StudyConfig& study, const std::vector<SweepCurves>& cu
   add(rich_text("{/:Italic R}_3({/:Bold W})"), "R3", true);
   add("Training loss", "train_loss", true);
   add("Test loss", "test_loss", false);
-  for (const auto& name : own_columns(curves)) add(name, name, false);  // some are shares, some have zeros
+  for (const auto& name : own_columns(curves))
+    add(column_title(name), name, false);  // some are shares, some have zeros
   return figure;
 }
 

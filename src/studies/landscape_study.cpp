@@ -303,6 +303,11 @@ Findings landscape_findings(const nlohmann::json& numbers) {
   Table keys{"", {Column("key"), Column("value")}, {}};
   for_each_key(r.any("configuration"), "",
                [&](const std::string& path, const auto& of) { keys.rows.push_back({path, of.dump()}); });
+  const auto standard = to_json(RunConfig{});
+  std::stable_partition(keys.rows.begin(), keys.rows.end(), [&](const auto& row) {
+    const auto& path = std::get<std::string>(row[0].content);
+    return value_at(standard, path).dump() != std::get<std::string>(row[1].content);
+  });
   found.tables = {{"The run's configuration", std::move(keys)}};
 
   const auto text = [](double v) { return format_number(v, 3); };
@@ -310,7 +315,8 @@ Findings landscape_findings(const nlohmann::json& numbers) {
                   .statement = "A (ν, γ)-second-order stationary point of L_λ has a small loss L_λ.",
                   .paper = "L_λ ≲ ε_min",
                   .ours = fmt::format("‖∇L_λ‖ = {}, λ_min = {}, L_λ = {}", text(gradient), text(least), text(value)),
-                  .verdict = Verdict::too_small_to_tell};
+                  .verdict = Verdict::too_small_to_tell,
+                  .figure = "ritz"};
   if (verdict == name_of(StationaryVerdict::none_found)) {
     corollary.reason =
         "W passes as a second-order stationary point; L_λ(W) is to be compared with ε_min, whose constant and whose "

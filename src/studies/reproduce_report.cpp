@@ -90,16 +90,12 @@ void add_stage(HtmlPage& page, const StageResult& result, const fs::path& folder
   for (const auto& claim : result.claims) {
     std::vector<Link> links;
     const auto& stage = result.stage->name;
-    if (fs::exists(folder / stage / (claim.figure + ".dat")))
-      links.push_back({"data", fmt::format("{}/{}.dat", stage, claim.figure)});
-    if (fs::exists(folder / stage / "report.html")) links.push_back({"its page", stage + "/report.html"});
-    page.verdict(claim.verdict, claim.statement, links);
-    std::vector<std::pair<std::string, std::string>> values;
-    for (const auto& [key, value] :
-         {std::pair{"Paper", claim.paper}, {"Here", claim.ours}, {"Size", claim.size}, {"Criterion", claim.reason}}) {
-      if (!value.empty()) values.emplace_back(key, value);
+    for (const auto& file : {claim.figure + ".dat", std::string("results.csv")}) {
+      if (links.empty() && fs::exists(folder / stage / file)) links.push_back({"data", stage + "/" + file});
     }
-    page.key_values(values);
+    if (fs::exists(folder / stage / "report.html")) links.push_back({"its page", stage + "/report.html"});
+    page.verdict(claim.verdict, claim.statement, links,
+                 {{"Paper", claim.paper}, {"Here", claim.ours}, {"Size", claim.size}, {"Criterion", claim.reason}});
   }
   if (!result.record.command.empty()) page.code(result.record.command);
   std::vector<std::pair<std::string, std::string>> facts = {{"State", state_text(result.record)}};

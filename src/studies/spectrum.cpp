@@ -368,8 +368,9 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
     const auto& p = *r.partition;
     add("Section 1.1", "Σ's eigenvalues fall into large, medium and small ones, Q1, Q2, Q3, with gaps between them.",
         "λ_min(Λ1) ≫ λ_max(Λ2), λ_min(Λ2) ≫ λ_max(Λ3)",
-        p.exists ? fmt::format("λ_min(Λ1) = {:.3g}, Λ2 from {:.3g} down to {:.3g}, Λ3 {:.3g} on average at m = {}",
-                               p.large_min, p.medium_max, p.medium_min, p.small_mean, width_of(r.config))
+        p.exists ? fmt::format("λ_min(Λ1) = {}, Λ2 from {} down to {}, Λ3 {} on average at m = {}",
+                               format_number(p.large_min, 3), format_number(p.medium_max, 3),
+                               format_number(p.medium_min, 3), format_number(p.small_mean, 3), width_of(r.config))
                  : p.statement,
         {{"λ_min(Λ1) over λ_max(Λ2)", exact(r.check.leading ? p.large_min / p.medium_max : 0), 5, INFINITY},
          {"λ_min(Λ2) over the mean of Λ3", exact(p.medium_min / p.small_mean), 5, INFINITY}},
@@ -389,8 +390,8 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
           g && static_cast<double>(g->seen) == g->expected ? std::fabs(g->mean / t.lambda[l] - 1) : INFINITY;
       worst = std::max(worst, error);
       if (g)
-        parts.push_back(
-            fmt::format("degree {}: {} eigenvalues of mean {:.3g}, λ = {:.3g}", l, g->seen, g->mean, t.lambda[l]));
+        parts.push_back(fmt::format("degree {}: {} eigenvalue{} of mean {}, λ = {}", l, g->seen,
+                                    g->seen == 1 ? "" : "s", format_number(g->mean, 3), format_number(t.lambda[l], 3)));
     }
     const bool enough = static_cast<double>(e.samples) >= 10 * n_k && e.width >= 1000;
     add("Section 4, the harmonic expansion",
@@ -414,7 +415,8 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
                     "{} points.",
                     e.samples),
         "",
-        both ? fmt::format("eigenvalue {} of ΦΦᵀ/n is {:.3g}, the next {:.3g}", n_k, e.values[n_k - 1], e.values[n_k])
+        both ? fmt::format("eigenvalue {} of ΦΦᵀ/n is {}, the next {}", n_k, format_number(e.values[n_k - 1], 3),
+                           format_number(e.values[n_k], 3))
              : fmt::format("n = {}, n_k = {}", e.samples, n_k),
         {{"their quotient", both ? exact(e.values[n_k - 1] / e.values[n_k], one_sample) : Estimate{.from = one_sample},
           2, INFINITY}},
@@ -470,10 +472,8 @@ class SpectrumTask : public Task {
     const auto result = spectrum_result(config_, samples);
     Findings findings{
         .table = spectrum_table(result),
-        .figures =
-            {{"spectrum", spectrum_figure(result),
-              "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index, whose "
-              "legend is below."}},
+        .figures = {{"spectrum", spectrum_figure(result),
+                     "Eigenvalues of Σ by degree, theory and sample; multiplicities; ratios; eigenvalues by index."}},
         .claims = spectrum_claims(result),
         .notes = {"Assumption 3: " + result.assumption_three + "."},
         .numbers = to_json(result)};

@@ -5,6 +5,7 @@
 #include "entk/base/error.h"
 #include "entk/report/process.h"
 #include "entk/report/text.h"
+#include "tests/support/browser.h"
 #include "tests/support/testing.h"
 
 namespace entk::html_test {
@@ -123,9 +124,11 @@ TEST(Html, ALineOfClaimsHasItsVerdictAndItsTextEscaped) {
   HtmlPage page("x");
   page.claims({{"Figure <1>", "It is < 1", "", "a & b", Verdict::did_not_hold}});
   const std::string text = page.str();
-  EXPECT_NE(text.find("<tr class=\"did-not-hold\"><td><span class=\"badge\">✗ did not hold</span></td>"
-                      "<td>It is &lt; 1</td><td>Figure &lt;1&gt;</td><td>–</td><td>a &amp; b</td></tr>"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("<tr class=\"did-not-hold\"><td data-name=\"Verdict\"><span class=\"badge\">✗ did not hold</span></td>"
+                "<td data-name=\"Claim\">It is &lt; 1</td><td data-name=\"Where\">Figure &lt;1&gt;</td>"
+                "<td data-name=\"Paper\">–</td><td data-name=\"Here\">a &amp; b</td></tr>"),
+      std::string::npos)
       << text;
 }
 
@@ -182,31 +185,29 @@ TEST(Html, APictureIsAnImageOfItsOwnBytesInWhichNothingRuns) {
 }
 
 TEST(Html, CurvesAnswerInABrowser) {
-  const auto is_there = [](const char* program) { return run_program({program, "--version"}, "/", 60s).found; };
-  if (!is_there("gnuplot")) GTEST_SKIP() << "gnuplot is not on PATH";
-  if (!is_there("chromium") && !is_there("chromium-browser") && !is_there("google-chrome"))
-    GTEST_SKIP() << "no Chromium is on PATH";
+  if (!run_program({"gnuplot", "--version"}, "/", 60s).found) GTEST_SKIP() << "gnuplot is not on PATH";
+  if (!testing::has_browser()) GTEST_SKIP() << "no Chromium is on PATH";
   const TemporaryFolder folder;
   Panel panel{.title = "Loss", .x = {"step", true}};
   panel.series = {{.label = "a", .x = {1, 10, 100}, .y = {1, 10, 5}}, {.label = "b", .x = {1, 100}, .y = {2, 8}}};
   HtmlPage page("x");
   page.figure(write_figure(folder.path(), "fig", {.panels = {panel}}), "Two curves");
   write_text(folder / "page.html", page.str());
-  const auto run =
-      run_program({ENTK_PYTHON, ENTK_SOURCE_DIR "/tests/support/drive_page.py", (folder / "page.html").string()},
-                  folder.path(), 120s);
-  EXPECT_EQ(run.output, "");
-  EXPECT_EQ(run.status, 0);
+  EXPECT_EQ(testing::drive_page(folder / "page.html"), "");
 }
 
-TEST(Html, AWideTableGoesOnBelowWithItsKeys) {
+Table wide_table() {
   Table table{"T", {}, {{}, {}}, 2};
   for (int c = 0; c < 20; ++c) {
     table.columns.push_back(Column("column" + std::to_string(c)));
     for (int r = 0; r < 2; ++r) table.rows[r].push_back(100 * (r + 1) + c);
   }
+  return table;
+}
+
+TEST(Html, AWideTableGoesOnBelowWithItsKeys) {
   HtmlPage page("x");
-  page.table(table);
+  page.table(wide_table());
   const std::string text = page.str();
   EXPECT_EQ(complaints(text), "");
   const auto count = [&](const std::string& part) {
@@ -214,13 +215,49 @@ TEST(Html, AWideTableGoesOnBelowWithItsKeys) {
     for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
     return found;
   };
-  EXPECT_EQ(count("<table>"), 3);
+  EXPECT_EQ(count("<table"), 3);
   EXPECT_EQ(count(">column0<"), 3);
   EXPECT_EQ(count(">column1<"), 3);
   for (int c = 2; c < 20; ++c) {
     EXPECT_EQ(count(">column" + std::to_string(c) + "<"), 1);
     EXPECT_EQ(count(">" + std::to_string(200 + c) + "<"), 1);
   }
+}
+
+TEST(Html, PartsOfAWideTableAreOfLikeWidth) {
+  const auto parts = split_to_width(wide_table(), 55);
+  ASSERT_EQ(parts.size(), 3u);
+  for (const auto& part : parts) EXPECT_EQ(part.columns.size(), 8u);  // two keys and a third of eighteen
+  EXPECT_EQ(parts[0].title, "T");
+  EXPECT_EQ(parts[1].title, "");
+  EXPECT_EQ(split_to_width(wide_table(), 1000).size(), 1u);
+  EXPECT_EQ(split_to_width(wide_table(), 1).size(), 18u);
+}
+
+TEST(Html, WhateverATableHoldsItFitsTheScreenAPhoneAndPaper) {
+  if (!testing::has_browser()) GTEST_SKIP() << "no Chromium is on PATH";
+  Table table{"Numbers, texts and intervals", {"a model by its name"}, {}, 1};
+  for (int c = 0; c < 9; ++c)
+    table.columns.push_back(Column(std::string(c % 3 == 2 ? "a long name of column " : "c") + std::to_string(c)));
+  for (int r = 0; r < 3; ++r) {
+    table.rows.push_back({"one of the models that is row " + std::to_string(r)});
+    for (int c = 0; c < 9; ++c) {
+      table.rows[r].push_back(c % 3 == 0   ? Cell(Uncertain{-0.123456 * r, 0.000123})
+                              : c % 3 == 1 ? Cell(Estimate{-0.517, -0.617, -0.417, "mean"})
+                                           : Cell("a text of some words"));
+    }
+  }
+  HtmlPage page("A page with a title that is longer than a line of it, f_L + f_Q, on a phone");
+  page.code("entk figure1 --set 'sweep={\"lambda.3\":[0,0.01,0.1,1,10,100]}' --out /a/long/path/" +
+            std::string(90, 'x'));
+  page.table(table);
+  page.table(wide_table());
+  page.table({"Runs", {"run", "state", "step"}, {{"train.noise_variance=0.1,model.width=1000,seed=11", "done", 600}}});
+  page.verdict(Verdict::held, "It is", {}, {{"Here", std::string(120, 'y')}});
+  page.claims({{"Figure 1", "It is so", "0.5", "0.52 (95% interval 0.51 to 0.53, mean over 3 seeds)", Verdict::held}});
+  const TemporaryFolder folder;
+  write_text(folder / "page.html", page.str());
+  EXPECT_EQ(testing::drive_page(folder / "page.html", {"--fits"}), "");
 }
 
 TEST(Html, LinksLeadToIdsAndToFilesBesideThePage) {
@@ -231,7 +268,25 @@ TEST(Html, LinksLeadToIdsAndToFilesBesideThePage) {
   page.verdict(Verdict::held, "it did", {{"figure", "#figure-a"}, {"data", "a.dat"}});
   EXPECT_EQ(complaints(page.str()), "");
   EXPECT_NE(page.str().find("<a href=\"a.dat\">data</a>"), std::string::npos);
-  EXPECT_NE(page.str().find("<td><a href=\"#stage-b\">It is</a></td>"), std::string::npos);
+  EXPECT_NE(page.str().find("<td data-name=\"Claim\"><a href=\"#stage-b\">It is</a></td>"), std::string::npos);
+}
+
+TEST(Text, ProseHasIndicesExponentsAndMinusSigns) {
+  EXPECT_EQ(prose_html("f_L + f_Q"), "f<sub>L</sub> + f<sub>Q</sub>");
+  EXPECT_EQ(prose_html("‖W‖_{2,4} m^(-1/4)"), "‖W‖<sub>2,4</sub> m<sup>−1/4</sup>");
+  EXPECT_EQ(prose_html("L^Q(W*) in log_d(step), λ_min(Λ1)"),
+            "L<sup>Q</sup>(W*) in log<sub>d</sub>(step), λ<sub>min</sub>(Λ1)");
+  EXPECT_EQ(
+      prose_html("R1·√m/d^((k−1)/2), E_n(f_L−f_k)², 10^-3, n_k-th"),
+      "R1·√m/d<sup>(k−1)/2</sup>, E<sub>n</sub>(f<sub>L</sub>−f<sub>k</sub>)², 10<sup>−3</sup>, n<sub>k</sub>-th");
+  EXPECT_EQ(prose_html("m ≥ n⁴d^(26(k+1)/3)ε_min^(-22/3)"),
+            "m ≥ n⁴d<sup>26(k+1)/3</sup>ε<sub>min</sub><sup>−22/3</sup>");
+  EXPECT_EQ(prose_html("‖∇L_λ‖ ≲ d^{k-1}"), "‖∇L<sub>λ</sub>‖ ≲ d<sup>k−1</sup>");
+  EXPECT_EQ(prose_html("above -0.45, [-1, 2], 2.4e-07"), "above −0.45, [−1, 2], 2.4e−07");
+  EXPECT_EQ(prose_html("x_<b>"), "x_&lt;b&gt;");
+  for (const char* plain : {"norm_W", "kernel_drift", "lambda.3=0", "--set a", "a/b_c", "x_long_name", "_a", "^2", "a_",
+                            "12-34", "f_{open"})
+    EXPECT_EQ(prose_html(plain), plain);
 }
 
 TEST(Text, BytesThatAreNoTextBecomeReplacementCharacters) {

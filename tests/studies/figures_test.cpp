@@ -8,6 +8,7 @@
 #include "entk/io/strict_json.h"
 #include "entk/report/process.h"
 #include "entk/studies/studies.h"
+#include "tests/support/browser.h"
 #include "tests/support/testing.h"
 
 namespace entk::figures_test {
@@ -41,6 +42,7 @@ TEST_P(Figures, CanBeRead) {
   }
   ASSERT_GE(check.size(), 3u) << "no figure";
   EXPECT_EQ(run_program(check, folder.path(), 60s).output, "");
+  if (testing::has_browser()) EXPECT_EQ(testing::drive_page(folder / "report.html", {"--fits"}), "");
 }
 
 std::vector<std::string> names() {

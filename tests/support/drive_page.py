@@ -1,6 +1,7 @@
 """Drives a page in headless Chromium and prints what does not answer as it should: drive_page.py PAGE. The page's first
 figure has a panel with logarithmic x, in it curves named a and b through (1, 1), (10, 10), (100, 5) and (1, 2), (100, 8).
-With --shots FOLDER it takes pictures instead: wide, phone, dark and as printed."""
+With --shots FOLDER it takes pictures instead: wide, phone, dark and as printed. With --fits it prints what is wider than
+a wide window, a phone and a sheet of A4, figures on the phone apart."""
 import base64, json, os, pathlib, shutil, subprocess, sys, tempfile
 
 
@@ -86,6 +87,21 @@ def shots(browser, page, folder):
     pathlib.Path(folder, "print.pdf").write_bytes(base64.b64decode(browser.ask("Page.printToPDF")["data"]))
 
 
+def misfits(browser, page):
+    script = """[...document.querySelectorAll('body, main, .scroll, pre, p, dl, dd, h1, h2, figcaption')].filter((e) =>
+        Math.max(e.scrollWidth, ...[...e.children].map((c) => c.offsetWidth || 0)) > e.clientWidth + 1 &&
+        !e.querySelector('figure')).map((e) => e.localName + ' ' + e.textContent.trim().slice(0, 60))"""
+    for name, width, media in (("window", 1280, "screen"), ("phone", 390, "screen"), ("paper", 717, "print")):
+        browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        browser.ask("Emulation.setEmulatedMedia", media=media)
+        browser.open(page)
+        for element in browser.run(script):
+            print(f"{name}: wider than its place: {element}")
+        across = browser.run("document.documentElement.scrollWidth")
+        if across > width:
+            print(f"{name}: the page is {across} wide")
+
+
 def complaints(browser, page):
     def expect(true, what):
         if not true:
@@ -135,6 +151,8 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     try:
         if "--shots" in sys.argv:
             shots(browser, sys.argv[1], sys.argv[3])
+        elif "--fits" in sys.argv:
+            misfits(browser, sys.argv[1])
         else:
             complaints(browser, sys.argv[1])
     finally:
