@@ -1,7 +1,8 @@
-// The command line as a library: link entk::program.
+// Runs in folders, studies of them, names in configurations, and with entk::program linked the command line.
 #pragma once
 
-#include "entk/runs/study.h"
+#include "entk/runs/curves.h"
+#include "entk/runs/runs_study.h"
 
 namespace entk {
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include <entk/entk.h>
+#include <entk/program/program.h>
 
 #include <torch/optim/adam.h>
 
