@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "entk/base/error.h"
 #include "entk/base/threads.h"
 #include "entk/spectrum/feature_kernel.h"
 

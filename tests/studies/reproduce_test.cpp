@@ -145,8 +145,8 @@ TEST_F(Reproduce, ThePageHasEachClaimWithItsVerdictAndWhatWasNotRun) {
   behave("fail", last), behave("code", "2");
   take();
   const auto page = read_text(study.path() / "report.html");
-  EXPECT_THAT(page, HasSubstr("<span class=\"badge\">✓ held</span></td><td><a href=\"#stage-" + first +
-                              "\">a &lt; b in " + first + "</a></td>"));
+  EXPECT_THAT(page, HasSubstr("<span class=\"badge\">✓ held</span></td><td data-name=\"Claim\"><a href=\"#stage-" +
+                              first + "\">a &lt; b in " + first + "</a></td>"));
   EXPECT_THAT(page, HasSubstr("<dt>Criterion</dt><dd>within 0.05</dd>"));
   EXPECT_THAT(page, HasSubstr("%3Crect width=%229%22"));
   EXPECT_THAT(page, HasSubstr("entk " + first));
