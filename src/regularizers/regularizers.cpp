@@ -122,7 +122,13 @@ Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) 
 Term R4() {
   return {.name = "R4",
           .reads = TermReads::displacement,
-          .value = [](const TermInputs& in) { return neuron_sum(in.w.square().sum(1).square()).square(); },
+          .value =
+              [](const TermInputs& in) {
+                if (in.w.dim() != 2) {
+                  throw InputError("R4: it reads neurons, rows of W, which a module's vector of parameters has not");
+                }
+                return neuron_sum(in.w.square().sum(1).square()).square();
+              },
           .note = "R4 is of degree 8 in W: a weight that is harmless at the start can make a step blow up later",
           .recordable = true,
           .sums_over_neurons = true,

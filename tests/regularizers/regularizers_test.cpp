@@ -8,6 +8,7 @@
 #include "entk/kernels/taylor_function.h"
 #include "entk/theory/objective_hessian.h"
 #include "entk/train/bound_objective.h"
+#include "tests/support/errors.h"
 #include "tests/support/explicit_matrices.h"
 #include "tests/support/testing.h"
 
@@ -151,6 +152,13 @@ TEST(Regularizers, MadeByUnlabeledPointsTheyAreTheExplicitQuadraticForms) {
                 [&](const torch::Tensor& w) { return phi.mv(high.mv(w.flatten())).square().mean(); });
     EXPECT_THROW(R3(sigma), InputError);
   }
+}
+
+TEST(Regularizers, R4OfAModulesParametersIsRefused) {
+  TermInputs in;
+  in.w = torch::ones({5}, torch::kFloat64);
+  EXPECT_EQ(error_of([&] { R4().value(in); }),
+            "R4: it reads neurons, rows of W, which a module's vector of parameters has not");
 }
 
 TEST(Regularizers, R4IsTheEighthPowerOfTheTwoFourNorm) {
