@@ -28,7 +28,7 @@ double test_loss(const entk::Activation& activation, double lambda3) {
 int main() {
   for (const auto& activation : {entk::sigmoid(1.0), sine()}) {
     for (const double lambda3 : {0.0, 10.0}) {
-      std::printf("%-15s lambda3 %4g   test loss %.4f\n", activation.name().c_str(), lambda3,
+      std::printf("%-15s lambda3 %4g   test loss %.4f\n", activation.name.c_str(), lambda3,
                   test_loss(activation, lambda3));
     }
   }

@@ -16,7 +16,7 @@ constexpr std::int64_t aten_tile = 256;
 
 class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<AtenPrimitive> {
  public:
-  AtenPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation,
+  AtenPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation,
                 int orders)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, orders) {}
 
@@ -113,7 +113,7 @@ class AtenPrimitive final : public TaylorPrimitive, public std::enable_shared_fr
 }  // namespace
 
 std::shared_ptr<const TaylorPrimitive> make_aten_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                           const at::Tensor& a, const ActivationFunctions& activation,
+                                                           const at::Tensor& a, const Activation& activation,
                                                            int orders) {
   return std::make_shared<AtenPrimitive>(x, w0, a, activation, orders);
 }

@@ -6,7 +6,7 @@
 namespace entk::kernels {
 
 std::shared_ptr<const TaylorPrimitive> make_aten_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                           const at::Tensor& a, const ActivationFunctions& activation,
+                                                           const at::Tensor& a, const Activation& activation,
                                                            int orders);
 
 }  // namespace entk::kernels

@@ -36,21 +36,20 @@ void for_tiles(const at::Tensor& w0, F&& f) {
 
 /// Carries σ through an autograd node.
 struct Sigma : torch::CustomClassHolder {
-  explicit Sigma(ActivationFunctions f) : functions(std::move(f)) {}
-  ActivationFunctions functions;
+  explicit Sigma(Activation f) : activation(std::move(f)) {}
+  Activation activation;
 };
 
-void keep(AutogradContext* ctx, const ActivationFunctions& sigma) {
+void keep(AutogradContext* ctx, const Activation& sigma) {
   ctx->saved_data["sigma"] = c10::IValue::make_capsule(c10::make_intrusive<Sigma>(sigma));
 }
-const ActivationFunctions& kept(AutogradContext* ctx) {
-  return c10::static_intrusive_pointer_cast<Sigma>(ctx->saved_data["sigma"].toCapsule())->functions;
+const Activation& kept(AutogradContext* ctx) {
+  return c10::static_intrusive_pointer_cast<Sigma>(ctx->saved_data["sigma"].toCapsule())->activation;
 }
 
 /// σ^(order)(z); its derivative is σ^(order+1)(z), so any order is differentiable.
 struct Elementwise : Function<Elementwise> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const ActivationFunctions& sigma,
-                            std::int64_t order) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const Activation& sigma, std::int64_t order) {
     ctx->save_for_backward({z});
     ctx->saved_data["order"] = order;
     keep(ctx, sigma);
@@ -65,7 +64,7 @@ struct Elementwise : Function<Elementwise> {
 
 struct NetworkOutput : Function<NetworkOutput> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& scale,
-                            const at::Tensor& w, const ActivationFunctions& sigma) {
+                            const at::Tensor& w, const Activation& sigma) {
     ctx->save_for_backward({x, w0, scale, w});
     keep(ctx, sigma);
     auto parts = at::empty({tiles_of(w0.size(0)), x.size(0)}, x.options()).unbind();
@@ -96,7 +95,7 @@ struct NetworkOutput : Function<NetworkOutput> {
 
 }  // namespace
 
-at::Tensor elementwise(const ActivationFunctions& function, const at::Tensor& z, int order) {
+at::Tensor elementwise(const Activation& function, const at::Tensor& z, int order) {
   return Elementwise::apply(z, function, order);
 }
 
@@ -105,8 +104,8 @@ std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int 
   return samples * element_size * (tiles_of(width) + workers * 3 * function_tile);
 }
 
-at::Tensor network_output(const ActivationFunctions& activation, const at::Tensor& x, const at::Tensor& w0,
-                          const at::Tensor& a, const at::Tensor& w) {
+at::Tensor network_output(const Activation& activation, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
+                          const at::Tensor& w) {
   kernels::check_start(x, w0, a, activation);
   check_matrix("w", w, w0.size(0), w0.size(1));
   check_like("w", w, "x", x);

@@ -17,8 +17,7 @@ constexpr std::int64_t network_tile = 128;  // part of the bits
 
 class NetworkPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<NetworkPrimitive> {
  public:
-  NetworkPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                   const ActivationFunctions& activation)
+  NetworkPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, 2),
         scale_(a_ / std::sqrt(static_cast<double>(w0.size(0)))) {}
 
@@ -91,8 +90,7 @@ std::int64_t network_primitive_bytes(std::int64_t samples, std::int64_t width, i
 }
 
 std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                              const at::Tensor& a,
-                                                              const ActivationFunctions& activation,
+                                                              const at::Tensor& a, const Activation& activation,
                                                               const PrimitiveOptions& options) {
   kernels::check_start(x, w0, a, activation);
   kernels::check_constant("x", x);

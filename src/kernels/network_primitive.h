@@ -15,8 +15,7 @@ namespace entk {
 /// terms_along and pull_back_along throw RunError: second derivatives are network_output's.
 /// @throws InputError as make_primitive, and unless options.orders is 2.
 std::shared_ptr<const TaylorPrimitive> make_network_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                              const at::Tensor& a,
-                                                              const ActivationFunctions& activation,
+                                                              const at::Tensor& a, const Activation& activation,
                                                               const PrimitiveOptions& options = {});
 
 /// Bytes that it takes for a moment beyond its arguments and results.

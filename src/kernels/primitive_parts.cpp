@@ -53,8 +53,7 @@ void check_constant(const std::string& name, const at::Tensor& t) {
                    ".detach(); a model's forward(x) can be differentiated in x and W");
 }
 
-void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                 const ActivationFunctions& activation) {
+void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation) {
   check_matrix("x", x, -1, -1);
   check_matrix("w0", w0, -1, x.size(1));
   check_vector("a", a, w0.size(0));

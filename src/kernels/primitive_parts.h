@@ -44,7 +44,7 @@ void check_constant(const std::string& name, const at::Tensor& t);
 
 /// @throws InputError unless x: n×d, w0: m×d and a: m are of one floating type and device, and the
 /// activation has derivatives.
-void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation);
+void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation);
 
 /// @throws InputError unless t has the displacement's shape, and the primitive's type and device.
 void check_weights(const char* name, const at::Tensor& t, const Primitive& primitive);

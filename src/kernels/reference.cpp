@@ -9,8 +9,8 @@
 
 namespace entk {
 
-at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                           const ActivationFunctions& activation, const at::Tensor& w, int orders) {
+at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation,
+                           const at::Tensor& w, int orders) {
   const auto z0 = x.mm(w0.t()), z = x.mm(w.t());  // n×m
   const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));
   std::vector<at::Tensor> terms;
@@ -23,8 +23,7 @@ at::Tensor reference_terms(const at::Tensor& x, const at::Tensor& w0, const at::
 }
 
 at::Tensor reference_pull_back(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                               const ActivationFunctions& activation, const at::Tensor& w,
-                               const at::Tensor& cotangents) {
+                               const Activation& activation, const at::Tensor& w, const at::Tensor& cotangents) {
   const auto z0 = x.mm(w0.t()), z = x.mm(w.t());  // n×m
   const auto scale = a / std::sqrt(static_cast<double>(w0.size(0)));
   auto g = at::zeros_like(z);

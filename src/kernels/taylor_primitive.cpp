@@ -58,8 +58,7 @@ const char* mode_name(KernelMode mode) {
 }
 
 std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                                                      const ActivationFunctions& activation,
-                                                      const PrimitiveOptions& options) {
+                                                      const Activation& activation, const PrimitiveOptions& options) {
   kernels::check_start(x, w0, a, activation);
   kernels::check_constant("x", x);
   kernels::check_constant("w0", w0);

@@ -6,23 +6,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <memory>
-#include <optional>
-#include <vector>
 
+#include "entk/kernels/activation.h"
 #include "entk/kernels/primitive.h"
 
 namespace entk {
-
-/// σ as the kernels see it: σ^(p) on a tensor of any shape, p ≥ 0, and its code where the kernels
-/// have their own.
-struct ActivationFunctions {
-  std::function<at::Tensor(const at::Tensor& z, int order)> derivative;  ///< σ^(order)
-  std::optional<kernels::KernelActivation> kind;                         ///< none: tables are made through `derivative`
-  double shift = 0.0;                                                    ///< of sigmoid and tanh
-  std::vector<double> coefficients;                                      ///< of a polynomial
-};
 
 /// The primitive of a start (W0, a, σ). The displacement W is m×d, a row a neuron:
 ///   terms_along: rows f_L(X;V) and rowsum(S2∘Z∘(XVᵀ)),
@@ -35,18 +24,18 @@ class TaylorPrimitive : public Primitive {
   at::Tensor reference_pull_back(const at::Tensor& w, const at::Tensor& cotangents) const override;
 
  protected:
-  TaylorPrimitive(const at::Tensor& x, const at::Tensor& w0, at::Tensor a, ActivationFunctions activation, int orders)
+  TaylorPrimitive(const at::Tensor& x, const at::Tensor& w0, at::Tensor a, Activation activation, int orders)
       : Primitive(x, w0.sizes(), orders), w0_(w0), a_(std::move(a)), activation_(std::move(activation)) {}
 
   at::Tensor w0_, a_;
-  ActivationFunctions activation_;
+  Activation activation_;
 };
 
 /// x: n×d, w0: m×d, a: m, one floating type (float32 or float64) and one device.
 /// Held fixed: what is made of them is differentiable in w alone.
 /// @throws InputError naming the argument whose shape, type, device or value is wrong, or that requires a gradient.
 std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
-                                                      const ActivationFunctions& activation,
+                                                      const Activation& activation,
                                                       const PrimitiveOptions& options = {});
 
 /// The sizes that decide how a primitive works.

@@ -61,16 +61,6 @@ at::Tensor gaussian_derivative(const at::Tensor& z, int order, double b) {
   return evaluate(h, z.clamp(-40, 40)) * at::exp(-b * z * z);
 }
 
-Activation built_in(std::string name, std::function<at::Tensor(const at::Tensor&, int)> derivative,
-                    std::optional<kernels::KernelActivation> kind, double shift = 0.0, Polynomial coefficients = {}) {
-  ActivationFunctions functions;
-  functions.derivative = std::move(derivative);
-  functions.kind = kind;
-  functions.shift = shift;
-  functions.coefficients = std::move(coefficients);
-  return Activation(std::move(name), std::move(functions));
-}
-
 std::string shifted_name(const char* name, double shift) {
   if (shift == 0.0) return fmt::format("{}(z)", name);
   return fmt::format("{}(z {} {})", name, shift < 0 ? '+' : '-', std::fabs(shift));
@@ -130,80 +120,79 @@ void check_derivatives(const std::string& name, const std::function<at::Tensor(c
 
 Activation sigmoid(double shift) {
   check_shift("sigmoid", shift);
-  return built_in(
-      shifted_name("sigmoid", shift),
-      [shift](const at::Tensor& z, int order) { return sigmoid_derivative(z - shift, order); },
-      kernels::KernelActivation::sigmoid, shift);
+  return {.name = shifted_name("sigmoid", shift),
+          .derivative = [shift](const at::Tensor& z, int order) { return sigmoid_derivative(z - shift, order); },
+          .kind = kernels::KernelActivation::sigmoid,
+          .parameters = {shift}};
 }
 
 Activation tanh(double shift) {
   check_shift("tanh", shift);
   // tanh(z) = 2 sigmoid(2z) − 1.
-  return built_in(
-      shifted_name("tanh", shift),
-      [shift](const at::Tensor& z, int order) {
-        if (order == 0) return at::tanh(z - shift);
-        return std::pow(2.0, order + 1) * sigmoid_derivative(2.0 * (z - shift), order);
-      },
-      kernels::KernelActivation::tanh, shift);
+  return {.name = shifted_name("tanh", shift),
+          .derivative =
+              [shift](const at::Tensor& z, int order) {
+                if (order == 0) return at::tanh(z - shift);
+                return std::pow(2.0, order + 1) * sigmoid_derivative(2.0 * (z - shift), order);
+              },
+          .kind = kernels::KernelActivation::tanh,
+          .parameters = {shift}};
 }
 
 Activation erf() {
-  return built_in(
-      "erf(z)",
-      [](const at::Tensor& z, int order) {
-        if (order == 0) return at::erf(z);
-        return (2.0 / std::sqrt(M_PI)) * gaussian_derivative(z, order - 1, 1.0);
-      },
-      kernels::KernelActivation::erf);
+  return {.name = "erf(z)",
+          .derivative =
+              [](const at::Tensor& z, int order) {
+                if (order == 0) return at::erf(z);
+                return (2.0 / std::sqrt(M_PI)) * gaussian_derivative(z, order - 1, 1.0);
+              },
+          .kind = kernels::KernelActivation::erf};
 }
 
 Activation softplus() {
-  return built_in(
-      "softplus(z)",
-      [](const at::Tensor& z, int order) {
-        if (order > 0) return sigmoid_derivative(z, order - 1);
-        // log(1 + e^z) = p + log(1 + e^(−|z|)), p = max(z, 0), −|z| = z − 2p: ATen's derivative of p at 0
-        // is 1, that of |z| would be 0 and the sum's wrong.
-        const auto p = at::clamp_min(z, 0);
-        return p + at::log1p(at::exp(z - 2 * p));
-      },
-      kernels::KernelActivation::softplus);
+  return {.name = "softplus(z)",
+          .derivative =
+              [](const at::Tensor& z, int order) {
+                if (order > 0) return sigmoid_derivative(z, order - 1);
+                // log(1 + e^z) = p + log(1 + e^(−|z|)), p = max(z, 0), −|z| = z − 2p: ATen's derivative of p at 0
+                // is 1, that of |z| would be 0 and the sum's wrong.
+                const auto p = at::clamp_min(z, 0);
+                return p + at::log1p(at::exp(z - 2 * p));
+              },
+          .kind = kernels::KernelActivation::softplus};
 }
 
 Activation gelu() {
   // (zΦ)^(k) = zΦ^(k) + kΦ^(k−1), Φ' = e^(−z²/2)/√(2π).
-  return built_in(
-      "gelu(z)",
-      [](const at::Tensor& z, int order) {
-        const auto phi = [&](int k) {
-          if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
-          return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
-        };
-        return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
-      },
-      std::nullopt);
+  return {.name = "gelu(z)", .derivative = [](const at::Tensor& z, int order) {
+            const auto phi = [&](int k) {
+              if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
+              return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
+            };
+            return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
+          }};
 }
 
 Activation silu() {
-  return built_in(
-      "silu(z)",
-      [](const at::Tensor& z, int order) {
-        if (order == 0) return z * at::sigmoid(z);
-        return z * sigmoid_derivative(z, order) + order * sigmoid_derivative(z, order - 1);
-      },
-      kernels::KernelActivation::silu);
+  return {.name = "silu(z)",
+          .derivative =
+              [](const at::Tensor& z, int order) {
+                if (order == 0) return z * at::sigmoid(z);
+                return z * sigmoid_derivative(z, order) + order * sigmoid_derivative(z, order - 1);
+              },
+          .kind = kernels::KernelActivation::silu};
 }
 
 Activation relu() {
-  return built_in(
-      "relu(z)",
-      [](const at::Tensor& z, int order) {
-        if (order == 0) return at::relu(z);
-        const auto nothing = z - z;  // keeps NaN
-        return order == 1 ? at::gt(z, 0).to(z.scalar_type()) + nothing : nothing;
-      },
-      kernels::KernelActivation::relu);
+  return {.name = "relu(z)",
+          .derivative =
+              [](const at::Tensor& z, int order) {
+                if (order == 0) return at::relu(z);
+                const auto nothing = z - z;  // keeps NaN
+                return order == 1 ? at::gt(z, 0).to(z.scalar_type()) + nothing : nothing;
+              },
+          .kinks = {0.0},
+          .kind = kernels::KernelActivation::relu};
 }
 
 Activation polynomial(std::vector<double> coefficients) {
@@ -216,14 +205,15 @@ Activation polynomial(std::vector<double> coefficients) {
     }
     name += fmt::format("{}{}", j ? ", " : "", coefficients[j]);
   }
-  return built_in(
-      name + ")",
-      [coefficients](const at::Tensor& z, int order) {
-        Polynomial p = coefficients;
-        for (int k = 0; k < order; ++k) p = differentiate(p);
-        return evaluate(p, z);
-      },
-      kernels::KernelActivation::polynomial, 0.0, coefficients);
+  return {.name = name + ")",
+          .derivative =
+              [coefficients](const at::Tensor& z, int order) {
+                Polynomial p = coefficients;
+                for (int k = 0; k < order; ++k) p = differentiate(p);
+                return evaluate(p, z);
+              },
+          .kind = kernels::KernelActivation::polynomial,
+          .parameters = coefficients};
 }
 
 Activation activation(std::string name, Activation::Function sigma, std::vector<Activation::Function> derivatives) {
@@ -250,9 +240,7 @@ Activation activation(std::string name, Activation::Function sigma, std::vector<
   };
   // σ' and σ'' are checked where autograd makes them too: a σ that leaves autograd's graph has none.
   check_derivatives(name, derivative, std::max(2, static_cast<int>(known.size()) - 1));
-  ActivationFunctions functions;
-  functions.derivative = derivative;
-  return Activation(std::move(name), std::move(functions));
+  return {.name = std::move(name), .derivative = derivative};
 }
 
 AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest) {
@@ -265,7 +253,7 @@ AssumptionTwo assumption_two(const Activation& sigma, double lowest, double high
     report.warning = fmt::format(
         "Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; over the arguments seen, [{:.3g}, {:.3g}], {} reaches "
         "{:.3g}, {:.3g}, {:.3g}",
-        lowest, highest, sigma.name(), report.sup_value, report.sup_first, report.sup_second);
+        lowest, highest, sigma.name, report.sup_value, report.sup_first, report.sup_second);
   }
   return report;
 }
@@ -292,7 +280,7 @@ std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor
   }
   if (names.empty()) return names;
   return fmt::format("{} of {} on these inputs: 0 for every W, as the derivative of σ in it is 0 at every argument",
-                     names, sigma.name());
+                     names, sigma.name);
 }
 
 std::pair<double, double> argument_range(const at::Tensor& x, const at::Tensor& w0) {

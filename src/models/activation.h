@@ -1,37 +1,16 @@
-// Activations σ with their derivatives, and Assumption 2.
+// Makers of activations σ, and Assumption 2.
 //
 // A new activation gives σ and, if it has them, σ', σ'', …; autograd supplies what is missing.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "entk/kernels/taylor_primitive.h"
+#include "entk/kernels/activation.h"
 
 namespace entk {
-
-/// An elementwise σ: R → R. Values; copies are cheap.
-class Activation {
- public:
-  using Function = std::function<at::Tensor(const at::Tensor&)>;  ///< of every entry alone
-
-  /// `name` with what defines it in parentheses, as in "sigmoid(z - 1)".
-  Activation(std::string name, ActivationFunctions functions)
-      : name_(std::move(name)), functions_(std::move(functions)) {}
-
-  const std::string& name() const { return name_; }  ///< with its parameters
-  /// σ^(order) at every entry of z; order ≥ 0.
-  at::Tensor derivative(const at::Tensor& z, int order) const { return functions_.derivative(z, order); }
-  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }  ///< σ(z)
-  const ActivationFunctions& functions() const { return functions_; }            ///< as the kernels take them
-
- private:
-  std::string name_;
-  ActivationFunctions functions_;
-};
 
 /// σ(z) = 1/(1 + e^(shift − z)), the paper's activation with shift b.
 Activation sigmoid(double shift = 0.0);

@@ -13,7 +13,7 @@ namespace entk {
 void save_model(const std::filesystem::path& file, const TaylorModel& model) {
   const auto& n = *model->network;
   const auto& o = model->options();
-  const auto& name = n.activation().name();
+  const auto& name = n.activation().name;
   auto bytes = at::empty({static_cast<std::int64_t>(name.size())}, at::kByte);
   std::copy(name.begin(), name.end(), bytes.mutable_data_ptr<std::uint8_t>());
   const auto options = at::tensor(std::vector<std::int64_t>{o.order, o.linear_term, o.initial_output, o.whole_network});
@@ -34,8 +34,8 @@ TaylorModel load_model(const std::filesystem::path& file, const Activation& acti
     fail("expected a file of save_model; its entries 'activation' and 'options' are of another kind");
   }
   const std::string name(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), bytes.numel());
-  if (name != activation.name())
-    fail(fmt::format("activation: expected {}, with which it was saved, got {}", name, activation.name()));
+  if (name != activation.name)
+    fail(fmt::format("activation: expected {}, with which it was saved, got {}", name, activation.name));
   const auto& w = entries.at("W");
   Network network(entries.at("W0"), entries.at("a"), activation);
   if (w.sizes() != network->w.sizes() || w.scalar_type() != network->w.scalar_type()) fail("its W is not like its W0");

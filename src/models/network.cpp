@@ -69,14 +69,14 @@ void NetworkImpl::reset() {
 at::Tensor NetworkImpl::forward(const at::Tensor& x) {
   check_matrix("x", x, -1, dimension());
   check_like("x", x, "W", w);
-  return network_output(activation_.functions(), x, w0, a, w);
+  return network_output(activation_, x, w0, a, w);
 }
 
 at::Tensor NetworkImpl::initial_output(const at::Tensor& x) const {
   check_matrix("x", x, -1, dimension());
   check_like("x", x, "W0", w0);
   if (symmetric()) return at::zeros({x.size(0)}, w0.options());
-  return network_output(activation_.functions(), x, w0, a, at::zeros_like(w0));
+  return network_output(activation_, x, w0, a, at::zeros_like(w0));
 }
 
 bool NetworkImpl::symmetric() const { return has_twins(w0, a); }
@@ -98,7 +98,7 @@ std::shared_ptr<const Primitive> NetworkImpl::primitive(const at::Tensor& x, con
 }
 
 TermsAtPoints NetworkImpl::reference(const at::Tensor& x, int orders) const {
-  return {reference_terms(x, w0, a, activation_.functions(), w, orders), initial_output(x)};
+  return {reference_terms(x, w0, a, activation_, w, orders), initial_output(x)};
 }
 
 std::string NetworkImpl::vanishing_terms(int order, const at::Tensor& x) const {
@@ -108,7 +108,7 @@ std::string NetworkImpl::vanishing_terms(int order, const at::Tensor& x) const {
 std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
                                                       const PrimitiveOptions& options) {
   check_matrix("x", x, -1, network.dimension());
-  return make_primitive(x.to(network.w0.options()), network.w0, network.a, network.activation().functions(), options);
+  return make_primitive(x.to(network.w0.options()), network.w0, network.a, network.activation(), options);
 }
 
 }  // namespace entk

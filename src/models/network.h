@@ -8,6 +8,7 @@
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 
+#include "entk/kernels/taylor_primitive.h"
 #include "entk/models/activation.h"
 #include "entk/models/expandable.h"
 

@@ -100,8 +100,7 @@ std::shared_ptr<const Primitive> TaylorModelImpl::primitive(const at::Tensor& x,
     const auto& w = module->displacement();
     return make_whole_module_primitive(module->module(), module->kind(), x.to(w.device(), w.scalar_type()));
   }
-  return make_network_primitive(x.to(network->w0.options()), network->w0, network->a, network->activation().functions(),
-                                options);
+  return make_network_primitive(x.to(network->w0.options()), network->w0, network->a, network->activation(), options);
 }
 
 TermsAtPoints TaylorModelImpl::at(const at::Tensor& x) {

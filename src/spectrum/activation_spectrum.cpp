@@ -12,22 +12,16 @@ std::function<double(double)> scalar_derivative(const Activation& activation, in
   };
 }
 
-QuadratureOptions quadrature_for(const Activation& activation) {
-  QuadratureOptions options;
-  if (activation.name() == relu().name()) options.breaks = {0.0};
-  return options;
-}
-
 SigmaSpectrum sigma_spectrum(const Activation& activation, int dimension, int max_degree) {
   return sigma_spectrum(scalar_derivative(activation, 1), scalar_derivative(activation, 2), dimension, max_degree,
-                        quadrature_for(activation));
+                        {.breaks = activation.kinks});
 }
 
 PopulationForm population_form(const Activation& activation, int dimension, double tolerance) {
   const auto slope = scalar_derivative(activation, 1);
   PopulationForm form;
   for (int degree : {4, 6, 8, 12, 16, 24, 32, 48}) {
-    form = population_form(slope, dimension, degree, quadrature_for(activation));
+    form = population_form(slope, dimension, degree, {.breaks = activation.kinks});
     if (std::fabs(form.truncation.trace) <= tolerance) break;
   }
   return form;

@@ -10,11 +10,8 @@ namespace entk {
 /// σ^(order) of one number.
 std::function<double(double)> scalar_derivative(const Activation& activation, int order);
 
-/// Nodes for a smooth activation; for relu, breaks at its kink. An activation of one's own with kinks
-/// needs them named: `warnings` of the spectrum say so.
-QuadratureOptions quadrature_for(const Activation& activation);
-
-/// sigma_spectrum of σ' and σ''. @throws InputError as there.
+/// sigma_spectrum of σ' and σ'', cut at the activation's kinks: `warnings` say where one was not named. @throws
+/// InputError as there.
 SigmaSpectrum sigma_spectrum(const Activation& activation, int dimension, int max_degree);
 
 /// population_form at the lowest of a few degrees whose truncation leaves out at most `tolerance` of

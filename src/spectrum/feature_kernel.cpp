@@ -230,13 +230,22 @@ struct SlopeSeries {
 };
 
 SlopeSeries slope_series(const Activation& activation, const at::Tensor& norms, int dimension) {
-  const auto options = quadrature_for(activation);
-  const bool smooth = options.breaks.empty();
+  const bool smooth = activation.kinks.empty();
   const int highest = smooth ? 100 : 200;
-  // The one break that is known, relu's, is at 0 for every norm. A panel is up to 1.8 wide in arcsin t, where P_200 has
-  // 115 zeros.
+  const double norm = std::max(norms.max().item<double>(), 1e-300);
+  std::vector<double> breaks;
+  for (const double kink : activation.kinks) {
+    if (kink != 0 && norms.min().item<double>() < (1 - 1e-6) * norm) {
+      throw InputError(
+          fmt::format("the kernel in the limit of width, of {} with a kink at {}: expected points of one "
+                      "norm, got norms from {} to {}",
+                      activation.name, kink, norms.min().item<double>(), norm));
+    }
+    breaks.push_back(kink / norm);
+  }
+  // A panel is up to 1.8 wide in arcsin t, where P_200 has 115 zeros.
   const auto rule =
-      smooth ? gauss_quadrature(dimension, options.nodes) : composite_quadrature(dimension, options.breaks, 160);
+      smooth ? gauss_quadrature(dimension, QuadratureOptions{}.nodes) : composite_quadrature(dimension, breaks, 160);
   const auto nodes = static_cast<std::int64_t>(rule.nodes.size());
   const auto t = at::empty({nodes}, at::kDouble), weights = at::empty({nodes}, at::kDouble);
   const auto p = at::empty({nodes, highest + 1}, at::kDouble);

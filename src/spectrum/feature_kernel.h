@@ -33,7 +33,7 @@ struct InfiniteKernel {
   double left_out;      ///< by the series, as a share of K(x,x), the largest over the points
 };
 /// x: n×d, x2: n'×d, d ≥ 2; the same tensor twice gives an exactly symmetric one. Bits as those of feature_kernel.
-/// @throws InputError
+/// @throws InputError also where the activation has a kink other than 0 and the points have several norms
 InfiniteKernel infinite_ntk(const Activation& activation, const at::Tensor& x, const at::Tensor& x2);
 
 /// a·b with tiles shared out over threads, each product on one: the same bits for every number of

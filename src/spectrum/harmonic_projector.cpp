@@ -206,7 +206,7 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
     if (!(spectrum.lambda[l] > 1e-22 * largest)) {
       throw InputError(
           fmt::format("projector.rank: {} needs degree {}, whose eigenvalue vanishes for {}: Σ has no such directions",
-                      rank, l, network.activation().name()));
+                      rank, l, network.activation().name));
     }
   }
   state->warnings.insert(state->warnings.end(), check.warnings.begin(), check.warnings.end());

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "entk/runs/curves.h"
 #include "entk/report/statistics.h"
@@ -164,61 +163,24 @@ std::string shown_title(const CompareModel& model, const nlohmann::json& base) {
   return fmt::format("{} (η = {})", model.title, rate.is_number() ? format_number(rate, 3) : rate.dump());
 }
 
-std::vector<CompareModel> read_models(const JsonReader& reader, const std::vector<std::string>& shared) {
-  std::vector<CompareModel> models;
-  std::set<std::string> names, titles;
-  for (const auto& m : reader.objects("models")) {
-    CompareModel model;
-    model.name = checked_name(m.get<std::string>("name"));
-    model.title = m.get_or<std::string>("title", model.name);
-    model.set = m.has("set") ? m.any("set") : nlohmann::json::object();
-    if (!model.set.is_object()) m.fail("set", "an object of a run's keys");
+void check_models(std::vector<CompareModel>& models, const std::vector<std::string>& shared,
+                  const std::string& source) {
+  check_names(models, "model", source);
+  for (const auto& m : models) {
+    const auto refuse = [&](const std::string& expected) {
+      throw InputError(fmt::format("{}: models: {}: set: expected {}, got {}", source, m.name, expected, m.set.dump()));
+    };
+    if (!m.set.is_object()) refuse("an object of a run's keys");
     for (const auto& key : shared) {
-      if (model.set.contains(key)) m.fail("set", fmt::format("keys other than {}, which all models share", key));
+      if (m.set.contains(key)) refuse(fmt::format("keys other than {}, which all models share", key));
     }
-    m.finish();
-    if (!names.insert(model.name).second) m.fail("name", "a name that no other model has");
-    if (!titles.insert(model.title).second) m.fail("title", "a title that no other model has");
-    models.push_back(std::move(model));
   }
-  if (models.empty()) reader.fail("models", "at least one model");
-  return models;
-}
-
-nlohmann::json to_json(const std::vector<CompareModel>& models) {
-  auto list = nlohmann::json::array();
-  for (const auto& m : models) list.push_back({{"name", m.name}, {"title", m.title}, {"set", m.set}});
-  return list;
 }
 
 CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  const auto [study, own] =
-      split_study_config(json, {"models", "low_loss"}, "a comparison has models", source, catalogue);
-  CompareConfig config;
-  config.base = study.base;
-  config.catalogue = catalogue;
-  config.seeds = study.seeds;
-  const JsonReader reader(own, source);
-  config.low_loss = reader.get_or<double>("low_loss", config.low_loss, {.above = 0, .at_most = 1});
-  config.models = read_models(reader, {"data", "seed", "dtype", "device", "threads"});
-  reader.finish();
+  auto config = read_runs_config<CompareConfig>(json, source, catalogue);
+  check_models(config.models, {"data", "seed", "dtype", "device", "threads"}, source);
   return config;
-}
-
-nlohmann::json to_json(const CompareConfig& config) {
-  auto json = to_json(StudyConfig{config.base, config.seeds, {}});
-  json["low_loss"] = config.low_loss;
-  json["models"] = to_json(config.models);
-  return json;
-}
-
-std::vector<KeyInfo> compare_config_keys() {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back(
-      {"models", "[]", "what is compared: objects of name, title and set, a run's keys over the common ones"});
-  keys.push_back({"low_loss", "0.1", "share of the zero model's test loss below which a model has learned the target"});
-  return keys;
 }
 
 std::vector<PlannedRun> plan_compare(const CompareConfig& config, const std::string& source) {
@@ -258,7 +220,7 @@ class CompareTask : public RunsTask {
  public:
   CompareTask(CompareConfig config, const std::string& source)
       : RunsTask(plan_compare(config, source)), config_(std::move(config)) {}
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   Findings findings(const std::filesystem::path& folder) const override {
     return compare_findings(folder, config_, plan());
   }
@@ -270,8 +232,6 @@ class CompareTask : public RunsTask {
 }  // namespace
 
 Study compare_study() {
-  auto standard = to_json(RunConfig{});
-  standard["models"] = nlohmann::json::array();
   return {
       .name = "compare",
       .summary = "NTK, quadratic NTK, f_L + f_Q with and without regularizers and the network, on one data set",
@@ -281,8 +241,8 @@ Study compare_study() {
                   {"cubic", "compare-cubic"},
                   {"orders-quick", "orders-quick"},
                   {"orders", "orders"}},
-      .standard = standard,
-      .keys = compare_config_keys(),
+      .standard = runs_defaults<CompareConfig>(),
+      .keys = list_described(CompareConfig{}),
       .read = [](const nlohmann::json& json, const std::string& source,
                  const Catalogue& catalogue) -> std::unique_ptr<Task> {
         return std::make_unique<CompareTask>(read_compare_config(json, source, catalogue), source);

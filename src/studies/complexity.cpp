@@ -172,53 +172,13 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
 
 ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source,
                                         const Catalogue& catalogue) {
-  const auto [study, own] =
-      split_study_config(json, {"models", "dimensions", "threshold", "first_samples", "last_samples", "ratio"},
-                         "this study has models and dimensions", source, catalogue);
-  ComplexityConfig c;
-  c.base = study.base;
-  c.catalogue = catalogue;
-  if (!study.seeds.empty()) c.seeds = study.seeds;
-  const JsonReader reader(own, source);
-  c.models = read_models(reader, {"data", "seed", "dtype", "device", "threads"});
-  c.dimensions = reader.get<std::vector<std::int64_t>>("dimensions", {.at_least = 2, .at_most = 1e6});
-  c.threshold = reader.get_or<double>("threshold", c.threshold, {.above = 0});
-  c.first_samples = reader.get_or<double>("first_samples", c.first_samples, {.above = 0, .at_most = 1e6});
-  c.last_samples = reader.get_or<double>("last_samples", c.last_samples, {.above = 0, .at_most = 1e6});
-  c.ratio = reader.get_or<double>("ratio", c.ratio, {.above = 1, .at_most = 100});
-  reader.finish();
-  if (c.dimensions.empty()) throw InputError(source + ": dimensions: expected at least one");
-  if (std::set(c.dimensions.begin(), c.dimensions.end()).size() != c.dimensions.size()) {
-    throw InputError(source + ": dimensions: expected each value once");
-  }
+  auto c = read_runs_config<ComplexityConfig>(json, source, catalogue);
+  check_models(c.models, {"data", "seed", "dtype", "device", "threads"}, source);
+  if (c.dimensions.empty()) throw InputError(source + ": dimensions: expected at least one value, got nothing");
   for (const auto& model : c.models) {
     for (const auto d : c.dimensions) complexity_run(c, model, d, candidates(c, d)[0], c.seeds[0], source);
   }
   return c;
-}
-
-nlohmann::json to_json(const ComplexityConfig& c) {
-  auto json = to_json(StudyConfig{c.base, c.seeds, {}});
-  json["models"] = to_json(c.models);
-  json["dimensions"] = c.dimensions;
-  json["threshold"] = c.threshold;
-  json["first_samples"] = c.first_samples;
-  json["last_samples"] = c.last_samples;
-  json["ratio"] = c.ratio;
-  return json;
-}
-
-std::vector<KeyInfo> complexity_config_keys() {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[1]", "as the option of this name: [1, 11]"});
-  keys.push_back(
-      {"models", "[]", "what is searched: objects of name, title and set, a run's keys over the common ones"});
-  keys.push_back({"dimensions", "[]", "d; data.dimension and data.samples follow the search"});
-  keys.push_back({"threshold", "0.2", "final test loss below which a run has learned"});
-  keys.push_back({"first_samples", "2", "the smallest n tried, in multiples of d"});
-  keys.push_back({"last_samples", "2", "the largest n tried, in multiples of d squared"});
-  keys.push_back({"ratio", "1.25", "between neighbouring candidates n"});
-  return keys;
 }
 
 RunConfig complexity_run(const ComplexityConfig& config, const CompareModel& model, std::int64_t dimension,
@@ -249,7 +209,7 @@ class ComplexityTask : public Task {
   ComplexityTask(ComplexityConfig config, std::string source)
       : config_(std::move(config)), source_(std::move(source)) {}
 
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   std::string device() const override { return config_.base.value("device", RunConfig{}.device); }
   std::int64_t threads() const override { return config_.base.value("threads", RunConfig{}.threads); }
   /// Finished runs are kept by dimension, samples and seed: a search may become another one over them.
@@ -308,15 +268,13 @@ Findings complexity_findings(const ComplexityConfig& config, const std::vector<S
 }
 
 Study complexity_study() {
-  auto standard = to_json(RunConfig{});
-  standard["models"] = standard["dimensions"] = nlohmann::json::array();
   return {
       .name = "complexity",
       .summary = "Theorem 1 measured: the smallest n for a given test loss as d grows, with its exponents",
       .title = "Samples needed as d grows",
       .presets = {{"quick", "complexity-quick"}, {"full", "complexity"}},
-      .standard = standard,
-      .keys = complexity_config_keys(),
+      .standard = runs_defaults<ComplexityConfig>(),
+      .keys = list_described(ComplexityConfig{}),
       .read = [](const nlohmann::json& json, const std::string& source,
                  const Catalogue& catalogue) -> std::unique_ptr<Task> {
         return std::make_unique<ComplexityTask>(read_complexity_config(json, source, catalogue), source);

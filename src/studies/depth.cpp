@@ -25,30 +25,6 @@ nlohmann::json kind_of(const nlohmann::json& run) {
   return kind.is_string() ? nlohmann::json{{"name", kind}} : kind;
 }
 
-template <class T>
-void expect_once(const std::vector<T>& values, const std::string& source, const char* key) {
-  if (values.empty()) throw InputError(fmt::format("{}: {}: expected at least one", source, key));
-  if (std::set<T>(values.begin(), values.end()).size() != values.size())
-    throw InputError(fmt::format("{}: {}: expected each value once", source, key));
-}
-
-std::vector<DepthTarget> read_targets(const JsonReader& reader) {
-  std::vector<DepthTarget> targets;
-  std::set<std::string> names, titles;
-  for (const auto& t : reader.objects("targets")) {
-    DepthTarget target;
-    target.name = checked_name(t.get<std::string>("name"));
-    target.title = t.get_or<std::string>("title", target.name);
-    target.target = t.any("target");
-    t.finish();
-    if (!names.insert(target.name).second) t.fail("name", "a name that no other target has");
-    if (!titles.insert(target.title).second) t.fail("title", "a title that no other target has");
-    targets.push_back(std::move(target));
-  }
-  if (targets.empty()) reader.fail("targets", "at least one target");
-  return targets;
-}
-
 std::string layers(std::int64_t depth) { return fmt::format("{} hidden layer{}", depth, depth == 1 ? "" : "s"); }
 
 /// The curves of the plan by what they are of.
@@ -230,21 +206,12 @@ std::vector<std::int64_t> matched_widths(std::int64_t dimension, std::int64_t de
 }
 
 DepthConfig read_depth_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  const auto [study, own] = split_study_config(json, {"models", "targets", "depths", "parameters", "samples"},
-                                               "this study has models, targets, depths and samples", source, catalogue);
-  DepthConfig c;
-  c.base = study.base;
-  c.seeds = study.seeds;
-  c.catalogue = catalogue;
-  const JsonReader reader(own, source);
-  c.models = read_models(reader, {"data", "seed", "dtype", "device", "threads"});
-  c.targets = read_targets(reader);
-  c.depths = reader.get<std::vector<std::int64_t>>("depths", {.at_least = 1, .at_most = 1000});
-  c.parameters = reader.get<std::int64_t>("parameters", {.at_least = 1, .at_most = 1e9});
-  c.samples = reader.get<std::vector<std::int64_t>>("samples", {.at_least = 1, .at_most = 1e9});
-  reader.finish();
-  expect_once(c.depths, source, "depths");
-  expect_once(c.samples, source, "samples");
+  auto c = read_runs_config<DepthConfig>(json, source, catalogue);
+  check_models(c.models, {"data", "seed", "dtype", "device", "threads"}, source);
+  check_names(c.targets, "target", source);
+  for (const auto& [key, values] : {std::pair("depths", &c.depths), std::pair("samples", &c.samples)}) {
+    if (values->empty()) throw InputError(fmt::format("{}: {}: expected at least one value, got nothing", source, key));
+  }
   for (const auto& model : c.models) {
     if (model.set.contains(kind_path) || model.set.contains("/model/width"_json_pointer)) {
       throw InputError(
@@ -260,30 +227,6 @@ DepthConfig read_depth_config(const nlohmann::json& json, const std::string& sou
       throw InputError(fmt::format("{}: model.kind.{}: expected none, it follows depths and parameters", source, key));
   }
   return c;
-}
-
-nlohmann::json to_json(const DepthConfig& config) {
-  auto json = to_json(StudyConfig{config.base, config.seeds, {}});
-  json["models"] = to_json(config.models);
-  json["targets"] = nlohmann::json::array();
-  for (const auto& t : config.targets)
-    json["targets"].push_back({{"name", t.name}, {"title", t.title}, {"target", t.target}});
-  json["depths"] = config.depths;
-  json["parameters"] = config.parameters;
-  json["samples"] = config.samples;
-  return json;
-}
-
-std::vector<KeyInfo> depth_config_keys() {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back(
-      {"models", "[]", "what is trained: objects of name, title and set, a run's keys over the common ones"});
-  keys.push_back({"targets", "[]", "what is learned: objects of name, title and target, as data.target"});
-  keys.push_back({"depths", "[]", "hidden layers, in place of model.kind.depth"});
-  keys.push_back({"parameters", "0", "of each network, within 2%: the widths follow"});
-  keys.push_back({"samples", "[]", "n, in place of data.samples"});
-  return keys;
 }
 
 std::vector<PlannedRun> plan_depth(const DepthConfig& config, const std::string& source) {
@@ -332,7 +275,7 @@ class DepthTask : public RunsTask {
  public:
   DepthTask(DepthConfig config, const std::string& source)
       : RunsTask(plan_depth(config, source)), config_(std::move(config)) {}
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   Findings findings(const std::filesystem::path& folder) const override {
     return depth_findings(config_, read_curves(plan(), folder));
   }
@@ -344,15 +287,12 @@ class DepthTask : public RunsTask {
 }  // namespace
 
 Study depth_study() {
-  auto standard = to_json(RunConfig{});
-  for (const char* key : {"models", "targets", "depths", "samples"}) standard[key] = nlohmann::json::array();
-  standard["parameters"] = 0;
   return {.name = "depth",
           .summary = "NTK, f_L + f_Q with and without R3 and the network, for networks of several depths",
           .title = "Depth",
           .presets = {{"quick", "depth-quick"}, {"full", "depth"}},
-          .standard = standard,
-          .keys = depth_config_keys(),
+          .standard = runs_defaults<DepthConfig>(),
+          .keys = list_described(DepthConfig{}),
           .read = [](const nlohmann::json& json, const std::string& source,
                      const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<DepthTask>(read_depth_config(json, source, catalogue), source);

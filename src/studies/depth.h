@@ -13,25 +13,38 @@ struct DepthTarget {
   nlohmann::json target;  ///< in place of data.target
 };
 
-/// A run's keys, with "seeds", "models", "targets", "depths", "parameters" and "samples" beside them. Of the network,
-/// depth and widths follow the lists: model.kind is an mlp, whose other parameters (parameterisation, biases) are kept.
-struct DepthConfig {
-  nlohmann::json base;
-  std::vector<std::uint64_t> seeds;
+template <class V>
+void describe(V& v, DepthTarget& c) {
+  v.value("name", c.name, {}, "in runs' folders");
+  v.value("title", c.title, {}, "of its panels");
+  v.raw("target", c.target, "as data.target");
+}
+
+/// A run's keys and seeds, and these beside them. Of the network, depth and widths follow the lists: model.kind is an
+/// mlp, whose other parameters (parameterisation, biases) are kept.
+struct DepthConfig : StudyConfig {
   std::vector<CompareModel> models;
   std::vector<DepthTarget> targets;
-  std::vector<std::int64_t> depths;            ///< hidden layers
-  std::int64_t parameters = 0;                 ///< of each network, near enough
-  std::vector<std::int64_t> samples;           ///< n, in place of data.samples
-  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
+  std::vector<std::int64_t> depths;   ///< hidden layers
+  std::int64_t parameters = 0;        ///< of each network, near enough
+  std::vector<std::int64_t> samples;  ///< n, in place of data.samples
 };
+
+template <class V>
+void describe(V& v, DepthConfig& c) {
+  v.list("models", c.models, "what is trained: objects of name, title and set, a run's keys over the common ones");
+  v.list("targets", c.targets, "what is learned: objects of name, title and target, as data.target");
+  v.value("depths", c.depths, {.at_least = 1, .at_most = 1000, .nonempty = true, .distinct = true},
+          "hidden layers, in place of model.kind.depth");
+  v.value("parameters", c.parameters, {.at_least = 1, .at_most = 1e9}, "of each network, within 2%: the widths follow");
+  v.value("samples", c.samples, {.at_least = 1, .at_most = 1e9, .nonempty = true, .distinct = true},
+          "n, in place of data.samples");
+  describe_runs(v, c);
+}
 
 /// @throws InputError for malformed keys, a value that is there twice, or a model that sets what the lists set.
 DepthConfig read_depth_config(const nlohmann::json& json, const std::string& source,
                               const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const DepthConfig& config);
-/// What --help lists beside a run's keys.
-std::vector<KeyInfo> depth_config_keys();
 
 /// `depth` equal widths with MlpImpl::parameter_count nearest to `parameters`. @throws InputError where the nearest is
 /// more than 2% away.

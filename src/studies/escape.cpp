@@ -325,20 +325,9 @@ std::vector<Claim> escape_claims(const EscapeConfig& config, const std::vector<W
 }  // namespace
 
 EscapeConfig read_escape_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  const auto [study, own] =
-      split_study_config(json, {"models", "widths"}, "this study has models and widths", source, catalogue);
-  EscapeConfig c;
-  c.base = study.base;
-  c.seeds = study.seeds;
-  c.catalogue = catalogue;
-  const JsonReader reader(own, source);
-  c.models = read_models(reader, {"data", "seed", "dtype", "device", "threads", "observables"});
-  c.widths = reader.get<std::vector<std::int64_t>>("widths", {.at_least = 1, .at_most = 1e9});
-  reader.finish();
-  if (c.widths.empty()) throw InputError(source + ": widths: expected at least one");
-  if (std::set(c.widths.begin(), c.widths.end()).size() != c.widths.size()) {
-    throw InputError(source + ": widths: expected each value once");
-  }
+  auto c = read_runs_config<EscapeConfig>(json, source, catalogue);
+  check_models(c.models, {"data", "seed", "dtype", "device", "threads", "observables"}, source);
+  if (c.widths.empty()) throw InputError(source + ": widths: expected at least one value, got nothing");
   for (const auto& model : c.models) {
     if (model.set.contains("/model/width"_json_pointer)) {
       throw InputError(
@@ -355,22 +344,6 @@ EscapeConfig read_escape_config(const nlohmann::json& json, const std::string& s
     if (!there) observables.push_back(name);
   }
   return c;
-}
-
-nlohmann::json to_json(const EscapeConfig& config) {
-  auto json = to_json(StudyConfig{config.base, config.seeds, {}});
-  json["models"] = to_json(config.models);
-  json["widths"] = config.widths;
-  return json;
-}
-
-std::vector<KeyInfo> escape_config_keys() {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back(
-      {"models", "[]", "what is trained: objects of name, title and set, a run's keys over the common ones"});
-  keys.push_back({"widths", "[]", "m, in place of model.width"});
-  return keys;
 }
 
 std::vector<PlannedRun> plan_escape(const EscapeConfig& config, const std::string& source) {
@@ -416,7 +389,7 @@ class EscapeTask : public RunsTask {
  public:
   EscapeTask(EscapeConfig config, const std::string& source)
       : RunsTask(plan_escape(config, source)), config_(std::move(config)) {}
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   Findings findings(const std::filesystem::path& folder) const override {
     return escape_findings(config_, read_curves(plan(), folder));
   }
@@ -428,15 +401,13 @@ class EscapeTask : public RunsTask {
 }  // namespace
 
 Study escape_study() {
-  auto standard = to_json(RunConfig{});
-  standard["models"] = standard["widths"] = nlohmann::json::array();
   return {
       .name = "escape",
       .summary = "How far neurons move as m grows, for NTK, f_L + f_Q with and without R3 and the network, and where",
       .title = "Escaping the NTK regime",
       .presets = {{"quick", "escape-quick"}, {"full", "escape"}},
-      .standard = standard,
-      .keys = escape_config_keys(),
+      .standard = runs_defaults<EscapeConfig>(),
+      .keys = list_described(EscapeConfig{}),
       .read = [](const nlohmann::json& json, const std::string& source,
                  const Catalogue& catalogue) -> std::unique_ptr<Task> {
         return std::make_unique<EscapeTask>(read_escape_config(json, source, catalogue), source);

@@ -6,22 +6,24 @@
 
 namespace entk {
 
-/// A run's keys, with "seeds", "models" and "widths" beside them; model.width follows the list. The observables
-/// movement and shares are always recorded.
-struct EscapeConfig {
-  nlohmann::json base;
-  std::vector<std::uint64_t> seeds;
+/// A run's keys and seeds, and these beside them; model.width follows the list. The observables movement and shares are
+/// always recorded.
+struct EscapeConfig : StudyConfig {
   std::vector<CompareModel> models;
   std::vector<std::int64_t> widths;
-  Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
+
+template <class V>
+void describe(V& v, EscapeConfig& c) {
+  v.list("models", c.models, "what is trained: objects of name, title and set, a run's keys over the common ones");
+  v.value("widths", c.widths, {.at_least = 1, .at_most = 1e9, .nonempty = true, .distinct = true},
+          "m, in place of model.width");
+  describe_runs(v, c);
+}
 
 /// @throws InputError for malformed keys, a width that is there twice, or a model that sets one.
 EscapeConfig read_escape_config(const nlohmann::json& json, const std::string& source,
                                 const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const EscapeConfig& config);
-/// What --help lists beside a run's keys.
-std::vector<KeyInfo> escape_config_keys();
 
 /// Every model, then every width, then every seed; `swept` holds the model's name and the width. @throws InputError
 /// where one is refused, or has no projector's points to take shares at.

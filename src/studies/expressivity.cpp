@@ -32,19 +32,8 @@ std::string part_name(std::int64_t k, std::int64_t width, std::int64_t seed) {
 
 ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source,
                                             const Catalogue& catalogue) {
-  ExpressivityConfig c;
-  const JsonReader reader(json, source);
-  SchemaReader schema(reader, catalogue);
-  describe(schema, c);
-  reader.finish();
+  auto c = read_described<ExpressivityConfig>(json, source, catalogue);
   const auto fail = [&](const std::string& message) { throw InputError(source + ": " + message); };
-  for (const auto& [key, values] : {std::pair{"degrees", &c.degrees}, {"widths", &c.widths}, {"seeds", &c.seeds}}) {
-    if (std::set(values->begin(), values->end()).size() != values->size())
-      fail(fmt::format("{}: expected each value once", key));
-  }
-  if (c.degrees.empty()) fail("degrees: expected at least one");
-  if (c.widths.empty()) fail("widths: expected at least one");
-  if (c.seeds.empty()) fail("seeds: expected at least one");
   for (const auto m : c.widths) {
     if (m % 2 != 0) fail(fmt::format("widths: expected even numbers, for the symmetric start, got {}", m));
   }
@@ -55,10 +44,6 @@ ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const st
   }
   return c;
 }
-
-nlohmann::json to_json(const ExpressivityConfig& config) { return write_described(config); }
-
-std::vector<KeyInfo> expressivity_config_keys() { return list_described(ExpressivityConfig{}); }
 
 ExpressivityPart measure_expressivity(const ExpressivityConfig& c, std::int64_t k, std::int64_t width,
                                       std::int64_t seed_number) {
@@ -134,7 +119,7 @@ class ExpressivityTask : public Task {
  public:
   explicit ExpressivityTask(ExpressivityConfig config) : config_(std::move(config)) {}
 
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   std::int64_t threads() const override { return config_.threads; }
   std::vector<Unit> units(const TakeContext& context) override {
     if (context.take) make_folder(context.folder.path() / "parts");
@@ -170,8 +155,8 @@ Study expressivity_study() {
           .summary = "The solution W* of Theorem 2, built and measured over the width",
           .title = "The solution of Theorem 2",
           .presets = {{"quick", "expressivity-quick"}, {"full", "expressivity"}},
-          .standard = to_json(ExpressivityConfig{}),
-          .keys = expressivity_config_keys(),
+          .standard = write_described(ExpressivityConfig{}),
+          .keys = list_described(ExpressivityConfig{}),
           .read = [](const nlohmann::json& json, const std::string& source,
                      const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<ExpressivityTask>(read_expressivity_config(json, source, catalogue));

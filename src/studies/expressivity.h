@@ -22,14 +22,15 @@ struct ExpressivityConfig {
 template <class V>
 void describe(V& v, ExpressivityConfig& c) {
   v.value("dimension", c.dimension, {.at_least = 2, .at_most = 1000}, "d");
-  v.value("degrees", c.degrees, {.at_least = 1, .at_most = 2}, "k: f_k of degree k, f_sp of degree k + 1");
+  v.value("degrees", c.degrees, {.at_least = 1, .at_most = 2, .nonempty = true, .distinct = true},
+          "k: f_k of degree k, f_sp of degree k + 1");
   v.value("directions", c.directions, {.at_least = 1, .at_most = 1000}, "R, with alpha_i = 1");
-  v.value("widths", c.widths, {.at_least = 2, .at_most = 1e7}, "m, even");
+  v.value("widths", c.widths, {.at_least = 2, .at_most = 1e7, .nonempty = true, .distinct = true}, "m, even");
   v.value("samples", c.samples, {.at_least = 1, .at_most = 1e6}, "n, at least n_k");
   v.value("fresh_samples", c.fresh_samples, {.at_least = 2, .at_most = 1e6},
           "points for expectations over the population");
   v.value("draws", c.draws, {.at_least = 2, .at_most = 10000}, "random signs S");
-  v.value("seeds", c.seeds, {.at_least = 0}, "of W0, inputs, target and signs");
+  v.value("seeds", c.seeds, {.at_least = 0, .nonempty = true, .distinct = true}, "of W0, inputs, target and signs");
   v.named("activation", c.activation, "as model.activation of entk train");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
 }
@@ -37,8 +38,6 @@ void describe(V& v, ExpressivityConfig& c) {
 /// @throws InputError naming source, key, value and what was expected.
 ExpressivityConfig read_expressivity_config(const nlohmann::json& json, const std::string& source,
                                             const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const ExpressivityConfig& config);
-std::vector<KeyInfo> expressivity_config_keys();
 
 /// One (k, m, seed): everything the theorem speaks of.
 struct ExpressivityPart {

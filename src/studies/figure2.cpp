@@ -37,28 +37,13 @@ std::string too_small(const Figure2Config& config, const Figure2Result& result) 
 }  // namespace
 
 Figure2Config read_figure2_config(const nlohmann::json& json, const std::string& source) {
-  const JsonReader reader(json, source);
-  Figure2Config config;
-  SchemaReader schema(reader);
-  describe(schema, config);
-  reader.finish();
-  const auto distinct = [&](const char* key, const auto& values) {
-    if (values.empty() || std::set(values.begin(), values.end()).size() != values.size()) {
-      reader.fail(key, "at least one value, none of them twice");
-    }
-  };
-  distinct("dimensions", config.dimensions);
-  distinct("seeds", config.seeds);
+  auto config = read_described<Figure2Config>(json, source);
   if (config.search.most < config.search.step) {
     throw InputError(fmt::format("{}: search.most: expected at least search.step = {}, got {}", source,
                                  config.search.step, config.search.most));
   }
   return config;
 }
-
-nlohmann::json to_json(const Figure2Config& config) { return write_described(config); }
-
-std::vector<KeyInfo> figure2_keys() { return list_described(Figure2Config{}); }
 
 std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t dimension) {
   const double square = static_cast<double>(dimension) * static_cast<double>(dimension);
@@ -227,7 +212,7 @@ class Figure2Task : public Task {
  public:
   explicit Figure2Task(Figure2Config config) : config_(std::move(config)) {}
 
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   std::string device() const override { return config_.device; }
   std::int64_t threads() const override { return config_.threads; }
   void check_memory() const override { check_figure2_memory(config_); }
@@ -270,8 +255,8 @@ Study figure2_study() {
       .summary = "The paper's Figure 2: samples that a standard ReLU network needs, against d",
       .title = "Figure 2: samples that a standard ReLU network needs",
       .presets = {{"quick", "figure2-quick"}, {"published", "figure2"}},
-      .standard = to_json(Figure2Config{}),
-      .keys = figure2_keys(),
+      .standard = write_described(Figure2Config{}),
+      .keys = list_described(Figure2Config{}),
       .read = [](const nlohmann::json& json, const std::string& source, const Catalogue&) -> std::unique_ptr<Task> {
         return std::make_unique<Figure2Task>(read_figure2_config(json, source));
       },

@@ -61,10 +61,12 @@ void describe(V& v, ReluTrainConfig& c) {
 
 template <class V>
 void describe(V& v, Figure2Config& c) {
-  v.value("dimensions", c.dimensions, {.at_least = 1, .at_most = 1e5}, "d, one search each");
+  v.value("dimensions", c.dimensions, {.at_least = 1, .at_most = 1e5, .nonempty = true, .distinct = true},
+          "d, one search each");
   v.object("search", c.search);
   v.object("train", c.train);
-  v.value("seeds", c.seeds, {.at_least = 0}, "one search per seed of inputs, target and weights");
+  v.value("seeds", c.seeds, {.at_least = 0, .nonempty = true, .distinct = true},
+          "one search per seed of inputs, target and weights");
   v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
@@ -72,8 +74,6 @@ void describe(V& v, Figure2Config& c) {
 
 /// @throws InputError naming source, key, value and what was expected.
 Figure2Config read_figure2_config(const nlohmann::json& json, const std::string& source);
-nlohmann::json to_json(const Figure2Config& config);
-std::vector<KeyInfo> figure2_keys();
 
 /// The candidates of a search, ascending.
 std::vector<std::int64_t> figure2_sizes(const SearchConfig& search, std::int64_t dimension);

@@ -173,27 +173,11 @@ Figure ritz_figure(const JsonReader& r) {
 
 LandscapeConfig read_landscape_config(const nlohmann::json& json, const std::string& source,
                                       const Catalogue& catalogue) {
-  LandscapeConfig c;
-  auto own = nlohmann::json::object();
-  c.over = JsonReader(json, source).has("run") ? json : nlohmann::json::object();
-  for (const char* key : {"run", "landscape", "dtype", "device", "threads"}) {
-    if (json.contains(key)) own[key] = json[key];
-    c.over.erase(key);
-  }
-  const JsonReader reader(own, source);
-  SchemaReader schema(reader);
-  describe(schema, c);
-  reader.finish();
+  auto c = read_described<LandscapeConfig>(json, source, catalogue);
   if (c.run.empty()) throw InputError(source + ": run: expected a run's folder or a checkpoint, got none");
   c.run = std::filesystem::absolute(c.run).lexically_normal().string();
   c.catalogue = catalogue;
   return c;
-}
-
-nlohmann::json to_json(const LandscapeConfig& config) {
-  auto json = config.over;
-  json.update(write_described(config));
-  return json;
 }
 
 LandscapePoint read_landscape_point(const LandscapeConfig& c) {
@@ -357,7 +341,7 @@ class LandscapeTask : public Task {
  public:
   explicit LandscapeTask(LandscapeConfig config) : config_(std::move(config)) {}
 
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   std::string device() const override { return config_.device; }
   std::int64_t threads() const override { return config_.threads; }
   void prepare() override { point_ = read_landscape_point(config_); }

@@ -46,12 +46,12 @@ void describe(V& v, LandscapeConfig& c) {
   v.value("dtype", c.dtype, {}, "float32 or float64");
   v.value("device", c.device, {}, "cpu, cuda, cuda:N or auto");
   v.value("threads", c.threads, {.at_least = 0, .at_most = 4096}, "0: all processors");
+  v.rest(c.over, nullptr);
 }
 
 /// @throws InputError naming source, key, value and what was expected.
 LandscapeConfig read_landscape_config(const nlohmann::json& json, const std::string& source,
                                       const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const LandscapeConfig& config);
 
 /// A checkpoint's W, and everything made again from the configuration beside it, in another floating type
 /// if asked for.

@@ -150,54 +150,21 @@ std::vector<Claim> claims_of(const std::vector<SweepCurves>& noise, const std::v
 
 NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source,
                                          const Catalogue& catalogue) {
-  NoiseStudyConfig c;
-  const JsonReader reader(json, source);
-  c.run = with_absolute_file(reader.any("run"));
-  if (!c.run.is_object()) reader.fail("run", "the configuration of a run");
-  c.seeds = reader.get_or<std::vector<std::uint64_t>>("seeds", c.seeds);
-  c.noise_variances = reader.get_or<std::vector<double>>("noise_variances", c.noise_variances, {.at_least = 0});
-  c.r1_weights = reader.get_or<std::vector<double>>("r1_weights", c.r1_weights, {.at_least = 0});
-  c.ranks = reader.get_or<std::vector<std::int64_t>>("ranks", {}, {.at_least = 1});
+  if (const JsonReader reader(json, source); reader.has("run")) reader.object("run");
+  auto own = json;
   for (const char* key : {"device", "dtype", "threads"}) {
-    if (reader.has(key)) c.run[key] = reader.any(key);
+    if (!own.contains(key)) continue;
+    own["run"][key] = own[key];
+    own.erase(key);
   }
-  reader.finish();
-  if (c.seeds.empty()) reader.fail("seeds", "at least one");
-  const auto distinct = [&](const char* key, const auto& values) {
-    if (std::set(values.begin(), values.end()).size() != values.size()) reader.fail(key, "each value once");
-  };
-  distinct("seeds", c.seeds);
-  distinct("noise_variances", c.noise_variances);
-  distinct("r1_weights", c.r1_weights);
-  distinct("ranks", c.ranks);
-  if (c.noise_variances.empty()) reader.fail("noise_variances", "at least one number");
-  if (c.r1_weights.empty()) reader.fail("r1_weights", "at least one number");
+  auto c = read_described<NoiseStudyConfig>(own, source, catalogue);
+  c.run = with_absolute_file(c.run);
   read_run_config(c.run, source, catalogue);
   c.run["projector"]["population_degree"] = 1;
   if (!c.run.contains("lambda")) c.run["lambda"] = std::vector<double>{0, 0, 0, 0};
   c.catalogue = catalogue;
   read_run_config(c.run, source, catalogue);
   return c;
-}
-
-nlohmann::json to_json(const NoiseStudyConfig& c) {
-  return {{"run", c.run},
-          {"seeds", c.seeds},
-          {"noise_variances", c.noise_variances},
-          {"r1_weights", c.r1_weights},
-          {"ranks", c.ranks}};
-}
-
-std::vector<KeyInfo> noise_study_keys() {
-  std::vector<KeyInfo> keys = {{"seeds", "[1]", "one run per seed"},
-                               {"noise_variances", "[0]", "sigma^2 of (21)"},
-                               {"r1_weights", "[0]", "lambda_1"},
-                               {"ranks", "[]", "of R3's projector, by the features, without noise and R1"}};
-  for (auto key : run_config_keys()) {
-    key.path = "run." + key.path;
-    keys.push_back(std::move(key));
-  }
-  return keys;
 }
 
 std::vector<PlannedRun> NoisePlans::all() const {
@@ -242,11 +209,20 @@ Findings noise_findings(const std::filesystem::path& folder, const NoisePlans& p
 
 namespace {
 
+std::vector<KeyInfo> noise_study_keys() {
+  auto keys = list_described(NoiseStudyConfig{});
+  for (auto key : run_config_keys()) {
+    key.path = "run." + key.path;
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
 class NoiseTask : public RunsTask {
  public:
   NoiseTask(const NoiseStudyConfig& config, const std::string& source)
       : NoiseTask(config, plan_noise_study(config, source)) {}
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   Findings findings(const std::filesystem::path& folder) const override { return noise_findings(folder, plans_); }
 
  private:
@@ -264,7 +240,7 @@ Study noise_study() {
           .summary = "Does the noise of the descent keep R1 small? and R3's rank d against d + 1",
           .title = "Noise and R1",
           .presets = {{"quick", "r1-noise-quick"}, {"full", "r1-noise"}},
-          .standard = to_json(NoiseStudyConfig{}),
+          .standard = write_described(NoiseStudyConfig{}),
           .keys = noise_study_keys(),
           .read = [](const nlohmann::json& json, const std::string& source,
                      const Catalogue& catalogue) -> std::unique_ptr<Task> {

@@ -15,12 +15,19 @@ struct NoiseStudyConfig {
   Catalogue catalogue = built_in_catalogue();  ///< of names; no key
 };
 
-/// Keys: run, seeds, noise_variances, r1_weights, ranks (each a list). projector.population_degree is 1 in
-/// every run. @throws InputError
+template <class V>
+void describe(V& v, NoiseStudyConfig& c) {
+  v.value("seeds", c.seeds, {.nonempty = true, .distinct = true}, "one run per seed");
+  v.value("noise_variances", c.noise_variances, {.at_least = 0, .nonempty = true, .distinct = true}, "sigma^2 of (21)");
+  v.value("r1_weights", c.r1_weights, {.at_least = 0, .nonempty = true, .distinct = true}, "lambda_1");
+  v.value("ranks", c.ranks, {.at_least = 1, .distinct = true},
+          "of R3's projector, by the features, without noise and R1");
+  v.raw("run", c.run, "what all runs share: an object of these keys");
+}
+
+/// projector.population_degree is 1 in every run. @throws InputError
 NoiseStudyConfig read_noise_study_config(const nlohmann::json& json, const std::string& source,
                                          const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const NoiseStudyConfig& config);
-std::vector<KeyInfo> noise_study_keys();
 
 /// The runs of both questions.
 struct NoisePlans {

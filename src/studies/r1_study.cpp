@@ -104,41 +104,12 @@ Claim claim_of(const R1StudyConfig& config, const std::vector<SweepCurves>& curv
 }  // namespace
 
 R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  const auto [study, own] =
-      split_study_config(json, {"estimates", "weights"}, "this study has estimates and weights", source, catalogue);
-  R1StudyConfig config;
-  config.base = study.base;
-  config.catalogue = catalogue;
-  config.seeds = study.seeds;
-  const JsonReader reader(own, source);
-  if (reader.has("estimates")) config.estimates = from_words<R1Estimate>(reader, "estimates");
-  config.weights = reader.get_or<std::vector<double>>("weights", config.weights, {.at_least = 0});
-  if (config.estimates.empty()) reader.fail("estimates", "at least one of fresh, unlabeled and population");
+  auto config = read_runs_config<R1StudyConfig>(json, source, catalogue);
   if (std::count(config.weights.begin(), config.weights.end(), 0.0) != 1 || config.weights.size() < 2) {
-    reader.fail("weights", "λ1 = 0 once, and at least one other");
+    throw InputError(fmt::format("{}: weights: expected λ1 = 0 once, and at least one other, got {}", source,
+                                 nlohmann::json(config.weights).dump()));
   }
-  const auto distinct = [&](const char* key, const auto& values) {
-    if (std::set(values.begin(), values.end()).size() != values.size()) reader.fail(key, "each value once");
-  };
-  distinct("estimates", config.estimates);
-  distinct("weights", config.weights);
-  reader.finish();
   return config;
-}
-
-nlohmann::json to_json(const R1StudyConfig& config) {
-  auto json = to_json(StudyConfig{config.base, config.seeds, {}});
-  json["estimates"] = as_json(config.estimates);
-  json["weights"] = config.weights;
-  return json;
-}
-
-std::vector<KeyInfo> r1_study_config_keys() {
-  auto keys = run_config_keys();
-  keys.push_back({"seeds", "[]", "as the option of this name: [1, 11]"});
-  keys.push_back({"estimates", "[\"fresh\", \"unlabeled\", \"population\"]", "how R1 is estimated"});
-  keys.push_back({"weights", "[0, 0.01, 0.1, 1]", "R1's weights; R3's is lambda.3"});
-  return keys;
 }
 
 std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source) {
@@ -187,7 +158,7 @@ class R1Task : public RunsTask {
  public:
   R1Task(R1StudyConfig config, const std::string& source)
       : RunsTask(plan_r1_study(config, source)), config_(std::move(config)) {}
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   Findings findings(const std::filesystem::path& folder) const override { return r1_findings(folder, config_, plan()); }
 
  private:
@@ -202,8 +173,8 @@ Study r1_study() {
           .summary = "R1 beside R3, R1's weight swept",
           .title = "Appendix G: R1 beside R3",
           .presets = {{"quick", "r1-quick"}, {"published", "r1"}},
-          .standard = to_json(RunConfig{}),
-          .keys = r1_study_config_keys(),
+          .standard = runs_defaults<R1StudyConfig>(),
+          .keys = list_described(R1StudyConfig{}),
           .read = [](const nlohmann::json& json, const std::string& source,
                      const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<R1Task>(read_r1_study_config(json, source, catalogue), source);

@@ -17,20 +17,22 @@ struct WordsOf<R1Estimate> {
       {"fresh", R1Estimate::fresh}, {"unlabeled", R1Estimate::unlabeled}, {"population", R1Estimate::population}};
 };
 
-/// A run's keys, with "seeds", "estimates" and "weights" beside them.
-struct R1StudyConfig {
-  nlohmann::json base;
-  std::vector<std::uint64_t> seeds;
+/// A run's keys and seeds, and these beside them.
+struct R1StudyConfig : StudyConfig {
   std::vector<R1Estimate> estimates = {R1Estimate::fresh, R1Estimate::unlabeled, R1Estimate::population};
   std::vector<double> weights = {0, 0.01, 0.1, 1};  ///< λ1; with 0 every estimate but population is the same run
-  Catalogue catalogue = built_in_catalogue();       ///< of names; no key
 };
+
+template <class V>
+void describe(V& v, R1StudyConfig& c) {
+  v.value("estimates", c.estimates, {.nonempty = true, .distinct = true}, "how R1 is estimated");
+  v.value("weights", c.weights, {.at_least = 0, .distinct = true}, "R1's weights, 0 among them; R3's is lambda.3");
+  describe_runs(v, c);
+}
 
 /// @throws InputError
 R1StudyConfig read_r1_study_config(const nlohmann::json& json, const std::string& source,
                                    const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const R1StudyConfig& config);
-std::vector<KeyInfo> r1_study_config_keys();
 
 /// Every estimate, weight and seed; `swept` holds estimate and weight. @throws InputError
 std::vector<PlannedRun> plan_r1_study(const R1StudyConfig& config, const std::string& source);

@@ -160,11 +160,7 @@ ProcessResult ask(const Stage& stage, const ReproduceConfig& config, const fs::p
 }  // namespace
 
 ReproduceConfig read_reproduce_config(const nlohmann::json& json, const std::string& source) {
-  ReproduceConfig config = standard_config();
-  const JsonReader reader(json, source);
-  SchemaReader schema(reader);
-  describe(schema, config);
-  reader.finish();
+  auto config = read_described<ReproduceConfig>(json, source, built_in_catalogue(), standard_config());
   if (config.stages.empty()) throw InputError(source + ": stages: expected at least one");
   for (const auto& [name, keys] : config.overrides) {
     if (!keys.is_object())

@@ -422,8 +422,8 @@ std::vector<Claim> spectrum_claims(const SpectrumResult& r) {
           2, INFINITY}},
         "the n_k-th eigenvalue at least twice the next", both ? "" : "needs n ≥ 2 n_k points");
   }
-  const auto& code = r.config.activation->functions();
-  if (code.kind == kernels::KernelActivation::sigmoid && code.shift != 0) {
+  const auto& sigma = *r.config.activation;
+  if (sigma.kind == kernels::KernelActivation::sigmoid && sigma.parameters.front() != 0) {
     const auto& two = r.assumption_two;
     const auto vanishing = static_cast<double>(r.eta_zero.size() + r.mu_zero.size());
     add("Assumptions 2 and 3", "A sigmoid with generic shift meets both.", "", r.assumption_three,

@@ -40,8 +40,6 @@ void describe(V& v, SpectrumConfig& c) {
 /// @throws InputError naming source, key, value and what was expected.
 SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source,
                                     const Catalogue& catalogue = built_in_catalogue());
-nlohmann::json to_json(const SpectrumConfig& config);
-std::vector<KeyInfo> spectrum_config_keys();
 
 /// The eigenvalues of K/N that theory gives to one degree, by their order.
 struct DegreeGroup {

@@ -56,8 +56,9 @@ Loss pseudo_huber_loss(double delta) {
   if (!(delta > 0) || !std::isfinite(delta)) {
     throw InputError(fmt::format("loss pseudo_huber: delta: expected a finite number above 0, got {}", delta));
   }
-  ActivationFunctions function;
-  function.derivative = [delta](const at::Tensor& r, int order) { return pseudo_huber(r, order, delta); };
+  const Activation function{.name = "pseudo_huber", .derivative = [delta](const at::Tensor& r, int order) {
+                              return pseudo_huber(r, order, delta);
+                            }};
   return {.name = "pseudo_huber",
           .mean =
               [function, delta](const at::Tensor& f, const at::Tensor& y) {
@@ -72,7 +73,7 @@ Loss logistic_loss() {
   return {.name = "logistic",
           // Not by autograd: ATen's derivatives of max(t, 0) and |t| at t = 0, where every symmetric start is, are 0.
           .mean =
-              [softplus = softplus().functions()](const at::Tensor& f, const at::Tensor& y) {
+              [softplus = softplus()](const at::Tensor& f, const at::Tensor& y) {
                 check_pair("logistic", f, y);
                 return elementwise(softplus, -y * f).mean();
               },

@@ -119,7 +119,7 @@ TEST(Catalogue, EveryBuiltInIsMadeFromItsDefaults) {
     EXPECT_EQ(made<ScheduleEntry>(names, e.name)->horizon, 20000) << e.name;
   for (const auto& e : names.shelf<ActivationEntry>().entries()) {
     if (e.name == "polynomial") continue;  // its coefficients must be given
-    EXPECT_FALSE(made<ActivationEntry>(names, e.name)->name().empty()) << e.name;
+    EXPECT_FALSE(made<ActivationEntry>(names, e.name)->name.empty()) << e.name;
   }
   for (const auto& e : names.shelf<LossEntry>().entries()) EXPECT_EQ(made<LossEntry>(names, e.name)->name, e.name);
   const auto x = at::ones({3, 4}, at::kDouble);

@@ -22,7 +22,7 @@ struct Setting {
     g = random_matrix(2, n, 3);
   }
   std::shared_ptr<const TaylorPrimitive> primitive() const {
-    return make_network_primitive(x, network->w0, network->a, network->activation().functions());
+    return make_network_primitive(x, network->w0, network->a, network->activation());
   }
   /// f_L and the rest from their definitions, by autograd-ready lines.
   torch::Tensor terms(const torch::Tensor& at) const {

@@ -17,14 +17,14 @@ constexpr double eps = 0x1p-24;          // half a unit in the last place of 1
 constexpr double smallest = 0x1p-149;    // float32's smallest subnormal
 constexpr double activation_error = 16;  // roundings of σ' and σ'' on an exact argument, in eps
 
-ActivationFunctions shifted_sigmoid() {
-  ActivationFunctions f;
+Activation shifted_sigmoid() {
+  Activation f;
   f.derivative = [](const at::Tensor& z, int order) {
     const auto s = torch::sigmoid(z - 1.0), one = s * (1 - s);
     return order == 1 ? one : one * (1 - 2 * s);
   };
   f.kind = kernels::KernelActivation::sigmoid;
-  f.shift = 1.0;
+  f.parameters = {1.0};
   return f;
 }
 

@@ -22,11 +22,11 @@ using testing::identical;
 using testing::ThreadCount;
 
 /// sigmoid(z − 1); with its kernel code unless `plain`.
-ActivationFunctions shifted_sigmoid(bool plain = false) {
+Activation shifted_sigmoid(bool plain = false) {
   auto f = testing::smooth_activation();
   if (!plain) {
     f.kind = kernels::KernelActivation::sigmoid;
-    f.shift = 1.0;
+    f.parameters = {1.0};
   }
   return f;
 }

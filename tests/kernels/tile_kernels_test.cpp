@@ -300,18 +300,28 @@ TYPED_TEST(TileKernelsOf, TranspositionsAreInverse) {
   }
 }
 
+std::vector<double> parameters_of(KernelActivation kind, double shift, const std::vector<double>& coefficients) {
+  if (kind == KernelActivation::polynomial) return coefficients;
+  if (kind == KernelActivation::sigmoid || kind == KernelActivation::tanh) return {shift};
+  return {};
+}
+
 /// σ' and σ'' in long double.
-std::pair<long double, long double> derivatives(const ActivationCode& code, long double z) {
-  const long double u = z - code.shift;
+std::pair<long double, long double> derivatives(KernelActivation kind, const std::vector<double>& parameters,
+                                                long double z) {
   const auto sigmoid = [](long double t) {
     const long double s = 1 / (1 + std::exp(-t)), c = 1 / (1 + std::exp(t));
     return std::array<long double, 3>{s, s * c, s * c * (c - s)};
   };
-  switch (code.kind) {
-    case KernelActivation::sigmoid:
-      return {sigmoid(u)[1], sigmoid(u)[2]};
-    case KernelActivation::tanh:
-      return {4 * sigmoid(2 * u)[1], 8 * sigmoid(2 * u)[2]};
+  switch (kind) {
+    case KernelActivation::sigmoid: {
+      const auto s = sigmoid(z - parameters[0]);
+      return {s[1], s[2]};
+    }
+    case KernelActivation::tanh: {
+      const auto s = sigmoid(2 * (z - parameters[0]));
+      return {4 * s[1], 8 * s[2]};
+    }
     case KernelActivation::softplus:
       return {sigmoid(z)[0], sigmoid(z)[1]};
     case KernelActivation::silu:
@@ -324,8 +334,9 @@ std::pair<long double, long double> derivatives(const ActivationCode& code, long
     }
     case KernelActivation::polynomial: {
       long double first = 0, second = 0;
-      for (int j = 1; j <= code.degree; ++j) first += j * code.coefficients[j] * std::pow(z, j - 1);
-      for (int j = 2; j <= code.degree; ++j) second += j * (j - 1) * code.coefficients[j] * std::pow(z, j - 2);
+      const int degree = static_cast<int>(parameters.size()) - 1;
+      for (int j = 1; j <= degree; ++j) first += j * parameters[j] * std::pow(z, j - 1);
+      for (int j = 2; j <= degree; ++j) second += j * (j - 1) * parameters[j] * std::pow(z, j - 2);
       return {first, second};
     }
   }
@@ -334,22 +345,22 @@ std::pair<long double, long double> derivatives(const ActivationCode& code, long
 
 TYPED_TEST(TileKernelsOf, ActivationsHaveTheirDerivativesToAFewUnitsInTheLastPlace) {
   using T = TypeParam;
-  const double coefficients[] = {0.5, -1.0, 0.25, 2.0};
   const double eps = std::numeric_limits<T>::epsilon();
   for (Isa isa : isas()) {
     for (auto kind :
          {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::silu,
           KernelActivation::relu, KernelActivation::erf, KernelActivation::polynomial}) {
       SCOPED_TRACE(fmt::format("{} activation {}", isa_name(isa), static_cast<int>(kind)));
-      const ActivationCode code{kind, 1.0, coefficients, 3};
+      const auto parameters = parameters_of(kind, 1.0, {0.5, -1.0, 0.25, 2.0});
       const int samples = 600, columns = 32;
       std::vector<T> z(samples * columns), scale(columns, 1), tables(2 * z.size());
       for (std::size_t i = 0; i < z.size(); ++i) z[i] = static_cast<T>(24.0 * i / z.size() - 12.0);
-      tile_kernels<T>(isa).activate(code, samples, columns, 2, z.data(), scale.data(), tables.data());
+      tile_kernels<T>(isa).activate(kind, parameters.data(), parameters.size(), samples, columns, 2, z.data(),
+                                    scale.data(), tables.data());
       for (int i = 0; i < samples; ++i) {
         for (int c = 0; c < columns; ++c) {
           const long double at = z[i * columns + c];
-          const auto [first, second] = derivatives(code, at);
+          const auto [first, second] = derivatives(kind, parameters, at);
           // The argument z − shift rounds, and so do sums of opposite signs: errors are of the terms' size.
           const double size = 1 + std::fabs(at) + (kind == KernelActivation::polynomial ? 8 * at * at : 0);
           const double relative = kind == KernelActivation::polynomial || kind == KernelActivation::silu
@@ -371,11 +382,12 @@ TYPED_TEST(TileKernelsOf, ActivationsAtTheEndsOfTheRangeAreFiniteAndNaNStaysNaN)
   for (Isa isa : isas()) {
     for (auto kind :
          {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::erf}) {
-      const ActivationCode code{kind, 0.0, nullptr, -1};
+      const auto parameters = parameters_of(kind, 0.0, {});
       std::vector<T> z(32), scale(32, 1), tables(64);
       for (int i = 0; i < 30; ++i) z[i] = static_cast<T>((i % 2 ? 1 : -1) * std::pow(10.0, i / 2));
       z[30] = NAN;
-      tile_kernels<T>(isa).activate(code, 1, 32, 2, z.data(), scale.data(), tables.data());
+      tile_kernels<T>(isa).activate(kind, parameters.data(), parameters.size(), 1, 32, 2, z.data(), scale.data(),
+                                    tables.data());
       for (int i = 0; i < 30; ++i) {
         EXPECT_TRUE(std::isfinite(tables[i]) && std::isfinite(tables[32 + i])) << z[i];
       }
@@ -386,20 +398,20 @@ TYPED_TEST(TileKernelsOf, ActivationsAtTheEndsOfTheRangeAreFiniteAndNaNStaysNaN)
 
 TYPED_TEST(TileKernelsOf, ActivationsAreRightWhereFormulasBreak) {
   using T = TypeParam;
-  const double coefficients[] = {0.5, -1.0, 0.25};
   for (Isa isa : isas()) {
     for (auto kind :
          {KernelActivation::sigmoid, KernelActivation::tanh, KernelActivation::softplus, KernelActivation::silu,
           KernelActivation::relu, KernelActivation::erf, KernelActivation::polynomial}) {
-      const ActivationCode code{kind, 0.0, coefficients, 2};
+      const auto parameters = parameters_of(kind, 0.0, {0.5, -1.0, 0.25});
       auto points = testing::special_points();
       points.insert(points.end(), {1e38, -1e38});
       std::vector<T> z(32), scale(32, 1), tables(64);
       for (std::size_t i = 0; i < points.size(); ++i) z[i] = static_cast<T>(points[i]);
-      tile_kernels<T>(isa).activate(code, 1, 32, 2, z.data(), scale.data(), tables.data());
+      tile_kernels<T>(isa).activate(kind, parameters.data(), parameters.size(), 1, 32, 2, z.data(), scale.data(),
+                                    tables.data());
       for (std::size_t i = 0; i < points.size(); ++i) {
         SCOPED_TRACE(fmt::format("{} activation {} at {}", isa_name(isa), static_cast<int>(kind), points[i]));
-        const auto [first, second] = derivatives(code, static_cast<long double>(z[i]));
+        const auto [first, second] = derivatives(kind, parameters, static_cast<long double>(z[i]));
         const auto tolerance = [&](long double want) {
           return testing::special_tolerance(points[i], static_cast<double>(want), std::numeric_limits<T>::epsilon(),
                                             100.0 * std::numeric_limits<T>::min());

@@ -44,7 +44,7 @@ TEST(Activation, ClosedFormsAreTheAutogradDerivativesUpToOrderFour) {
   const auto z = torch::linspace(-6, 6, 1001, torch::kFloat64);
   for (const auto& [sigma, f] : built_ins()) {
     for (int order = 0; order <= 4; ++order) {
-      SCOPED_TRACE(fmt::format("{} order {}", sigma.name(), order));
+      SCOPED_TRACE(fmt::format("{} order {}", sigma.name, order));
       // Autograd of the tails cancels: the naive derivative is the less exact of the two.
       EXPECT_TRUE(close(sigma.derivative(z, order), autograd_derivative(f, z, order), 1e-11));
     }
@@ -103,7 +103,7 @@ TEST(Activation, ValueAndBothDerivativesAreRightWhereFormulasBreak) {
     const double largest = type == torch::kFloat32 ? 3.4e38 : 1.7e308;
     for (const auto& [sigma, closed] : closed_forms()) {
       for (const double point : testing::special_points()) {
-        SCOPED_TRACE(fmt::format("{} {} at {}", sigma.name(), toString(type), point));
+        SCOPED_TRACE(fmt::format("{} {} at {}", sigma.name, toString(type), point));
         const auto z = torch::full({1}, point, type).requires_grad_(true);
         const auto want = closed(z.item<double>());
         // σ' and σ'' by the activation itself, and what autograd makes of σ and σ' inside an expression of a user's

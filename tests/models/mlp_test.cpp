@@ -146,8 +146,7 @@ TEST(WholeModulePrimitive, OfATwoLayerNetworkTakenAsAModuleIsTheKernels) {
   const auto network = float64_network(4, 24, Initialisation::plain);
   const PlainTwoLayer plain(network);
   const auto x = random_matrix(19, 4, 1), w = 0.7 * random_matrix(24, 4, 2), g = random_matrix(2, 19, 3);
-  const auto want =
-      make_network_primitive(x, network->w0, network->a, network->activation().functions(), {.orders = 2});
+  const auto want = make_network_primitive(x, network->w0, network->a, network->activation(), {.orders = 2});
   const auto got = make_whole_module_primitive(point_module(plain.ptr()), ModuleStartKind::plain, x);
   EXPECT_TRUE(close(got->terms(w.view(-1)), want->terms(w), 1e-10));
   EXPECT_TRUE(close(got->pull_back(w.view(-1), g), want->pull_back(w, g).view(-1), 1e-10));

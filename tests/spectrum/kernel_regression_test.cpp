@@ -81,6 +81,28 @@ TEST(InfiniteNtk, OfReluIsTheArcCosineKernelAsFarAsItsSeriesGoes) {
   }
 }
 
+TEST(InfiniteNtk, CutsItsIntegralsAtTheKinksOfAnActivationOfOnesOwn) {
+  const double kink = 0.7;
+  Activation shifted{
+      .name = "relu(z - 0.7)",
+      .derivative = [kink](const at::Tensor& z, int order) { return relu().derivative(z - kink, order); },
+      .kinks = {kink}};
+  const auto x = pair_of_points(3, 0.5, 2.0, 2.0);
+  const auto k = infinite_ntk(shifted, x, x);
+  const double mean_square = 0.5 * (1 - kink / 2.0);  // of σ': t is uniform on [−1, 1] in three dimensions
+  EXPECT_NEAR(k.left_out, 1 - k.values[0][0].item<double>() / (4 * mean_square), 1e-12);
+  const auto others = pair_of_points(3, 0.5, 2.0, 3.0);
+  EXPECT_THROW(infinite_ntk(shifted, others, others), InputError);
+  const auto asks_for_kinks = [&] {
+    const auto warnings = sigma_spectrum(shifted, 20, 6).warnings;
+    return std::any_of(warnings.begin(), warnings.end(),
+                       [](const std::string& w) { return w.find("name its kinks") != std::string::npos; });
+  };
+  EXPECT_FALSE(asks_for_kinks());
+  shifted.kinks = {};
+  EXPECT_TRUE(asks_for_kinks());
+}
+
 TEST(InfiniteNtk, IsTheLimitOfWideNetworks) {
   const auto x = sphere_points(20, 5, std::sqrt(5.0), RandomStream(Purpose::train_inputs, 1));
   const auto limit = infinite_ntk(sigmoid(1.0), x, x).values;

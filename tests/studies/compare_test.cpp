@@ -48,7 +48,7 @@ TEST(Compare, EachModelIsTheCommonConfigurationWithItsOwnKeysAndAllShareOneDataS
   EXPECT_EQ(by_name.at("joint").lambda, (std::vector<double>{0, 0, 0, 0}));
   EXPECT_GT(by_name.at("joint_regularized").lambda[2], 0);
   for (const auto& [name, run] : by_name) EXPECT_EQ(to_json(run)["data"], to_json(plan[0].config)["data"]) << name;
-  EXPECT_EQ(to_json(read_compare_config(to_json(config), "again")), to_json(config));
+  EXPECT_EQ(write_described(read_compare_config(write_described(config), "again")), write_described(config));
 }
 
 TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
@@ -78,6 +78,22 @@ TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
   EXPECT_LT(kernel.column("train_loss")[2], 1e-12);
   EXPECT_EQ(kernel.column("test_loss")[1], kernel.column("test_loss")[2]);
   EXPECT_NEAR(kernel.column("test_loss")[0] / loss_at_start("ntk,seed=1"), 1, 1e-5);
+}
+
+TEST(Compare, TheWholeNetworkIsTrainedAsItselfBesideItsExpansionOnTheSamePoints) {
+  const TemporaryFolder folder;
+  const auto study = RunFolder::create(folder / "study");
+  std::map<std::string, PlannedRun> runs;
+  for (auto& run : plan_compare(read_compare_config(small_compare(), "test"), "test")) runs.emplace(run.swept[0], run);
+  const auto metrics = [&](const std::string& model, const std::string& name, ProblemCache& cache) {
+    const auto own = RunFolder::create(study.path() / name);
+    EXPECT_EQ(take_run(runs.at(model).config, own, name, "test", cache, {}).code, ExitCode::ok);
+    return read_text(own.file("metrics.csv"));
+  };
+  ProblemCache shared, fresh;  // the primitives of runs on the same points are shared
+  const auto expansion = metrics("joint", "joint", shared), network = metrics("network", "beside", shared);
+  EXPECT_EQ(network, metrics("network", "alone", fresh));
+  EXPECT_NE(network, expansion);
 }
 
 TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
@@ -225,7 +241,7 @@ TEST(Complexity, MeasuresResumesAndWritesItsResults) {
     "seeds": [1], "dimensions": [4, 6], "threshold": 0.9, "ratio": 2, "model": {"width": 100}, "data": {"test_samples": 100},
     "train": {"steps": 60}, "device": "cpu"})"));
   const auto config = read_complexity_config(json, "test");
-  EXPECT_EQ(to_json(read_complexity_config(to_json(config), "again")), to_json(config));
+  EXPECT_EQ(write_described(read_complexity_config(write_described(config), "again")), write_described(config));
   const TemporaryFolder folder;
   const auto task = complexity_study().read(json, "test", built_in_catalogue());
   std::atomic<int> trials = 0;

@@ -39,7 +39,7 @@ TEST(Depth, WidthsMatchTheParametersOrItIsSaid) {
 
 TEST(Depth, EveryRunIsOfItsTargetDepthModelAndSamples) {
   const auto config = read_depth_config(preset("depth"), "test");
-  EXPECT_EQ(to_json(read_depth_config(to_json(config), "again")), to_json(config));
+  EXPECT_EQ(write_described(read_depth_config(write_described(config), "again")), write_described(config));
   const auto plan = plan_depth(config, "test");
   ASSERT_EQ(plan.size(), config.targets.size() * config.depths.size() * config.models.size() * config.samples.size() *
                              config.seeds.size());

@@ -110,7 +110,7 @@ TEST(Escape, SizesAreThoseOfTheTrainedW) {
     "seeds": [3], "widths": [40, 80], "data": {"dimension": 6, "samples": 20, "test_samples": 30},
     "projector": {"rank": 7}, "train": {"steps": 20}, "device": "cpu", "observables": ["alignment"]})"));
   const auto config = read_escape_config(json, "test");
-  EXPECT_EQ(to_json(read_escape_config(to_json(config), "again")), to_json(config));
+  EXPECT_EQ(write_described(read_escape_config(write_described(config), "again")), write_described(config));
   const auto plan = plan_escape(config, "test");
   ASSERT_EQ(plan.size(), 2 * config.models.size());
   const TemporaryFolder folder;
@@ -166,7 +166,7 @@ TEST(Escape, ImpossibleSettingsAreNamed) {
   EXPECT_TRUE(says(message({{"widths", {0}}}), "widths"));
   EXPECT_TRUE(says(message({{"projector", {{"source", "none"}}}}), "projector.source: expected features or unlabeled"));
   EXPECT_TRUE(says(message({{"observables", "movement"}}), "observables: expected a list"));
-  EXPECT_TRUE(says(message({{"sweep", {{"lambda.3", {1}}}}}), "this study has models and widths, not a sweep"));
+  EXPECT_TRUE(says(message({{"sweep", {{"lambda.3", {1}}}}}), "keys of this study say which runs it has, not a sweep"));
   auto models = preset("escape-quick")["models"];
   models[0]["set"]["model"]["width"] = 10;
   EXPECT_TRUE(says(message({{"models", models}}), "model.width: the widths are those of the list"));

@@ -200,7 +200,8 @@ TEST(Figure2, RefusesAConfigurationThatCannotBe) {
   refused(R"({"search": {"method": "guess"}})");
   refused(R"({"train": {"width": 0}})");
   refused(R"({"dimension": [1]})");
-  EXPECT_EQ(to_json(read_figure2_config(to_json(tiny_figure2()), "test")), to_json(tiny_figure2()));
+  EXPECT_EQ(write_described(read_figure2_config(write_described(tiny_figure2()), "test")),
+            write_described(tiny_figure2()));
 }
 
 // ---------------------------------------------------------------------------------------------

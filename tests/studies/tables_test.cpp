@@ -201,6 +201,18 @@ TEST(Tables, OfTheOtherStudiesHaveNoTwoRowsOfOneKey) {
   expect_distinct(spectrum_table(spectrum_result(spectrum, {})), static_cast<std::size_t>(spectrum.max_degree) + 1);
 }
 
+// environment.json says where a study ran.
+TEST(Studies, TheDeviceIsTheConfigurations) {
+  for (const auto& study : studies()) {
+    if (study.presets.empty()) continue;
+    const auto& [name, of] = study.presets.front();
+    auto json = of.is_string() ? preset(of.get<std::string>()) : of;
+    if (!study.standard.contains("device") && !json.contains("run")) continue;
+    json["device"] = "cuda:1";
+    EXPECT_EQ(study.read(json, "test", built_in_catalogue())->device(), "cuda:1") << study.name << " " << name;
+  }
+}
+
 // What would give two rows of one key is refused where it is read.
 TEST(Tables, NothingIsAskedForTwice) {
   const auto refused = [](const auto& read, const char* name, const char* key) {

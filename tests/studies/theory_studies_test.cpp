@@ -33,7 +33,7 @@ TEST(Expressivity, MeasuresWhatExplicitEvaluationGives) {
   const auto w_q = quadratic_solution(*network, *target.sparse, projector.spectrum());
   const auto w_l = linear_solution(projector, x, y - f_sparse);
   const auto terms_at = [&](const torch::Tensor& points, const torch::Tensor& at) {
-    return reference_terms(points, network->w0, network->a, network->activation().functions(), at, 2);
+    return reference_terms(points, network->w0, network->a, network->activation(), at, 2);
   };
   const auto terms = [&](const torch::Tensor& at) { return terms_at(x, at); };
   const auto fresh = draw_inputs(InputLaw::sphere, 300, 6, Purpose::fresh_inputs, 3);

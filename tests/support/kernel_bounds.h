@@ -15,8 +15,8 @@
 namespace entk::testing {
 
 /// sigmoid(z − 1), orders 0 … 4, without code of the kernels' own.
-inline ActivationFunctions smooth_activation() {
-  ActivationFunctions f;
+inline Activation smooth_activation() {
+  Activation f;
   f.derivative = [](const at::Tensor& z, int order) {
     const auto s = torch::sigmoid(z - 1.0), one = s * (1 - s), odd = 1 - 2 * s;
     switch (order) {

@@ -32,7 +32,7 @@ struct Setting {
     return BoundObjective(model, loss + l3 * R3(sigma) + l4 * R4(), {x, y}, {});
   }
   torch::Tensor naive(const Loss& loss, const torch::Tensor& at) const {
-    const auto t = reference_terms(x, network->w0, network->a, network->activation().functions(), at, 2);
+    const auto t = reference_terms(x, network->w0, network->a, network->activation(), at, 2);
     const auto high = t[0] - sigma.basis().mm(sigma.basis().t()).mv(t[0]);
     return loss.mean(t[0] + t[1], y) + l3 * high.square().mean() + l4 * at.square().sum(1).square().sum().square();
   }

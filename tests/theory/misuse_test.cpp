@@ -85,7 +85,7 @@ TEST(Misuse, OfThePrimitive) {
           [&] { stepper->step(s.w.clone(), wrong_g, {}); },
           {"cotangents: expected", "[3, 23]"}}});
   }
-  const auto functions = s.network->activation().functions();
+  const auto functions = s.network->activation();
   expect_refused(
       {{"network_output",
         [&] { network_output(functions, s.x, s.network->w0, s.network->a, s.turned); },

@@ -40,7 +40,7 @@ double largest_curvature(const std::function<torch::Tensor(const torch::Tensor&)
 }
 
 torch::Tensor terms_of(const Problem& p, const torch::Tensor& w, int orders) {
-  return reference_terms(p.data.train.x, p.network->w0, p.network->a, p.network->activation().functions(), w, orders);
+  return reference_terms(p.data.train.x, p.network->w0, p.network->a, p.network->activation(), w, orders);
 }
 
 TEST(AutomaticRate, IsThreeQuartersOfTwoOverTheLargestEigenvalueOfTheDenseHessian) {

@@ -40,7 +40,7 @@ Fitted fit(bool recorded, const DescentOptions& descent, const Term& term, const
                                              const PrimitiveOptions&) {
     const auto& n = *model.network;
     return kernels::fused::make_fused_primitive(std::make_shared<testing::EmulatedLauncher>(tf32), x, n.w0, n.a,
-                                                n.activation().functions(), {});
+                                                n.activation(), {});
   };
   options.graphs = [&](c10::Device, const std::function<void()>& work) -> std::unique_ptr<DeviceGraph> {
     if (!recorded) return nullptr;
@@ -106,7 +106,7 @@ TEST(RecordedSteps, ThePapersObjectiveByItsOwnKernelsIsTheGeneralOnes) {
       options.primitives = [&](const TaylorModelImpl& model, const at::Tensor& x, const PrimitiveOptions&) {
         const auto& n = *model.network;
         return kernels::fused::make_fused_primitive(std::make_shared<Counting>(*objectives), x, n.w0, n.a,
-                                                    n.activation().functions(), {});
+                                                    n.activation(), {});
       };
     }
     const auto result = Trainer(TaylorModel(network, {.linear_term = linear_term}), objective(network),

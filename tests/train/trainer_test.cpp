@@ -51,7 +51,7 @@ TEST(Trainer, TakesTheStepsOfEquationTwentyOne) {
   auto w = torch::zeros_like(network->w);
   for (std::uint32_t step = 0; step < 20; ++step) {
     w = w.detach().requires_grad_(true);
-    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), w, 2);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation(), w, 2);
     const auto loss =
         (t[0] + t[1] - data.train.y).square().mean() + 2.0 * sigma.high(t[0]).square().mean() + 0.01 * w.abs().mean();
     const auto gradient = torch::autograd::grad({loss}, {w})[0];
@@ -152,7 +152,7 @@ TEST(Trainer, AGradientPenaltyThroughTheModelIsTrainedByHand) {
   for (int step = 0; step <= 10; ++step) {
     w = w.detach().requires_grad_(true);
     value = penalty(w, data.train.x);
-    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), w, 2);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation(), w, 2);
     const auto loss = (t[0] + t[1] - data.train.y).square().mean() + 0.1 * value;
     if (step < 10) w = w.detach() - 0.3 * torch::autograd::grad({loss}, {w})[0];
   }
@@ -233,7 +233,7 @@ TEST(Trainer, RandomSignsAreDescentOnWAtRandomlySignedW) {
   auto w = start.clone(), s = torch::ones({network->width(), 1}, torch::kFloat64);
   for (std::uint32_t step = 4; step < 16; ++step) {  // signs are those of the step, not of the run
     w = w.detach().requires_grad_(true);
-    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), s * w, 2);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation(), s * w, 2);
     const auto loss = (t[0] + t[1] - data.train.y).square().mean();
     w = w.detach() - 0.3 * torch::autograd::grad({loss}, {w})[0];
     s = s * signs_at(step);
@@ -452,8 +452,7 @@ TEST(Trainer, PerturbsWhereTheGradientIsSmallAndNowhereElse) {
     const auto& x = run.data.train.x;
     const auto gradient = [&](const torch::Tensor& at) {
       const auto leaf = at.detach().requires_grad_(true);
-      const auto t =
-          reference_terms(x, run.network->w0, run.network->a, run.network->activation().functions(), leaf, 2);
+      const auto t = reference_terms(x, run.network->w0, run.network->a, run.network->activation(), leaf, 2);
       return torch::autograd::grad({(t[1] - run.data.train.y).square().mean()}, {leaf})[0];
     };
     for (std::uint32_t step = start; step < 60; ++step) {

@@ -41,7 +41,7 @@ struct Fixture {
     torch::Tensor fit;
     for (std::int64_t step = 0; step <= steps; ++step) {
       w = w.detach().requires_grad_(true);
-      const auto t = reference_terms(x, start->w0, start->a, start->activation().functions(), w, 2);
+      const auto t = reference_terms(x, start->w0, start->a, start->activation(), w, 2);
       fit = (t[0] + t[1] - data.train.y).square().mean();
       if (step == steps) break;
       const auto loss = fit + 10.0 * sigma.high(t[0]).square().mean();

@@ -45,7 +45,7 @@ struct Problem {
   /// ∇L_λ at w by ordinary autograd, the loss that of some points.
   torch::Tensor gradient(const torch::Tensor& w, const torch::Tensor& batch = {}) const {
     const auto leaf = w.detach().requires_grad_(true);
-    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation().functions(), leaf, 2);
+    const auto t = reference_terms(data.train.x, network->w0, network->a, network->activation(), leaf, 2);
     auto off = t[0] + t[1] - data.train.y;
     if (batch.defined()) off = off.index_select(0, batch);
     return torch::autograd::grad({off.square().mean() + 2.0 * sigma.high(t[0]).square().mean()}, {leaf})[0];

@@ -29,8 +29,8 @@ class CpuStepper;
 template <class T>
 class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<CpuPrimitive<T>> {
  public:
-  CpuPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const ActivationFunctions& activation,
-               int orders, KernelMode mode, Isa isa)
+  CpuPrimitive(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation, int orders,
+               KernelMode mode, Isa isa)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, orders),
         kernels_(tile_kernels<T>(isa)),
         mode_(mode),
@@ -222,9 +222,9 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     kernels_.product(count / sample_block, d_, x_forward_.data() + i * d_, s.start.data(), table_columns_, z);
     const T* scale = scale_.data() + first;
     if (native_) {
-      const ActivationCode code{*activation_.kind, activation_.shift, activation_.coefficients.data(),
-                                static_cast<int>(activation_.coefficients.size()) - 1};
-      kernels_.activate(code, count, table_columns_, orders_, z, scale, tables);
+      const auto& parameters = activation_.parameters;
+      kernels_.activate(*activation_.kind, parameters.data(), static_cast<int>(parameters.size()), count,
+                        table_columns_, orders_, z, scale, tables);
     } else {
       const at::NoGradGuard no_grad;
       const auto options = x_.options();
@@ -542,8 +542,8 @@ std::unique_ptr<Stepper> CpuPrimitive<T>::stepper(const at::Tensor& w) const {
 }  // namespace
 
 std::shared_ptr<const TaylorPrimitive> make_cpu_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                          const at::Tensor& a, const ActivationFunctions& activation,
-                                                          int orders, KernelMode mode, Isa isa) {
+                                                          const at::Tensor& a, const Activation& activation, int orders,
+                                                          KernelMode mode, Isa isa) {
   if (x.scalar_type() == at::kFloat) {
     return std::make_shared<CpuPrimitive<float>>(x, w0, a, activation, orders, mode, isa);
   }

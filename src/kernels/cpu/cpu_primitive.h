@@ -7,7 +7,7 @@ namespace entk::kernels {
 
 /// As make_primitive, for CPU tensors of one type; mode is keep or recompute.
 std::shared_ptr<const TaylorPrimitive> make_cpu_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                          const at::Tensor& a, const ActivationFunctions& activation,
-                                                          int orders, KernelMode mode, Isa isa);
+                                                          const at::Tensor& a, const Activation& activation, int orders,
+                                                          KernelMode mode, Isa isa);
 
 }  // namespace entk::kernels

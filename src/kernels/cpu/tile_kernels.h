@@ -26,16 +26,9 @@ inline constexpr int max_orders = 4;
 /// Instruction sets, worst to best.
 enum class Isa { portable, avx2, avx512 };
 
-/// Activations whose derivatives the kernels evaluate themselves; others come from ATen.
+/// Activations whose derivatives the kernels evaluate themselves; others come from ATen. Their parameters are the shift
+/// of σ(z − shift) for sigmoid and tanh, the coefficients from degree 0 for a polynomial, none for the others.
 enum class KernelActivation { sigmoid, tanh, softplus, silu, relu, erf, polynomial };
-
-/// σ and its parameters as the kernels need them.
-struct ActivationCode {
-  KernelActivation kind;
-  double shift;                ///< sigmoid and tanh: σ(z − shift)
-  const double* coefficients;  ///< polynomial: from degree 0
-  int degree;
-};
 
 /// One normal draw for each entry of W: see base/philox.h for the counters.
 struct NoiseCode {
@@ -88,8 +81,8 @@ struct TileKernels {
                        std::int64_t stride);
 
   /// tables[i][p−1][column] = scale[column] σ^(p)(z[i][column]), p = 1…orders ≤ 2.
-  void (*activate)(const ActivationCode& code, std::int64_t samples, int columns, int orders, const T* z,
-                   const T* scale, T* tables);
+  void (*activate)(KernelActivation kind, const double* parameters, int count, std::int64_t samples, int columns,
+                   int orders, const T* z, const T* scale, T* tables);
 
   /// w −= rate · (gradient + extra + noise); the last two may be null.
   void (*update)(std::int64_t count, T rate, const T* gradient, const T* extra, const T* noise, T* w);

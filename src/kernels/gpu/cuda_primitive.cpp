@@ -51,7 +51,7 @@ class CudaLauncher final : public Launcher {
 }  // namespace
 
 std::shared_ptr<const TaylorPrimitive> make_cuda_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                           const at::Tensor& a, const ActivationFunctions& activation,
+                                                           const at::Tensor& a, const Activation& activation,
                                                            int orders, KernelMode mode, bool tf32) {
   constexpr std::int64_t most_blocks = 65535;  // of a launch in its second dimension
   if (x.scalar_type() != at::kFloat || x.size(0) > most_blocks * forward_rows) return nullptr;

@@ -11,7 +11,7 @@ namespace entk::kernels {
 /// Products have float32 accuracy, by three TF32 products each, unless `tf32` or torch
 /// (at::globalContext().setAllowTF32CuBLAS(true)) allows one, with some 1e-3 of relative error.
 std::shared_ptr<const TaylorPrimitive> make_cuda_primitive(const at::Tensor& x, const at::Tensor& w0,
-                                                           const at::Tensor& a, const ActivationFunctions& activation,
+                                                           const at::Tensor& a, const Activation& activation,
                                                            int orders, KernelMode mode, bool tf32);
 
 }  // namespace entk::kernels

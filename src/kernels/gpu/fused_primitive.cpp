@@ -35,7 +35,7 @@ class FusedStepper;
 class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_from_this<FusedPrimitive> {
  public:
   FusedPrimitive(std::shared_ptr<const Launcher> launcher, const at::Tensor& x, const at::Tensor& w0,
-                 const at::Tensor& a, const ActivationFunctions& activation, const FusedOptions& options)
+                 const at::Tensor& a, const Activation& activation, const FusedOptions& options)
       : TaylorPrimitive(x.contiguous(), w0.contiguous(), a.contiguous(), activation, options.orders),
         launcher_(std::move(launcher)),
         options_(options),
@@ -350,7 +350,7 @@ std::unique_ptr<Stepper> FusedPrimitive::stepper(const at::Tensor& w) const {
 
 std::shared_ptr<const TaylorPrimitive> make_fused_primitive(std::shared_ptr<const Launcher> launcher,
                                                             const at::Tensor& x, const at::Tensor& w0,
-                                                            const at::Tensor& a, const ActivationFunctions& activation,
+                                                            const at::Tensor& a, const Activation& activation,
                                                             const FusedOptions& options) {
   return std::make_shared<FusedPrimitive>(std::move(launcher), x, w0, a, activation, options);
 }

@@ -38,7 +38,7 @@ struct FusedOptions {
 /// x: n×d, w0: m×d, a: m, float32 on the launcher's device.
 std::shared_ptr<const TaylorPrimitive> make_fused_primitive(std::shared_ptr<const Launcher> launcher,
                                                             const at::Tensor& x, const at::Tensor& w0,
-                                                            const at::Tensor& a, const ActivationFunctions& activation,
+                                                            const at::Tensor& a, const Activation& activation,
                                                             const FusedOptions& options);
 
 }  // namespace entk::kernels::fused

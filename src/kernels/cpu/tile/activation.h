@@ -24,12 +24,12 @@ ENTK_INLINE Derivatives<T> sigmoid_derivatives(Vec<T> z) {
 }
 
 template <class T, KernelActivation kind>
-ENTK_INLINE Derivatives<T> derivatives(const ActivationCode& code, Vec<T> z) {
+ENTK_INLINE Derivatives<T> derivatives(const double* parameters, int count, Vec<T> z) {
   if constexpr (kind == KernelActivation::sigmoid) {
-    return sigmoid_derivatives<T>(z - static_cast<T>(code.shift));
+    return sigmoid_derivatives<T>(z - static_cast<T>(parameters[0]));
   } else if constexpr (kind == KernelActivation::tanh) {
     // tanh(z) = 2 sigmoid(2z) − 1.
-    const auto s = sigmoid_derivatives<T>(T(2) * (z - static_cast<T>(code.shift)));
+    const auto s = sigmoid_derivatives<T>(T(2) * (z - static_cast<T>(parameters[0])));
     return {T(4) * s.first, T(8) * s.second};
   } else if constexpr (kind == KernelActivation::softplus) {
     const Vec<T> e = exponential<T>(-absolute<T>(z));
@@ -51,21 +51,21 @@ ENTK_INLINE Derivatives<T> derivatives(const ActivationCode& code, Vec<T> z) {
     return {first, T(-2) * z * first};
   } else {
     Vec<T> value = z - z, first = value, second = value;
-    for (int j = code.degree; j >= 0; --j) {
+    for (int j = count - 1; j >= 0; --j) {
       second = second * z + T(2) * first;
       first = first * z + value;
-      value = value * z + static_cast<T>(code.coefficients[j]);
+      value = value * z + static_cast<T>(parameters[j]);
     }
     return {first, second};
   }
 }
 
 template <class T, KernelActivation kind>
-void activate_kind(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z, const T* scale,
-                   T* tables) {
+void activate_kind(const double* parameters, int count, int64_t samples, int columns, int orders, const T* z,
+                   const T* scale, T* tables) {
   for (int64_t i = 0; i < samples; ++i) {
     for (int column = 0; column < columns; column += lanes<T>) {
-      const auto s = derivatives<T, kind>(code, load<T>(z + column));
+      const auto s = derivatives<T, kind>(parameters, count, load<T>(z + column));
       const Vec<T> factor = load<T>(scale + column);
       store<T>(tables + column, factor * s.first);
       if (orders == 2) store<T>(tables + columns + column, factor * s.second);
@@ -76,24 +76,24 @@ void activate_kind(const ActivationCode& code, int64_t samples, int columns, int
 }
 
 template <class T>
-void activate(const ActivationCode& code, int64_t samples, int columns, int orders, const T* z, const T* scale,
-              T* tables) {
+void activate(KernelActivation kind, const double* parameters, int count, int64_t samples, int columns, int orders,
+              const T* z, const T* scale, T* tables) {
   using K = KernelActivation;
-  switch (code.kind) {
+  switch (kind) {
     case K::sigmoid:
-      return activate_kind<T, K::sigmoid>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::sigmoid>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::tanh:
-      return activate_kind<T, K::tanh>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::tanh>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::softplus:
-      return activate_kind<T, K::softplus>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::softplus>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::silu:
-      return activate_kind<T, K::silu>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::silu>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::relu:
-      return activate_kind<T, K::relu>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::relu>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::erf:
-      return activate_kind<T, K::erf>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::erf>(parameters, count, samples, columns, orders, z, scale, tables);
     case K::polynomial:
-      return activate_kind<T, K::polynomial>(code, samples, columns, orders, z, scale, tables);
+      return activate_kind<T, K::polynomial>(parameters, count, samples, columns, orders, z, scale, tables);
   }
 }
 

@@ -1,0 +1,28 @@
+// The activation σ: R → R of a network, as models, theory and kernels know it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "entk/kernels/cpu/tile_kernels.h"
+
+namespace entk {
+
+/// An elementwise σ with its derivatives. The makers are in models/activation.h.
+struct Activation {
+  using Function = std::function<at::Tensor(const at::Tensor&)>;  ///< of every entry alone
+
+  std::string name;  ///< with what defines it in parentheses, as in "sigmoid(z - 1)"
+  std::function<at::Tensor(const at::Tensor& z, int order)> derivative;  ///< σ^(order) at every entry of z; order ≥ 0
+  std::vector<double> kinks{};                      ///< arguments where σ' or σ'' jumps: integrals over σ are cut there
+  std::optional<kernels::KernelActivation> kind{};  ///< none: kernels take their tables from `derivative`
+  std::vector<double> parameters{};                 ///< that the kernels' own code takes
+
+  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }  ///< σ(z)
+};
+
+}  // namespace entk
