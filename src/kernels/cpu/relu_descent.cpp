@@ -21,95 +21,6 @@ using kernels::feature_block;
 using kernels::sample_block;
 using kernels::tile_columns;
 
-// ---------------------------------------------------------------------------------------------
-// The hidden layer's elementwise loops: one body, compiled for each instruction set.
-
-/// Vectors of `bytes` bytes, at any address.
-template <class T, int bytes>
-struct Lanes {
-  typedef T Vector __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
-  static constexpr int count = bytes / static_cast<int>(sizeof(T));
-};
-
-#define ENTK_INLINE inline __attribute__((always_inline))
-
-/// out[i] = Σ_c a_c max(z_ic, 0) over a row of z: `tiles` pieces of 64 columns, `tile_stride` apart.
-template <class T, int bytes>
-ENTK_INLINE void outputs_body(std::int64_t rows, std::int64_t tiles, std::int64_t tile_stride, const T* z, const T* a,
-                              T* out) {
-  using V = typename Lanes<T, bytes>::Vector;
-  constexpr int L = Lanes<T, bytes>::count;
-  for (std::int64_t i = 0; i < rows; ++i) {
-    V sum{};
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
-      const T* row = z + tile * tile_stride + i * tile_columns;
-      for (int c = 0; c < tile_columns; c += L) {
-        const V value = *reinterpret_cast<const V*>(row + c);
-        // NaN stays NaN.
-        sum += (value < T(0) ? V{} : value) * *reinterpret_cast<const V*>(a + tile * tile_columns + c);
-      }
-    }
-    T lanes[L];
-    *reinterpret_cast<V*>(lanes) = sum;
-    for (int half = L / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-    }
-    out[i] = lanes[0];
-  }
-}
-
-/// gradient_a_c += Σ_i g_i max(z_ic, 0), and z_ic ← g_i a_c where z_ic > 0, else 0: for one tile.
-template <class T, int bytes>
-ENTK_INLINE void slopes_body(std::int64_t rows, T* z, const T* a, const T* g, T* gradient_a) {
-  using V = typename Lanes<T, bytes>::Vector;
-  constexpr int L = Lanes<T, bytes>::count;
-  for (int c = 0; c < tile_columns; c += L) {
-    const V factor = *reinterpret_cast<const V*>(a + c);
-    V sum = *reinterpret_cast<const V*>(gradient_a + c);
-    T* at = z + c;
-    for (std::int64_t i = 0; i < rows; ++i, at += tile_columns) {
-      V& value = *reinterpret_cast<V*>(at);
-      sum += (value < T(0) ? V{} : value) * g[i];
-      value = value > T(0) ? factor * g[i] : V{};
-    }
-    *reinterpret_cast<V*>(gradient_a + c) = sum;
-  }
-}
-
-template <class T>
-struct HiddenLayer {
-  void (*outputs)(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, T*);
-  void (*slopes)(std::int64_t, T*, const T*, const T*, T*);
-};
-
-#define ENTK_HIDDEN_LAYER(NAME, TARGET, BYTES)                                                                   \
-  template <class T>                                                                                             \
-  TARGET void outputs_##NAME(std::int64_t rows, std::int64_t tiles, std::int64_t stride, const T* z, const T* a, \
-                             T* out) {                                                                           \
-    outputs_body<T, BYTES>(rows, tiles, stride, z, a, out);                                                      \
-  }                                                                                                              \
-  template <class T>                                                                                             \
-  TARGET void slopes_##NAME(std::int64_t rows, T* z, const T* a, const T* g, T* gradient_a) {                    \
-    slopes_body<T, BYTES>(rows, z, a, g, gradient_a);                                                            \
-  }
-ENTK_HIDDEN_LAYER(portable, , 16)
-#if defined(__x86_64__)
-ENTK_HIDDEN_LAYER(avx2, __attribute__((target("avx2,fma"))), 32)
-ENTK_HIDDEN_LAYER(avx512, __attribute__((target("avx512f,avx512dq,fma"))), 64)
-#endif
-#undef ENTK_HIDDEN_LAYER
-
-template <class T>
-HiddenLayer<T> hidden_layer(kernels::Isa isa) {
-#if defined(__x86_64__)
-  if (isa == kernels::Isa::avx512) return {outputs_avx512<T>, slopes_avx512<T>};
-  if (isa == kernels::Isa::avx2) return {outputs_avx2<T>, slopes_avx2<T>};
-#endif
-  return {outputs_portable<T>, slopes_portable<T>};
-}
-
-// ---------------------------------------------------------------------------------------------
-
 /// Rows whose hidden layer is made at a time: it stays in the first cache levels.
 constexpr std::int64_t rows_at_once = 8 * sample_block;
 /// Parts of the sample with a gradient of their own, summed by a fixed tree: bounds their memory.
@@ -119,9 +30,7 @@ template <class T>
 class FusedReluDescent final : public ReluDescent {
  public:
   FusedReluDescent(const at::Tensor& x, const at::Tensor& y, const ReluWeights& start, double learning_rate)
-      : isa_(kernels::selected_isa()),
-        kernels_(kernels::tile_kernels<T>(isa_)),
-        hidden_(hidden_layer<T>(isa_)),
+      : kernels_(kernels::tile_kernels<T>(kernels::selected_isa())),
         n_(x.size(0)),
         d_(x.size(1)),
         m_(start.w.size(0)),
@@ -235,7 +144,7 @@ class FusedReluDescent final : public ReluDescent {
         kernels_.product(rows / sample_block, features_, x_forward_.data() + i * features_,
                          weights + tile * tile_size(), tile_columns, s.z.data() + tile * z_tile);
       }
-      hidden_.outputs(rows, tiles_, z_tile, s.z.data(), a, s.out.data());
+      kernels_.relu_outputs(rows, tiles_, z_tile, s.z.data(), a, s.out.data());
       T* g = s.g.data();
       for (std::int64_t j = 0; j < rows; ++j) {
         // Padded rows have no residual.
@@ -246,7 +155,7 @@ class FusedReluDescent final : public ReluDescent {
       }
       for (std::int64_t tile = 0; tile < tiles_; ++tile) {
         T* z = s.z.data() + tile * z_tile;
-        hidden_.slopes(rows, z, a + tile * tile_columns, g, gradient + at_a() + tile * tile_columns);
+        kernels_.relu_slopes(rows, z, a + tile * tile_columns, g, gradient + at_a() + tile * tile_columns);
         kernels_.pull(rows, features_, z, x_backward_.data() + i * feature_block, padded_ * feature_block,
                       gradient + tile * tile_size(), {});
       }
@@ -255,9 +164,7 @@ class FusedReluDescent final : public ReluDescent {
     losses_[static_cast<std::size_t>(part)] = loss;
   }
 
-  kernels::Isa isa_;
   const kernels::TileKernels<T>& kernels_;
-  HiddenLayer<T> hidden_;
   std::int64_t n_, d_, m_, features_, tiles_, padded_, part_rows_ = 0, parts_ = 0;
   T rate_;
   double loss_ = NAN;

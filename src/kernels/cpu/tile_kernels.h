@@ -93,6 +93,11 @@ struct TileKernels {
   /// values[j] = deviation · normal(first + j).
   void (*noise)(const NoiseCode& code, std::uint64_t first, std::int64_t count, T* values);
 
+  /// out[i] = Σ_c a_c max(z_ic, 0) over a row of z: `tiles` pieces of 64 columns, `tile_stride` apart.
+  void (*relu_outputs)(std::int64_t rows, std::int64_t tiles, std::int64_t tile_stride, const T* z, const T* a, T* out);
+  /// gradient_a_c += Σ_i g_i max(z_ic, 0), and z_ic ← g_i a_c where z_ic > 0, else 0: for one tile.
+  void (*relu_slopes)(std::int64_t rows, T* z, const T* a, const T* g, T* gradient_a);
+
   /// Multiplies and adds that fill the vector units; returns the operations done (peak probe).
   double (*peak_probe)(std::int64_t iterations, T* sink);
 };

@@ -164,24 +164,9 @@ void forward_tile(int64_t sample_blocks, int64_t features, const T* x, const T* 
 template <class T>
 void forward(int64_t sample_blocks, int64_t features, const T* x, const T* w, int orders, bool twins, const T* tables,
              T* z, T* sums, int64_t stride) {
-  switch (orders * 2 + twins) {
-    case 2:
-      return forward_tile<T, 1, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 3:
-      return forward_tile<T, 1, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 4:
-      return forward_tile<T, 2, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 5:
-      return forward_tile<T, 2, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 6:
-      return forward_tile<T, 3, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 7:
-      return forward_tile<T, 3, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 8:
-      return forward_tile<T, 4, false>(sample_blocks, features, x, w, tables, z, sums, stride);
-    case 9:
-      return forward_tile<T, 4, true>(sample_blocks, features, x, w, tables, z, sums, stride);
-  }
+  with_constants(orders, twins, [&](auto p, auto t) {
+    forward_tile<T, p, t != 0>(sample_blocks, features, x, w, tables, z, sums, stride);
+  });
 }
 
 template <class T, bool twins>

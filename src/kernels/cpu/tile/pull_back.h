@@ -36,24 +36,8 @@ void form_tile(int64_t samples, const T* tables, const T* z, const T* cotangents
 template <class T>
 void form(int64_t samples, int orders, bool twins, const T* tables, const T* z, const T* cotangents, int64_t stride,
           T* g) {
-  switch (orders * 2 + twins) {
-    case 2:
-      return form_tile<T, 1, false>(samples, tables, z, cotangents, stride, g);
-    case 3:
-      return form_tile<T, 1, true>(samples, tables, z, cotangents, stride, g);
-    case 4:
-      return form_tile<T, 2, false>(samples, tables, z, cotangents, stride, g);
-    case 5:
-      return form_tile<T, 2, true>(samples, tables, z, cotangents, stride, g);
-    case 6:
-      return form_tile<T, 3, false>(samples, tables, z, cotangents, stride, g);
-    case 7:
-      return form_tile<T, 3, true>(samples, tables, z, cotangents, stride, g);
-    case 8:
-      return form_tile<T, 4, false>(samples, tables, z, cotangents, stride, g);
-    case 9:
-      return form_tile<T, 4, true>(samples, tables, z, cotangents, stride, g);
-  }
+  with_constants(orders, twins,
+                 [&](auto p, auto t) { form_tile<T, p, t != 0>(samples, tables, z, cotangents, stride, g); });
 }
 
 template <class T, bool twins>

@@ -5,6 +5,7 @@
 #include "entk/kernels/cpu/tile/forward.h"
 #include "entk/kernels/cpu/tile/noise.h"
 #include "entk/kernels/cpu/tile/pull_back.h"
+#include "entk/kernels/cpu/tile/relu.h"
 #include "entk/kernels/cpu/tile/transpose.h"
 #include "entk/kernels/cpu/tile/update.h"
 #include "entk/kernels/cpu/tile_kernels.h"
@@ -32,9 +33,10 @@ double peak_probe(int64_t iterations, T* sink) {
 
 template <class T>
 const TileKernels<T>& table() {
-  static constexpr TileKernels<T> kernels{Isa::ENTK_ISA, product<T>, forward<T>,      form<T>,         form_along<T>,
-                                          sums_along<T>, pull<T>,    rows_to_tile<T>, tile_to_rows<T>, activate<T>,
-                                          update<T>,     add<T>,     noise<T>,        peak_probe<T>};
+  static constexpr TileKernels<T> kernels{Isa::ENTK_ISA,   product<T>,      forward<T>,     form<T>,
+                                          form_along<T>,   sums_along<T>,   pull<T>,        rows_to_tile<T>,
+                                          tile_to_rows<T>, activate<T>,     update<T>,      add<T>,
+                                          noise<T>,        relu_outputs<T>, relu_slopes<T>, peak_probe<T>};
   return kernels;
 }
 template const TileKernels<float>& table<float>();

@@ -76,6 +76,19 @@ ENTK_INLINE void unrolled(F&& f) {
   }
 }
 
+/// f(orders, twins) as constants, for orders 1 … 4.
+template <class F>
+ENTK_INLINE void with_constants(int orders, bool twins, F&& f) {
+  unrolled<4>([&](auto i) {
+    if (orders != i + 1) return;
+    if (twins) {
+      f(Index<i + 1>{}, Index<1>{});
+    } else {
+      f(Index<i + 1>{}, Index<0>{});
+    }
+  });
+}
+
 /// The constant vector {f(0), f(1), …} of lane numbers.
 template <class T, class F, int... i>
 ENTK_INLINE constexpr Mask<T> lane_numbers(F f, std::integer_sequence<int, i...>) {
