@@ -1,14 +1,13 @@
 #include "entk/kernels/network_function.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
+#include "entk/base/held_value.h"
 #include "entk/kernels/primitive_parts.h"
 
 namespace entk {
@@ -34,31 +33,18 @@ void for_tiles(const at::Tensor& w0, F&& f) {
   });
 }
 
-/// Carries σ through an autograd node.
-struct Sigma : torch::CustomClassHolder {
-  explicit Sigma(Activation f) : activation(std::move(f)) {}
-  Activation activation;
-};
-
-void keep(AutogradContext* ctx, const Activation& sigma) {
-  ctx->saved_data["sigma"] = c10::IValue::make_capsule(c10::make_intrusive<Sigma>(sigma));
-}
-const Activation& kept(AutogradContext* ctx) {
-  return c10::static_intrusive_pointer_cast<Sigma>(ctx->saved_data["sigma"].toCapsule())->activation;
-}
-
 /// σ^(order)(z); its derivative is σ^(order+1)(z), so any order is differentiable.
 struct Elementwise : Function<Elementwise> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const Activation& sigma, std::int64_t order) {
     ctx->save_for_backward({z});
     ctx->saved_data["order"] = order;
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     return sigma.derivative(z, static_cast<int>(order));
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto z = ctx->get_saved_variables()[0];
     const std::int64_t order = ctx->saved_data["order"].toInt();
-    return {cotangents[0] * Elementwise::apply(z, kept(ctx), order + 1), at::Tensor(), at::Tensor()};
+    return {cotangents[0] * Elementwise::apply(z, held<Activation>(ctx), order + 1), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -66,7 +52,7 @@ struct NetworkOutput : Function<NetworkOutput> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& scale,
                             const at::Tensor& w, const Activation& sigma) {
     ctx->save_for_backward({x, w0, scale, w});
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     auto parts = at::empty({tiles_of(w0.size(0)), x.size(0)}, x.options()).unbind();
     for_tiles(w0, [&](std::int64_t tile, std::int64_t first, std::int64_t count) {
       const auto rows = w0.narrow(0, first, count) + w.narrow(0, first, count);
@@ -77,7 +63,7 @@ struct NetworkOutput : Function<NetworkOutput> {
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto saved = ctx->get_saved_variables();
     const auto &x = saved[0], &w0 = saved[1], &scale = saved[2], &w = saved[3], &g = cotangents[0];
-    const auto& sigma = kept(ctx);
+    const auto& sigma = held<Activation>(ctx);
     if (at::GradMode::is_enabled() || ctx->needs_input_grad(0)) {
       const auto rows = w0 + w;
       const auto slopes = g.unsqueeze(1) * scale * Elementwise::apply(x.mm(rows.t()), sigma, 1);  // n×m

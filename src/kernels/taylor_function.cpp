@@ -1,10 +1,9 @@
 #include "entk/kernels/taylor_function.h"
 
-#include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/custom_class.h>
 
 #include "entk/base/differentiation.h"
+#include "entk/base/held_value.h"
 
 namespace entk {
 
@@ -15,25 +14,12 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 using Shared = std::shared_ptr<const Primitive>;
 
-/// Carries the primitive through an autograd node.
-struct Holder : torch::CustomClassHolder {
-  explicit Holder(Shared p) : primitive(std::move(p)) {}
-  Shared primitive;
-};
-
-void keep(AutogradContext* ctx, const Shared& primitive) {
-  ctx->saved_data["primitive"] = c10::IValue::make_capsule(c10::make_intrusive<Holder>(primitive));
-}
-Shared kept(AutogradContext* ctx) {
-  return c10::static_intrusive_pointer_cast<Holder>(ctx->saved_data["primitive"].toCapsule())->primitive;
-}
-
 /// Rows of `g` with all but the second set to zero.
 at::Tensor second_row_alone(const at::Tensor& g) { return at::stack({at::zeros_like(g[0]), g[1]}); }
 
 struct Terms : Function<Terms> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, Shared primitive) {
-    keep(ctx, primitive);
+    hold(ctx, primitive);
     ctx->save_for_backward({w});
     return primitive->terms(w);
   }
@@ -42,7 +28,7 @@ struct Terms : Function<Terms> {
 
 struct PullBack : Function<PullBack> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& g, Shared primitive) {
-    keep(ctx, primitive);
+    hold(ctx, primitive);
     ctx->save_for_backward({w, g});
     return primitive->pull_back(w, g);
   }
@@ -52,26 +38,26 @@ struct PullBack : Function<PullBack> {
 /// (f_L(X;V), rowsum(S2∘Z∘(XVᵀ))).
 struct TermsAlong : Function<TermsAlong> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const at::Tensor& v, Shared primitive) {
-    keep(ctx, primitive);
+    hold(ctx, primitive);
     ctx->save_for_backward({w, v});
     return primitive->terms_along(w, v);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto saved = ctx->get_saved_variables();
-    const auto primitive = kept(ctx);
+    const auto primitive = held<Shared>(ctx);
     return {PullBack::apply(saved[1], second_row_alone(cotangents[0]), primitive),
             PullBack::apply(saved[0], cotangents[0], primitive), at::Tensor()};
   }
 };
 
 variable_list Terms::backward(AutogradContext* ctx, const variable_list& cotangents) {
-  return {PullBack::apply(ctx->get_saved_variables()[0], cotangents[0], kept(ctx)), at::Tensor()};
+  return {PullBack::apply(ctx->get_saved_variables()[0], cotangents[0], held<Shared>(ctx)), at::Tensor()};
 }
 
 variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cotangents) {
   const auto saved = ctx->get_saved_variables();
   const auto &w = saved[0], &g = saved[1], &v = cotangents[0];
-  const auto primitive = kept(ctx);
+  const auto primitive = held<Shared>(ctx);
   if (primitive->orders() == 1) {
     return {at::zeros_like(w), Terms::apply(v, primitive), at::Tensor()};
   }

@@ -1,9 +1,8 @@
 // R1, R2, R3 by the projector in closed form. Each map of W is an autograd function whose pull-back is
 // one again, so that second derivatives are exact too.
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 
+#include "entk/base/held_value.h"
 #include "entk/regularizers/regularizers.h"
 
 namespace entk {
@@ -14,70 +13,59 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-/// Carries the projector through an autograd node.
-struct Holder : torch::CustomClassHolder {
-  explicit Holder(HarmonicProjector s) : sigma(std::move(s)) {}
-  HarmonicProjector sigma;
-};
-void keep(AutogradContext* ctx, const HarmonicProjector& sigma) {
-  ctx->saved_data["sigma"] = c10::IValue::make_capsule(c10::make_intrusive<Holder>(sigma));
-}
-const HarmonicProjector& kept(AutogradContext* ctx) {
-  return c10::static_intrusive_pointer_cast<Holder>(ctx->saved_data["sigma"].toCapsule())->sigma;
-}
-
 /// g → 𝓕g and W → 𝓕ᵀvec(W), each the other's pull-back.
 struct Combine : Function<Combine> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& g, const HarmonicProjector& sigma) {
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     return sigma.combine(g).to(g.scalar_type());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents);
 };
 struct Moments : Function<Moments> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const HarmonicProjector& sigma) {
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     return sigma.moments(w).to(w.scalar_type());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
-    return {Combine::apply(cotangents[0], kept(ctx)), at::Tensor()};
+    return {Combine::apply(cotangents[0], held<HarmonicProjector>(ctx)), at::Tensor()};
   }
 };
 variable_list Combine::backward(AutogradContext* ctx, const variable_list& cotangents) {
-  return {Moments::apply(cotangents[0], kept(ctx)), at::Tensor()};
+  return {Moments::apply(cotangents[0], held<HarmonicProjector>(ctx)), at::Tensor()};
 }
 
 /// W → Π_{≤r}W and V → ΣV: symmetric, so their own pull-backs.
 struct Low : Function<Low> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& w, const HarmonicProjector& sigma) {
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     return sigma.low(w).to(w.scalar_type());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
-    return {Low::apply(cotangents[0], kept(ctx)), at::Tensor()};
+    return {Low::apply(cotangents[0], held<HarmonicProjector>(ctx)), at::Tensor()};
   }
 };
 struct SigmaProduct : Function<SigmaProduct> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& v, const HarmonicProjector& sigma) {
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     return sigma.population_product(v).to(v.scalar_type());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
-    return {SigmaProduct::apply(cotangents[0], kept(ctx)), at::Tensor()};
+    return {SigmaProduct::apply(cotangents[0], held<HarmonicProjector>(ctx)), at::Tensor()};
   }
 };
 
 /// vec(V)ᵀΣvec(V), with ΣV of the value kept for the gradient.
 struct Energy : Function<Energy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& v, const HarmonicProjector& sigma) {
-    keep(ctx, sigma);
+    hold(ctx, sigma);
     const auto product = sigma.population_product(v);
     ctx->save_for_backward({v, product.to(v.scalar_type())});
     return (v.to(at::kDouble) * product).sum().to(v.scalar_type());
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto saved = ctx->get_saved_variables();
-    const auto product = at::GradMode::is_enabled() ? SigmaProduct::apply(saved[0], kept(ctx)) : saved[1];
+    const auto product =
+        at::GradMode::is_enabled() ? SigmaProduct::apply(saved[0], held<HarmonicProjector>(ctx)) : saved[1];
     return {2 * cotangents[0] * product, at::Tensor()};
   }
 };
