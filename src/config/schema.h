@@ -50,10 +50,11 @@ E from_word(const std::string& word, const std::string& option) {
 
 /// The same of a list.
 template <class E>
-std::vector<E> from_words(const JsonReader& reader, const std::string& key) {
+std::vector<E> from_words(const JsonReader& reader, const std::string& key, Range range = {}) {
   const auto names = words<E>();
+  range.one_of = names;
   std::vector<E> values;
-  for (const auto& word : reader.get<std::vector<std::string>>(key, {.one_of = names})) {
+  for (const auto& word : reader.get<std::vector<std::string>>(key, range)) {
     values.push_back(WordsOf<E>::all[std::find(names.begin(), names.end(), word) - names.begin()].second);
   }
   return values;
@@ -95,6 +96,8 @@ class SchemaReader {
   void value(const char* key, T& field, const Range& range, const char*) {
     if constexpr (std::is_enum_v<T>) {
       if (reader_.has(key)) field = from_word<T>(reader_, key);
+    } else if constexpr (requires { WordsOf<typename T::value_type>::all; }) {
+      if (reader_.has(key)) field = from_words<typename T::value_type>(reader_, key, range);
     } else {
       field = reader_.get_or<T>(key, field, range);
     }
@@ -131,6 +134,18 @@ class SchemaReader {
     SchemaReader inner(reader_.object(key), catalogue_);
     describe(inner, part);
   }
+  /// A list of objects.
+  template <class T>
+  void list(const char* key, std::vector<T>& items, const char*) {
+    if (!reader_.has(key)) return;
+    items.clear();
+    for (const auto& item : reader_.objects(key)) {
+      SchemaReader inner(item, catalogue_);
+      describe(inner, items.emplace_back());
+    }
+  }
+  /// All keys that are not described before, for another reader; `keys` lists what they may be, or is null.
+  void rest(nlohmann::json& field, std::vector<KeyInfo> (*)()) { field = reader_.rest(); }
 
  private:
   JsonReader reader_;
@@ -167,6 +182,16 @@ class SchemaWriter {
     describe(inner, part);
     json_[key] = std::move(inner.json_);
   }
+  template <class T>
+  void list(const char* key, std::vector<T>& items, const char*) {
+    auto& list = json_[key] = nlohmann::json::array();
+    for (auto& item : items) {
+      SchemaWriter inner;
+      describe(inner, item);
+      list.push_back(std::move(inner.json_));
+    }
+  }
+  void rest(nlohmann::json& field, std::vector<KeyInfo> (*)()) { json_.update(field); }
   const nlohmann::json& json() const { return json_; }
 
  private:
@@ -204,6 +229,14 @@ class SchemaLister {
     describe(*this, part);
     prefix_ = before;
   }
+  template <class T>
+  void list(const char* key, std::vector<T>&, const char* meaning) {
+    keys_.push_back({prefix_ + key, "[]", meaning});
+  }
+  void rest(nlohmann::json&, std::vector<KeyInfo> (*keys)()) {
+    if (!keys) return;
+    for (auto& key : keys()) keys_.push_back(std::move(key));
+  }
   const std::vector<KeyInfo>& keys() const { return keys_; }
 
  private:
@@ -211,6 +244,17 @@ class SchemaLister {
   std::vector<KeyInfo> keys_;
 };
 
+/// Fills a described configuration, its defaults those of `config`.
+/// @throws InputError naming source, key, value and what was expected, for a key that is not described too.
+template <class Config>
+Config read_described(const nlohmann::json& json, const std::string& source,
+                      const Catalogue& catalogue = built_in_catalogue(), Config config = {}) {
+  const JsonReader reader(json, source);
+  SchemaReader schema(reader, catalogue);
+  describe(schema, config);
+  reader.finish();
+  return config;
+}
 /// A described configuration with every key.
 template <class Config>
 nlohmann::json write_described(Config config) {

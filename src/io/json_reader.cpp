@@ -191,7 +191,15 @@ T JsonReader::get(const std::string& key, const Range& range) const {
   const std::string expected = expectation<T>(range);
   const json& value = find(key, expected);
   auto result = converted<T>(value, range);
-  if (result) return *std::move(result);
+  if (result) {
+    if constexpr (!std::is_void_v<typename ListOf<T>::Entry>) {
+      if (range.nonempty && result->empty()) fail(key, "at least one value");
+      if (range.distinct && std::set(result->begin(), result->end()).size() != result->size()) {
+        fail(key, "each value once");
+      }
+    }
+    return *std::move(result);
+  }
   std::string hint;
   if (value.is_string()) {
     const auto near = nearest_name(value.get<std::string>(), range.one_of);
@@ -230,6 +238,15 @@ std::vector<JsonReader> JsonReader::objects(const std::string& key) const {
 }
 
 const json& JsonReader::any(const std::string& key) const { return find(key, "a value"); }
+
+json JsonReader::rest() const {
+  auto others = json::object();
+  for (const auto& [key, value] : state_->value->items()) {
+    if (state_->known.count(key) == 0) others[key] = value;
+  }
+  for (const auto& [key, value] : others.items()) state_->read.insert(key);
+  return others;
+}
 
 void JsonReader::finish() const {
   for (const auto& item : state_->value->items()) {

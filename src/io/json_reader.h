@@ -28,6 +28,8 @@ struct Range {
   std::optional<double> at_most = {};    ///< value ≤ this
   std::optional<double> below = {};      ///< value < this
   std::vector<std::string> one_of = {};  ///< of strings
+  bool nonempty = false;                 ///< of a list: it has a value
+  bool distinct = false;                 ///< of a list: it has each value once
 };
 
 /// The candidate nearest to a word in edit distance, if one is near enough to be a misspelling.
@@ -58,6 +60,9 @@ class JsonReader {
   std::vector<JsonReader> objects(const std::string& key) const;
   /// The value under a key, of any kind; it counts as read entirely.
   const nlohmann::json& any(const std::string& key) const;
+
+  /// The keys that were not asked for so far, with their values; they count as read.
+  nlohmann::json rest() const;
 
   /// @throws InputError naming a key, here or in an object read from here, that was never read,
   /// with the nearest of those that were asked for, or all of them.

@@ -62,55 +62,34 @@ std::optional<RunOutcome> settled_run(const std::filesystem::path& folder, const
   return outcome;
 }
 
-StudyConfig read_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  const JsonReader whole(json, source);
+void check_base(const StudyConfig& config, const std::string& source) {
+  const JsonReader reader(config.base, source);
   for (const char* part : {"model", "data", "projector", "r1", "train"}) {
-    if (whole.has(part)) whole.object(part);
+    if (reader.has(part)) reader.object(part);
   }
-  StudyConfig study;
-  study.base = with_absolute_file(json);
-  study.catalogue = catalogue;
-  if (json.contains("seeds")) {
-    const JsonReader reader(nlohmann::json{{"seeds", json["seeds"]}}, source);
-    for (const auto seed : reader.get<std::vector<std::int64_t>>("seeds", {.at_least = 0})) {
-      study.seeds.push_back(static_cast<std::uint64_t>(seed));
-    }
-    if (study.seeds.empty()) throw InputError(source + ": seeds: expected at least one");
-    if (std::set(study.seeds.begin(), study.seeds.end()).size() != study.seeds.size()) {
-      throw InputError(fmt::format("{}: seeds: expected each once, got {}", source, json["seeds"].dump()));
-    }
-    study.base.erase("seeds");
-  }
-  if (json.contains("sweep")) {
-    if (!json["sweep"].is_object()) throw InputError(source + ": sweep: expected an object of lists");
-    for (const auto& [path, values] : json["sweep"].items()) {
-      if (!values.is_array() || values.empty()) {
-        throw InputError(fmt::format("{}: sweep of {}: expected a list of values", source, path));
-      }
-      if (path == "seed") throw InputError(source + ": sweep of seed: give seeds, as --seeds 1,11");
-      if (std::set<nlohmann::json>(values.begin(), values.end()).size() != values.size()) {
-        throw InputError(fmt::format("{}: sweep of {}: expected each value once, got {}", source, path, values.dump()));
-      }
-      study.sweep.push_back({path, {values.begin(), values.end()}});
-    }
-    study.base.erase("sweep");
-  }
-  return study;
+  if (reader.has("sweep")) throw InputError(source + ": sweep: keys of this study say which runs it has, not a sweep");
 }
 
-SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
-                              const std::string& in_place_of_sweep, const std::string& source,
-                              const Catalogue& catalogue) {
-  auto common = json, own = nlohmann::json::object();
-  for (const auto& key : own_keys) {
-    if (!json.contains(key)) continue;
-    own[key] = json[key];
-    common.erase(key);
+StudyConfig read_study_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
+  StudyConfig study;
+  study.catalogue = catalogue;
+  SchemaReader schema(JsonReader(with_absolute_file(json), source), catalogue);
+  describe_runs(schema, study);
+  const auto sweep = study.base.value("sweep", nlohmann::json::object());
+  study.base.erase("sweep");
+  check_base(study, source);
+  if (!sweep.is_object()) throw InputError(source + ": sweep: expected an object of lists");
+  for (const auto& [path, values] : sweep.items()) {
+    if (!values.is_array() || values.empty()) {
+      throw InputError(fmt::format("{}: sweep of {}: expected a list of values", source, path));
+    }
+    if (path == "seed") throw InputError(source + ": sweep of seed: give seeds, as --seeds 1,11");
+    if (std::set<nlohmann::json>(values.begin(), values.end()).size() != values.size()) {
+      throw InputError(fmt::format("{}: sweep of {}: expected each value once, got {}", source, path, values.dump()));
+    }
+    study.sweep.push_back({path, {values.begin(), values.end()}});
   }
-  SplitStudy split{read_study_config(common, source, catalogue), own};
-  if (!split.common.sweep.empty())
-    throw InputError(fmt::format("{}: sweep: {}, not a sweep", source, in_place_of_sweep));
-  return split;
+  return study;
 }
 
 nlohmann::json to_json(const StudyConfig& study) {

@@ -21,15 +21,32 @@ StudyConfig read_study_config(const nlohmann::json& json, const std::string& sou
                               const Catalogue& catalogue = built_in_catalogue());
 nlohmann::json to_json(const StudyConfig& study);
 
-/// A study with keys of its own in place of "sweep".
-struct SplitStudy {
-  StudyConfig common;
-  nlohmann::json own;  ///< the own keys that are there
-};
-/// @throws InputError as read_study_config, and for a sweep: "sweep: <in_place_of_sweep>, not a sweep".
-SplitStudy split_study_config(const nlohmann::json& json, const std::vector<std::string>& own_keys,
-                              const std::string& in_place_of_sweep, const std::string& source,
-                              const Catalogue& catalogue);
+/// @throws InputError where a run's keys have a sweep among them, or a value where an object belongs.
+void check_base(const StudyConfig& config, const std::string& source);
+
+/// What a study of runs with keys of its own in place of a sweep describes last: seeds, and a run's keys.
+template <class V>
+void describe_runs(V& v, StudyConfig& c) {
+  v.value_where_given("seeds", c.seeds, std::vector<std::uint64_t>{},
+                      {.at_least = 0, .nonempty = true, .distinct = true}, "as the option of this name: [1, 11]");
+  v.rest(c.base, run_config_keys);
+}
+/// Reads one: a StudyConfig with further members, all described. @throws InputError as read_described and for a sweep.
+template <class Config>
+Config read_runs_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
+  auto config = read_described<Config>(with_absolute_file(json), source, catalogue);
+  config.catalogue = catalogue;
+  check_base(config, source);
+  return config;
+}
+/// Every key of one with its default.
+template <class Config>
+nlohmann::json runs_defaults() {
+  Config config;
+  const RunConfig run;  // GCC 12 fails on a temporary here
+  config.base = to_json(run);
+  return write_described(std::move(config));
+}
 
 struct PlannedRun {
   std::string name;  ///< lambda.3=10,seed=1; also its folder's

@@ -99,21 +99,13 @@ nlohmann::json to_json(const EmpiricalSpectrum& e) {
 }  // namespace
 
 SpectrumConfig read_spectrum_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
-  SpectrumConfig c;
-  const JsonReader reader(json, source);
-  SchemaReader schema(reader, catalogue);
-  describe(schema, c);
-  reader.finish();
+  auto c = read_described<SpectrumConfig>(json, source, catalogue);
   if (c.degree >= c.max_degree) {
     throw InputError(fmt::format("{}: degree: expected below max_degree = {}, got {}", source, c.max_degree, c.degree));
   }
   if (c.width > 0 && c.samples == 0 && c.training_samples == 0) c.samples = standard_samples;
   return c;
 }
-
-nlohmann::json to_json(const SpectrumConfig& config) { return write_described(config); }
-
-std::vector<KeyInfo> spectrum_config_keys() { return list_described(SpectrumConfig{}); }
 
 std::vector<SpectrumSample> spectrum_samples(const SpectrumConfig& c) {
   std::vector<SpectrumSample> all;
@@ -441,7 +433,7 @@ class SpectrumTask : public Task {
  public:
   explicit SpectrumTask(SpectrumConfig config) : config_(std::move(config)) {}
 
-  nlohmann::json config() const override { return to_json(config_); }
+  nlohmann::json config() const override { return write_described(config_); }
   std::int64_t threads() const override { return config_.threads; }
   std::vector<Unit> units(const TakeContext& context) override {
     if (context.take) make_folder(context.folder.path() / "parts");
@@ -497,8 +489,8 @@ Study spectrum_study() {
           .summary = "Eigenvalues of Σ by the harmonic expansion of σ', beside those of a sample",
           .title = "The spectrum of Σ",
           .presets = {{"quick", "spectrum-quick"}, {"paper", "spectrum"}},
-          .standard = to_json(SpectrumConfig{}),
-          .keys = spectrum_config_keys(),
+          .standard = write_described(SpectrumConfig{}),
+          .keys = list_described(SpectrumConfig{}),
           .read = [](const nlohmann::json& json, const std::string& source,
                      const Catalogue& catalogue) -> std::unique_ptr<Task> {
             return std::make_unique<SpectrumTask>(read_spectrum_config(json, source, catalogue));

@@ -84,7 +84,7 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
 
 TEST(Study, NothingIsTakenTwiceAndSeedsAreNotSwept) {
   const auto refused = [](const json& study) { return error_of([&] { read_study_config(study, "c"); }); };
-  EXPECT_NE(refused({{"seeds", {1, 11, 1}}}).find("seeds: expected each once, got [1,11,1]"), std::string::npos);
+  EXPECT_NE(refused({{"seeds", {1, 11, 1}}}).find("seeds: expected each value once, got [1,11,1]"), std::string::npos);
   EXPECT_NE(refused({{"sweep", {{"lambda.3", {1, 1}}}}}).find("sweep of lambda.3: expected each value once"),
             std::string::npos);
   EXPECT_NE(refused({{"sweep", {{"seed", {1, 2}}}}}).find("--seeds 1,11"), std::string::npos);

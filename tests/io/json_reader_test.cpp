@@ -81,6 +81,22 @@ TEST(JsonReader, BoundsAreCheckedAndNamed) {
   EXPECT_EQ(refusal<std::int64_t>("9007199254740993", {.at_most = 9007199254740992.0}).substr(0, 10), "c.json: k:");
 }
 
+TEST(JsonReader, AListMayHaveToHaveAValueAndEachOnce) {
+  const Range both{.at_least = 1, .nonempty = true, .distinct = true};
+  EXPECT_EQ(refusal<std::vector<std::int64_t>>("[]", both), "c.json: k: expected at least one value, got []");
+  EXPECT_EQ(refusal<std::vector<std::int64_t>>("[1, 2, 1]", both), "c.json: k: expected each value once, got [1,2,1]");
+  EXPECT_TRUE(contains(refusal<std::vector<std::int64_t>>("[0, 0]", both), "an integer of at least 1"));
+  EXPECT_EQ(refusal<std::vector<std::int64_t>>("[2, 1]", both), "nothing thrown");
+}
+
+TEST(JsonReader, WhatWasNotAskedForIsTheRest) {
+  const auto r = reader(R"({"own": 1, "a": 2, "b": {"c": 3}})");
+  EXPECT_EQ(r.get<std::int64_t>("own"), 1);
+  EXPECT_FALSE(r.has("other"));
+  EXPECT_EQ(r.rest(), json::parse(R"({"a": 2, "b": {"c": 3}})"));
+  EXPECT_NO_THROW(r.finish());
+}
+
 TEST(JsonReader, NamesOutsideTheListGiveTheNearest) {
   const Range range{.one_of = {"square", "logistic"}};
   EXPECT_EQ(refusal<std::string>("\"sqare\"", range),

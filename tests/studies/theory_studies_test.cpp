@@ -201,6 +201,9 @@ TEST(NoiseStudy, PlansEveryCombinationAndRecordsThePopulation) {
   for (const auto& run : plans.all()) EXPECT_EQ(run.config.projector.population_degree, 1);
   EXPECT_EQ(plans.ranks[0].config.projector.source, ProjectorSource::features);
   EXPECT_EQ(plans.noise.back().config.lambda[0], 10);
+  EXPECT_NE(
+      error_of([] { read_noise_study_config({{"run", 3}, {"device", "cpu"}}, "c"); }).find("run: expected an object"),
+      std::string::npos);
   auto wrong = json;
   wrong["noise_variance"] = {1};
   EXPECT_NE(error_of([&] { read_noise_study_config(wrong, "c.json"); }).find("noise_variances"), std::string::npos);
