@@ -10,9 +10,9 @@ namespace entk::plot {
 
 namespace {
 
-constexpr double page_width = 5.5;   // inches: a column of text
-constexpr double least_frame = 0.9;  // inches that a frame is wide, if it has a neighbour
-constexpr double right_margin = 0.9 * em;
+constexpr double page_width = 5.5;                   // inches: a column of text
+constexpr double least_frame = 0.9;                  // inches that a frame is wide, if it has a neighbour
+constexpr double right_margin = 1.1 * em;            // half of a label of three digits below the end of an axis
 constexpr double sample = 1.6 * em, gap = 0.4 * em;  // a legend's piece of line, and what is between it and its text
 constexpr std::size_t most_at_ends = 6;
 constexpr double widest_at_ends = 11;  // em

@@ -42,7 +42,9 @@ TEST_P(Figures, CanBeRead) {
   }
   ASSERT_GE(check.size(), 3u) << "no figure";
   EXPECT_EQ(run_program(check, folder.path(), 60s).output, "");
-  if (testing::has_browser()) EXPECT_EQ(testing::drive_page(folder / "report.html", {"--fits"}), "");
+  if (testing::has_browser()) {
+    EXPECT_EQ(testing::drive_page(folder / "report.html", {"--fits"}), "");
+  }
 }
 
 std::vector<std::string> names() {
