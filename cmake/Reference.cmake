@@ -1,10 +1,10 @@
-# Writes the reference pages of everything that <entk/entk.h> and <entk/program/program.h> bring; fails where a public name has no comment.
+# Writes the reference pages of everything that <entk/entk.h> brings; fails where a public name has no comment.
 # Run with -DSOURCE= (entk's folder) -DOUTPUT= (a folder to make anew) -DDOXYGEN=.
 cmake_minimum_required(VERSION 3.22)
 if(NOT DOXYGEN)
   message(FATAL_ERROR "reference: doxygen is not installed")
 endif()
-set(headers entk.h program/program.h)
+set(headers entk.h)
 set(next 0)
 list(LENGTH headers count)
 while(next LESS count)

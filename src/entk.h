@@ -1,5 +1,4 @@
-// Everything a research script needs: data, models, objectives, training, spectra, theory, files, figures and pages.
-// Runs in folders, studies and the program with names of its own are in <entk/program/program.h>.
+// Everything a research script needs.
 #pragma once
 
 #include <torch/csrc/autograd/autograd.h>
@@ -14,10 +13,13 @@
 #include "entk/models/model_file.h"
 #include "entk/models/taylor_expansion.h"
 #include "entk/models/taylor_model.h"
+#include "entk/program/program.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/report/html.h"
 #include "entk/report/plot.h"
 #include "entk/report/table.h"
+#include "entk/runs/curves.h"
+#include "entk/runs/runs_study.h"
 #include "entk/spectrum/empirical_ntk.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/kernel_regression.h"

@@ -4,7 +4,6 @@
 //     --sweep regularizers.group_lasso=0,0.1,1 --seeds 1,11 --set 'observables=["movement","sparsity"]'
 //   own_program widths
 #include <entk/entk.h>
-#include <entk/program/program.h>
 
 #include <cmath>
 

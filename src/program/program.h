@@ -1,8 +1,7 @@
-// Runs in folders, studies of them, names in configurations, and with entk::program linked the command line.
+// The command line as a library: link entk::program.
 #pragma once
 
-#include "entk/runs/curves.h"
-#include "entk/runs/runs_study.h"
+#include "entk/runs/study.h"
 
 namespace entk {
 

@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include <entk/entk.h>
-#include <entk/program/program.h>
 #include <torch/optim.h>
 
 #include "tests/support/testing.h"

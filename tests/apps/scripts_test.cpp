@@ -5,7 +5,6 @@
 #include <sstream>
 
 #include <entk/entk.h>
-#include <entk/program/program.h>
 
 #include <torch/optim/adam.h>
 

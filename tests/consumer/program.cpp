@@ -1,6 +1,5 @@
 // The command line as a library, with a loss of its own.
 #include <entk/entk.h>
-#include <entk/program/program.h>
 
 int main(int argc, char** argv) {
   entk::Catalogue own;
