@@ -39,7 +39,7 @@ std::shared_ptr<const TaylorPrimitive> make(const BoundedProblem& p, KernelMode 
   auto activation = testing::smooth_activation();
   if (native) {
     activation.kind = kernels::KernelActivation::sigmoid;
-    activation.shift = 1.0;
+    activation.parameters = {1.0};
   }
   return make_primitive(p.x, p.w0, p.a, activation, {.orders = p.orders, .mode = mode});
 }
