@@ -7,11 +7,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #include "entk/base/threads.h"
 
@@ -30,7 +33,12 @@ class TemporaryFolder {
     std::string pattern = (std::filesystem::temp_directory_path() / "entk-test-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  /// Programs that a test has ended may still be writing there.
+  ~TemporaryFolder() {
+    std::error_code failed;
+    for (int i = 0; i < 50 && (std::filesystem::remove_all(path_, failed), failed); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
   std::filesystem::path path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
 
