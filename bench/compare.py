@@ -155,6 +155,17 @@ def text_table(header, rows):
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|"] + lines[1:])
 
 
+def take_turns(programs, arguments):
+    """The times of each by its name, the programs one after the other, again and again; then they end."""
+    times = {program.name: [] for program in programs}
+    for _ in range(arguments.turns):
+        for program in programs:
+            times[program.name] += program.turn(arguments.seconds)
+    for program in programs:
+        program.finish()
+    return times
+
+
 def versions(entk):
     found = subprocess.run([VENV / "bin" / "python", "-c",
                             "import importlib.metadata as m; print(*(p + ' ' + m.version(p) for p in "
@@ -170,18 +181,13 @@ def compare(arguments):
         for threads in arguments.threads:
             n, d, m = size
             entk = Entk(arguments.entk, size, threads, arguments.memory)
-            programs, times, failures = [entk], {"entk": []}, {}
+            programs, failures = [entk], {}
             for name in PEERS:
                 try:
                     programs.append(Peer(name, size, threads, arguments.memory))
-                    times[name] = []
                 except Failed as failure:
                     failures[name] = str(failure)
-            for turn in range(arguments.turns):
-                for program in programs:
-                    times[program.name] += program.turn(arguments.seconds)
-            for program in programs:
-                program.finish()
+            times = take_turns(programs, arguments)
             own = statistics.median(times["entk"])
             for program in programs:
                 step = statistics.median(times[program.name])
@@ -204,12 +210,7 @@ def compare_mlp(arguments):
         for threads in arguments.threads:
             entk = Entk(arguments.entk, size, threads, arguments.memory, piece)
             programs = [entk] + [Peer(name, size, threads, arguments.memory, program) for name, program in peers.items()]
-            times = {program.name: [] for program in programs}
-            for _ in range(arguments.turns):
-                for program in programs:
-                    times[program.name] += program.turn(arguments.seconds)
-            for program in programs:
-                program.finish()
+            times = take_turns(programs, arguments)
             own = statistics.median(times["entk"])
             for program in programs:
                 taken = statistics.median(times[program.name])

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -24,6 +23,7 @@
 #include "entk/runs/plan.h"
 #include "entk/runs/study_page.h"
 #include "entk/io/atomic_file.h"
+#include "entk/io/scratch_folder.h"
 #include "entk/io/strict_json.h"
 #include "entk/program/results_text.h"
 #include "entk/program/signals.h"
@@ -73,27 +73,10 @@ RunState state_of(const StudyOutcome& outcome) {
   return outcome.code == ExitCode::diverged ? RunState::diverged : RunState::failed;
 }
 
-/// A folder for what nobody will ask for, gone with this.
-class PassingFolder {
- public:
-  PassingFolder() {
-    if (::mkdtemp(path_.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", path_));
-  }
-  PassingFolder(const PassingFolder&) = delete;
-  ~PassingFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_ = (std::filesystem::temp_directory_path() / "entk-XXXXXX").string();
-};
-
 /// The numbers alone, in a file: what the units leave goes with a temporary folder.
 ExitCode write_numbers(Task& task, const StudyOptions& o, const std::string& command_line) {
-  const PassingFolder passing;
-  const auto& place = passing.path();
+  const ScratchFolder scratch;
+  const auto& place = scratch.path();
   const auto folder = RunFolder::create(place);
   const auto outcome =
       take_units(task.units({folder, command_line, {.interrupted = caught_signal}}), place, task.take_options());
@@ -169,8 +152,8 @@ ExitCode print_estimate(Task& task, const StudyOptions& o) {
       if (unit.settled) settled.insert(unit.name);
     }
   }
-  const PassingFolder passing;
-  const auto found = estimate_time(task, RunFolder::create(passing.path()), settled, caught_signal);
+  const ScratchFolder scratch;
+  const auto found = estimate_time(task, RunFolder::create(scratch.path()), settled, caught_signal);
   if (found.stopped) return static_cast<ExitCode>(128 + caught_signal());
   if (o.json) {
     fmt::print("{}", dump_json({{"seconds", found.seconds},

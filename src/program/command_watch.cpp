@@ -4,12 +4,12 @@
 #include <httplib.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <thread>
 
 #include "entk/io/atomic_file.h"
+#include "entk/io/scratch_folder.h"
 #include "entk/program/commands.h"
 #include "entk/program/console.h"
 #include "entk/program/signals.h"
@@ -26,22 +26,14 @@ using Clock = std::chrono::steady_clock;
 /// A page that is made again when it is asked for and old, in a temporary folder.
 class FreshPage {
  public:
-  FreshPage(fs::path folder, const Program& program) : folder_(std::move(folder)), program_(program) {
-    auto place = (fs::temp_directory_path() / "entk-watch-XXXXXX").string();
-    if (::mkdtemp(place.data()) == nullptr) throw SaveError(fmt::format("{}: no temporary folder can be made", place));
-    place_ = place;
-  }
-  ~FreshPage() {
-    std::error_code ignored;
-    fs::remove_all(place_, ignored);
-  }
+  FreshPage(fs::path folder, const Program& program) : folder_(std::move(folder)), program_(program) {}
 
   std::string text() {
     const std::lock_guard lock(mutex_);
     if (!text_.empty() && Clock::now() - made_ < std::chrono::seconds(4)) return text_;
     try {
-      write_page_of(folder_, place_, program_.catalogue, program_.studies);
-      text_ = read_file(place_ / "report.html");
+      write_page_of(folder_, place_.path(), program_.catalogue, program_.studies);
+      text_ = read_file(place_.path() / "report.html");
     } catch (const Error& e) {  // a run that has just begun, say
       text_ = fmt::format("<!DOCTYPE html><meta charset=\"utf-8\"><title>entk watch</title><p>{}</p>",
                           escape_html(e.what()));
@@ -51,7 +43,8 @@ class FreshPage {
   }
 
  private:
-  fs::path folder_, place_;
+  fs::path folder_;
+  ScratchFolder place_{"entk-watch-"};
   const Program& program_;
   std::mutex mutex_;
   std::string text_;

@@ -1,17 +1,14 @@
 #include "entk/report/plot.h"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include <fmt/format.h>
 
 #include "entk/base/error.h"
 #include "entk/io/atomic_file.h"
+#include "entk/io/scratch_folder.h"
 #include "entk/report/plot_answers.h"
 #include "entk/report/plot_script.h"
 #include "entk/report/process.h"
@@ -79,28 +76,18 @@ void fix_date(std::string& pdf) {
 // figure; returns why a file is missing.
 std::string run_gnuplot(const fs::path& folder, const std::string& name, const Figure& figure, FigureFiles& files) {
   // Where a run goes on in a folder, what a killed process left under such names is removed.
-  std::string pattern = (folder / (".entk-temporary-" + name + "-XXXXXX")).string();
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    return fmt::format("no folder for gnuplot in {}: {}", folder.string(), std::strerror(errno));
-  }
-  struct Scratch {
-    fs::path path;
-    ~Scratch() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } const scratch{pattern};
-  fs::copy_file(files.data, scratch.path / (name + ".dat"));
+  const ScratchFolder scratch(".entk-temporary-" + name + "-", folder);
+  fs::copy_file(files.data, scratch.path() / (name + ".dat"));
   // -d: no user's or system's start-up file; GNUTERM is read even so, and one that is unknown is an error.
   const ProcessResult run = run_program({"/usr/bin/env", "-u", "GNUTERM", "gnuplot", "-d", "../" + name + ".gp"},
-                                        scratch.path, gnuplot_limit);
+                                        scratch.path(), gnuplot_limit);
   if (!run.found || run.status == 127) return "gnuplot is not on PATH";
   if (run.timed_out) return fmt::format("gnuplot took longer than {} s", gnuplot_limit.count());
   if (run.status != 0) return fmt::format("gnuplot ended with status {}: {}", run.status, run.output);
   for (auto [extension, path] :
        {std::pair<std::string, fs::path*>{"svg", &files.svg}, {"png", &files.png}, {"pdf", &files.pdf}}) {
     const std::string file = name + "." + extension;
-    std::string bytes = read_file(scratch.path / file);
+    std::string bytes = read_file(scratch.path() / file);
     if (!is_whole(bytes, extension)) return fmt::format("gnuplot left no whole {}: {}", file, run.output);
     if (extension == "pdf") fix_date(bytes);
     if (extension == "svg") bytes = plot::with_numbers(bytes, figure);

@@ -27,6 +27,7 @@ TEST(Depth, WidthsMatchTheParametersOrItIsSaid) {
     }
   }
   EXPECT_EQ(matched_widths(10, 1, 110, false), std::vector<std::int64_t>{10});
+  EXPECT_EQ(matched_widths(10, 1, 109, false), std::vector<std::int64_t>{10}) << "110 is nearer than 99";
   try {
     matched_widths(10, 1, 5, false);
     ADD_FAILURE() << "nothing thrown";
