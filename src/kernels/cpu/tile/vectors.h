@@ -58,7 +58,7 @@ ENTK_INLINE void store(T* p, Vec<T> v) {
 }
 template <class T>
 ENTK_INLINE Vec<T> broadcast(T x) {
-  return Vec<T>{} + x;
+  return x - Vec<T>{};  // x itself: x + 0 would cost an addition, for the sake of −0
 }
 
 /// Calls f(index constant) for 0 … count−1: arrays of vectors stay in registers only where every
