@@ -409,6 +409,7 @@ Table bench_table(const BenchResult& result) {
                          p.threads == 1 ? "" : "s", p.operations / 1e9, p.bytes / 1e9);
   }
   table.title = "This machine's measured peaks: " + peaks;
+  table.keys = 5;
   const auto fixed = NumberFormat::fixed;
   table.columns = {"piece",
                    "n",

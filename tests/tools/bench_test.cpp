@@ -28,6 +28,7 @@ TEST(Bench, EachPieceHasARowForEachSizeAndNumberOfThreads) {
     EXPECT_GT(r.operations_fraction, 0) << r.piece;
   }
   EXPECT_EQ(bench_json(result, options)["rows"].size(), result.rows.size());
+  EXPECT_NE(to_text(bench_table(result)).find("pull-back"), std::string::npos);
 }
 
 TEST(Bench, AnUnknownPieceIsNamed) {
