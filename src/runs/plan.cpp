@@ -100,7 +100,10 @@ code=$?
 case $code in
   143 | 137 | 75)
     if [ "${{SLURM_RESTART_COUNT:-0}}" -lt 20 ]; then
-      scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+      for pause in 1 10 60; do # the controller may be busy
+        scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" && break
+        sleep $pause
+      done
     fi
     ;;
 esac

@@ -52,13 +52,14 @@ inline int wait_for(pid_t child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/// Waits until the condition holds or a minute has passed.
+/// Waits until the condition holds or two minutes have passed.
 inline bool wait_until(const std::function<bool()>& condition) {
-  for (int i = 0; i < 30000; ++i) {
-    if (condition()) return true;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  return false;
+  return true;
 }
 
 inline ::testing::AssertionResult exits_with(const ProcessResult& result, int code) {

@@ -53,8 +53,9 @@ TEST(Plan, TheScriptRequeuesWhatWasStoppedKilledOrHeldAndNothingElse) {
   EXPECT_THAT(array_script({.command = "x", .name = "x", .folder = "x", .bytes = 800000000}),
               HasSubstr("#SBATCH --mem=1001M\n"));
   testing::write_text(place / "srun", "#!/bin/sh\necho srun \"$@\" >>called\nexit $CODE\n");
-  testing::write_text(place / "scontrol", "#!/bin/sh\necho scontrol \"$@\" >>called\n");
-  for (const char* name : {"srun", "scontrol"})
+  testing::write_text(place / "scontrol", "#!/bin/sh\necho scontrol \"$@\" >>called\nexit ${BUSY:-0}\n");
+  testing::write_text(place / "sleep", "#!/bin/sh\n");
+  for (const char* name : {"srun", "scontrol", "sleep"})
     std::filesystem::permissions(place / name, std::filesystem::perms::owner_all);
   const auto run = [&](int code, const std::string& more) {
     std::filesystem::remove(place / "called");
@@ -72,6 +73,8 @@ TEST(Plan, TheScriptRequeuesWhatWasStoppedKilledOrHeldAndNothingElse) {
   for (const int code : {143, 137, 75}) EXPECT_EQ(run(code, ""), task + "1\nscontrol requeue 7_40\n");
   for (const int code : {2, 3, 4, 5, 130}) EXPECT_EQ(run(code, ""), task + "1\n");
   EXPECT_EQ(run(143, "SLURM_RESTART_COUNT=20"), task + "1\n");
+  const std::string asked = "scontrol requeue 7_40\n";
+  EXPECT_EQ(run(143, "BUSY=1"), task + "1\n" + asked + asked + asked);
 }
 
 }  // namespace
