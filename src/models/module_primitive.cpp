@@ -460,7 +460,10 @@ void check_function_of_points(const FunctionAtStart& f, const ModuleStart& start
   auto generator = at::detail::createCPUGenerator(11);
   variable_list displacement;
   for (const auto& t : start.parameters()) {
-    const auto drawn = at::randn(t.sizes(), generator, at::kDouble).to(t.options());
+    // A long tensor repeats some draws, a prime number of them, so that a weight's rows differ.
+    const auto count = std::clamp<std::int64_t>(t.numel(), 1, 8191);
+    const auto some = at::randn({count}, generator, at::kDouble).to(t.options());
+    const auto drawn = some.repeat({(t.numel() + count - 1) / count}).narrow(0, 0, t.numel()).view(t.sizes());
     const double size = t.detach().norm().item<double>(), of = drawn.norm().item<double>();
     displacement.push_back(drawn * (of > 0 ? (size > 0 ? size : 1) / of : 0));
   }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
@@ -70,8 +71,10 @@ class Ntk {
 
   at::Tensor kernel() const {
     const bool structured = options_.method == NtkMethod::structured_derivatives;
-    if ((structured || options_.method == NtkMethod::automatic) && structure_agrees()) {
-      if (const auto k = by_structure(); k.defined()) return k;
+    if (structured || options_.method == NtkMethod::automatic) {
+      if (const auto bytes = structure_bytes()) {
+        if (const auto k = by_structure(*bytes); k.defined()) return k;
+      }
     }
     if (structured) throw InputError(no_structure);
     const bool products = options_.method == NtkMethod::ntk_vector_products ||
@@ -167,14 +170,14 @@ class Ntk {
     return found;
   }
 
-  /// Whether the module has them, and vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it, for some v: one gradient,
-  /// where the kernel of these points by autograd takes one for each of them.
-  bool structure_agrees() const {
+  /// Their bytes a point, if the module has them and vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it, for some v:
+  /// one gradient, where the kernel of these points by autograd takes one for each of them.
+  std::optional<std::int64_t> structure_bytes() const {
     const auto& most = left_.size(0) < right_.size(0) ? right_ : left_;  // of one point any order of rows is right
     const auto x = most.narrow(0, 0, std::min<std::int64_t>(3, most.size(0)));
     auto generator = at::detail::createCPUGenerator(7);
     const auto v = at::randn({x.size(0), outputs_}, generator, at::kDouble).to(x.options());
-    bool agrees = false;
+    std::optional<std::int64_t> bytes;
     for_each(1, [&](std::int64_t, const PointModule& module) {
       const auto output = outputs_at(module, x);
       const auto factors = factors_of(module, output);
@@ -191,9 +194,10 @@ class Ntk {
           own += v.select(1, o).dot(k.mv(v.select(1, p))).item<double>();
         }
       }
-      agrees = std::abs(own - wanted) <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted;
+      const bool agrees = std::abs(own - wanted) <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted;
+      if (agrees) bytes = bytes_of(factors) / x.size(0) + 1;
     });
-    return agrees;
+    return bytes;
   }
 
   /// out += Σ over the layers of their kernels.
@@ -235,7 +239,7 @@ class Ntk {
   }
 
   /// K in the layout that is asked; undefined where some points' graph has no structure.
-  at::Tensor by_structure() const {
+  at::Tensor by_structure(std::int64_t bytes_a_point) const {
     using Blocks = std::vector<std::vector<Factors>>;  // of points, then outputs
     const bool full = options_.outputs == NtkOutputs::full;
     const std::int64_t n = left_.size(0), n2 = right_.size(0);
@@ -274,11 +278,10 @@ class Ntk {
       });
     };
     // Of each side the factors at as many blocks of points as half of the memory holds.
-    const auto one = side(left_, 0, 1);
-    if (!whole) return {};
-    const std::int64_t held = std::max<std::int64_t>(1, options_.memory_limit / 2 / bytes_of(one[0]));
+    const auto held = std::max<std::int64_t>(1, options_.memory_limit / 2 / bytes_a_point / points_with_graph);
     for (std::int64_t down = 0; down < blocks(left_); down += held) {
       const auto left = side(left_, down, held);
+      if (!whole) return {};
       for (std::int64_t across = symmetric_ ? down : 0; across < blocks(right_); across += held) {
         const auto right = symmetric_ && across == down ? left : side(right_, across, held);
         if (!whole) return {};
