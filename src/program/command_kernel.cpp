@@ -43,6 +43,8 @@ ExitCode kernel(const CommonOptions& o, const std::string& command_line) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
+  if (!o.out.empty() && std::filesystem::exists(o.out))
+    throw InputError(fmt::format("--out: '{}' exists already", o.out));
   const auto device = pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
   config = with_file_sizes(config);
@@ -83,7 +85,8 @@ void add_kernel(CLI::App& app, Program& program) {
   const auto options = std::make_shared<CommonOptions>();
   add_study_options(*command, *options, {}, run_config_keys(), program);
   add_force(*command, *options);
-  command->remove_option(command->get_option("--resume"));
+  // It has nothing to go on with: it ends or is done again.
+  for (const char* option : {"--resume", "--at"}) command->remove_option(command->get_option(option));
   command->callback(
       [options, &program] { program.action = [options, &program] { return kernel(*options, program.command_line); }; });
 }

@@ -151,6 +151,13 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
     model = TaylorModel(module, {.initial_output = false, .pair = pair});
     whole = TaylorModel(module, {.pair = pair, .whole_network = true});
   } else {
+    for (const auto& [name, tensor] : tensors) {
+      if (name.starts_with("start."))
+        throw InputError(
+            fmt::format("{}: model: expected the key, as in the run's config.json: the tensor '{}' is of a "
+                        "module",
+                        source, name));
+    }
     const auto w0 = in("W0"), a = in("a");
     check_matrix("W0", w0, -1, -1);
     check_vector("a", a, w0.size(0));

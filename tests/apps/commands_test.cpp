@@ -155,7 +155,8 @@ TEST(Commands, AKernelIsWrittenWithItsEigenvaluesPredictionsAndTestLoss) {
     EXPECT_EQ(read_csv(folder / kind / "eigenvalues.csv").rows.size(), 20u);
     EXPECT_TRUE(std::filesystem::exists(folder / kind / "kernel.pt"));
   }
-  EXPECT_TRUE(exits_with(entk(Words{"kernel", "--out", "ntk"} + sizes, folder.path()), 2));
+  const auto again = entk(Words{"kernel", "--out", "ntk"} + sizes, folder.path());
+  EXPECT_TRUE(exits_with(again, 2) && says(again, "--out: 'ntk' exists already\n"));
   const auto none = entk(Words{"kernel", "--set", "model.kernel=none", "--out", "none"} + sizes, folder.path());
   EXPECT_TRUE(exits_with(none, 2) && says(none, "model.kernel: expected a kernel"));
   EXPECT_FALSE(std::filesystem::exists(folder / "none"));

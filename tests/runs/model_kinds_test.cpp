@@ -262,6 +262,11 @@ TEST(ModelKinds, ItsCheckpointIsEvaluatedAsItWasRecorded) {
     fourth["lambda"] = {0, 0, 0, 1};
     EXPECT_EQ(error_of([&] { evaluate_tensors(tensors, fourth, "e", false); }),
               "e: lambda.4: R4 needs a two-layer network's neurons, which a module has not");
+    auto kindless = asked;
+    kindless.erase("model");
+    kindless["activation"] = "sigmoid";
+    EXPECT_EQ(error_of([&] { evaluate_tensors(tensors, kindless, "e", false); }),
+              "e: model: expected the key, as in the run's config.json: the tensor 'start.weight1' is of a module");
     auto missing = tensors;
     missing.erase("start.weight1");
     EXPECT_NE(error_of([&] { evaluate_tensors(missing, asked, "e", false); }).find("start.weight1"), std::string::npos);
