@@ -10,6 +10,12 @@
 
 namespace entk {
 
+namespace {
+
+at::Tensor copied(const at::Tensor& t) { return t.defined() ? t.detach().clone(at::MemoryFormat::Contiguous) : t; }
+
+}  // namespace
+
 NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.activation) {
   if (options.dimension < 1) {
     throw InputError(fmt::format("dimension: expected at least 1, got {}", options.dimension));
@@ -49,13 +55,16 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
 }
 
 NetworkImpl::NetworkImpl(const at::Tensor& start, const at::Tensor& signs, Activation activation)
-    : activation_(std::move(activation)) {
-  check_matrix("W0", start, -1, -1);
-  check_vector("a", signs, start.size(0));
-  check_floating("W0", start);
-  check_like("a", signs, "W0", start);
-  w0 = start.detach().clone(at::MemoryFormat::Contiguous);
-  a = signs.detach().clone(at::MemoryFormat::Contiguous);
+    : NetworkImpl(SharedStart{copied(start), copied(signs)}, std::move(activation)) {}
+
+NetworkImpl::NetworkImpl(const SharedStart& start, Activation activation) : activation_(std::move(activation)) {
+  check_matrix("W0", start.w0, -1, -1);
+  check_vector("a", start.a, start.w0.size(0));
+  check_floating("W0", start.w0);
+  check_like("a", start.a, "W0", start.w0);
+  // Handles of its own: a network that is moved to another type or device takes none along.
+  w0 = start.w0.detach().contiguous();
+  a = start.a.detach().contiguous();
   reset();
 }
 
@@ -86,7 +95,7 @@ std::shared_ptr<Expandable> NetworkImpl::same_start() const {
 }
 
 std::shared_ptr<Expandable> NetworkImpl::exact() const {
-  return std::make_shared<NetworkImpl>(w0.to(at::kDouble), a.to(at::kDouble), activation_);
+  return std::make_shared<NetworkImpl>(SharedStart{w0.to(at::kDouble), a.to(at::kDouble)}, activation_);
 }
 
 void NetworkImpl::check_points(const std::string& name, const at::Tensor& x) const {

@@ -31,14 +31,22 @@ struct NetworkOptions {
   c10::Device device = c10::kCPU;                             ///< of its tensors; kMeta: shapes alone
 };
 
+/// W0 and a that many networks have in common: nobody may write to them.
+struct SharedStart {
+  at::Tensor w0;  ///< m×d
+  at::Tensor a;   ///< m
+};
+
 /// f(x;W) as a module: parameter `W` (zero at first), buffers `W0` (rows uniform on the unit sphere)
 /// and `a`.
 class NetworkImpl : public torch::nn::Cloneable<NetworkImpl>, public Expandable {
  public:
   /// @throws InputError for sizes below 1, or an odd width with the symmetric start.
   explicit NetworkImpl(const NetworkOptions& options);
-  /// A start of one's own: w0: m×d, a: m. @throws InputError
+  /// A start of one's own, which is copied: w0: m×d, a: m. @throws InputError
   NetworkImpl(const at::Tensor& w0, const at::Tensor& a, Activation activation);
+  /// One that is not copied. @throws InputError
+  NetworkImpl(const SharedStart& start, Activation activation);
 
   /// f(x;W) for x: n×d; length n. Differentiable in W and x to any order.
   /// @throws InputError for an x that does not fit, and where W0 or a requires a gradient.

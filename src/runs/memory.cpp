@@ -148,7 +148,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     return whole < 9e18 ? static_cast<std::int64_t>(whole) : std::numeric_limits<std::int64_t>::max();
   }
 
-  // Projectors: beside them W0 in the problem, and the networks' W0 and W.
+  // Projectors: beside them W0, and the W of the networks that they are made of.
   const std::int64_t rank = c.projector.rank > 0 ? c.projector.rank : c.data.dimension + 1;
   const ProjectorSizes sizes{c.data.samples, c.data.dimension, width, rank, twins, element, workers};
   ProjectorBytes sigma, harmonic, population;
@@ -180,8 +180,11 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     if (c.projector.source != ProjectorSource::harmonic || own.rank != sizes.rank)
       population = harmonic_projector_bytes(own);
   }
-  const double projecting =
-      4 * weights + std::max({sigma.making, harmonic.making, sigma.kept + harmonic.kept + population.making});
+  const double projecting = (module                                    ? 4
+                             : harmonic.making + population.making > 0 ? 3
+                                                                       : 2) *
+                                weights +
+                            std::max({sigma.making, harmonic.making, sigma.kept + harmonic.kept + population.making});
 
   // The primitives at the training points (with the projector's, where a weight asks for both) and at the test points.
   const double points = n + (unlabeled_projector && weighted ? unlabeled : 0);
@@ -241,8 +244,8 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
                        : group().size() == 1 ? 2 * weights + own
                                              : 4 * group().size() * weights;
   const double saving = whole + 2 * kept + bytes((n + unlabeled) * d) + sigma.kept;
-  const double training = 3 * weights + sigma.kept + harmonic.kept + population.kept + tables + extra + kept +
-                          std::max(table_making, held + std::max({initial, step, record, saving, tuning}));
+  const double training = (module ? 3 : 2) * weights + sigma.kept + harmonic.kept + population.kept + tables + extra +
+                          kept + std::max(table_making, held + std::max({initial, step, record, saving, tuning}));
   const double peak = std::max({drawing, data + making, data + projecting, data + training});
   const double libraries = used_library_bytes + workers * each_worker_bytes;
   const double base = std::max(static_cast<double>(resident_bytes_now()), libraries);

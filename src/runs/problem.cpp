@@ -141,14 +141,15 @@ Problem make_problem(const RunConfig& config, c10::Device device) {
     p.start = (scale * gaussian_points(sizes[0], sizes[1], stream)).to(device, config.dtype);
     if (p.module) p.start = p.start.view(-1);
   }
-  release_free_memory();  // of drawing in float64
+  model = torch::nn::AnyModule();  // with its W
+  release_free_memory();           // and of drawing in float64
   if (config.model.kernel == ModelKernel::none) make_projectors(p);
   return p;
 }
 
 std::shared_ptr<Expandable> Problem::expanded() const {
   if (module) return module->same_start();
-  return std::make_shared<NetworkImpl>(w0, a, *activation);
+  return std::make_shared<NetworkImpl>(SharedStart{w0, a}, *activation);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Problem::start_tensors() const {
@@ -166,7 +167,7 @@ Network Problem::network(const std::string& what) const {
     throw InputError(fmt::format("{}: it needs a two-layer network's neurons, which model.kind {} has not", what,
                                  config.model.kind.name()));
   }
-  return Network(w0, a, *activation);
+  return Network(SharedStart{w0, a}, *activation);
 }
 
 void make_projectors(Problem& p) {
