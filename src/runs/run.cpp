@@ -219,11 +219,13 @@ class FolderRun {
       }
       return true;
     };
+    std::int64_t best_saved = -1;
     hooks.on_checkpoint = [&](const TrainState& state) {
       if (leads()) metrics->sync();
       const auto saved = checkpoint(state);
       write_checkpoint(folder_.path(), saved.dict, saved.blocks);
-      if (state.best.step < 0) return;
+      if (state.best.step < 0 || state.best.step == best_saved) return;
+      best_saved = state.best.step;
       const auto best = tensors_at(state.best.step, {{"W", state.best.w}});
       write_tensors(folder_.file("best.pt"), best.dict, best.blocks);
     };

@@ -266,6 +266,23 @@ TEST_F(Mpi, SigusrOneStopsAllBehindOneStepSaved) {
   expect_unbroken("run");
 }
 
+// Noise takes W far from step 0, whose test loss stays the least.
+TEST_F(Mpi, ABestThatStaysIsNotWrittenAgain) {
+  const pid_t job = start(
+      2, wide("run") + endless +
+             Words{"--set", "train.keep_best=true", "--set", "train.checkpoint_seconds=0", "--set",
+                   "train.learning_rate=0.001", "--set", "train.noise_variance=1e12", "--set", "lambda=[0,0,0,0]"});
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(folder / "run/best.pt"); }))
+      << testing::read_text(folder / "output.txt");
+  std::filesystem::create_hard_link(folder / "run/best.pt", folder / "kept");
+  const auto before = step_of("run");
+  EXPECT_TRUE(wait_until([&] { return step_of("run") > before + 10; }));
+  ::kill(job, SIGUSR1);
+  EXPECT_EQ(testing::wait_for(job), 143) << testing::read_text(folder / "output.txt");
+  EXPECT_EQ(read_pt(folder / "kept").at("step").item<std::int64_t>(), 0);
+  EXPECT_EQ(std::filesystem::hard_link_count(folder / "kept"), 2u);
+}
+
 TEST_F(Mpi, WhatIsNoSumOverNeuronsIsRefusedBeforeWork) {
   for (const auto& [key, message] :
        std::vector<std::pair<std::string, std::string>>{{"model.initialisation=plain", "model.initialisation"},
