@@ -114,6 +114,34 @@ TEST_F(Slurm, TheCommandsOfThePageGiveTheBytesOfOneProcess) {
   EXPECT_EQ(read_status(folder / "runs/wide").state, RunState::done);
 }
 
+TEST_F(Slurm, OneRunOverTheTasksOfAJobGivesTheBytesOfOneProcessAndALostTaskEndsAll) {
+  if (!ENTK_HAS_MPI) GTEST_SKIP() << "built without MPI";
+  if (!says(run_program({"srun", "--mpi=list"}, "/", std::chrono::minutes(1)), "pmix"))
+    GTEST_SKIP() << "Slurm has no plugin mpi/pmix";
+  write_small(folder.path(), 100);
+  const auto commands = commands_of("docs/cluster.md", "One run over the tasks of a job");
+  ASSERT_FALSE(commands.empty());
+  ASSERT_TRUE(exits_with(bash(commands, folder.path()), 0)) << testing::read_text(folder / "shared.txt");
+  ASSERT_TRUE(exits_with(
+      entk({"train", "--quiet", "--config", "configs/figure1.json", "--set", "model.width=10000", "--out", "one"},
+           folder.path()),
+      0));
+  for (const char* file : {"checkpoint.pt", "metrics.csv"})
+    EXPECT_TRUE(same_bytes(folder / "runs/shared" / file, folder / "one" / file));
+  EXPECT_EQ(load_json(folder / "runs/shared/environment.json").at("processes"), 2);
+  // status.json has the first task's process.
+  const auto lost = bash(
+      "srun --mpi=pmix --kill-on-bad-exit=1 -n 2 entk train --quiet --config configs/figure1.json --set "
+      "model.width=10000 --set train.steps=100000000 --set train.checkpoint_seconds=0.1 --at lost & job=$!\n"
+      "until [ -s lost/checkpoint.pt ]; do sleep 0.1; done\n"
+      "kill -KILL $(sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' lost/status.json)\n"
+      "wait $job",
+      folder.path());
+  EXPECT_NE(lost.status, 0);
+  const auto step = read_csv(folder / "lost/metrics.csv").rows.back()[0];
+  EXPECT_GT(step, 0);
+}
+
 TEST_F(Slurm, TasksThatAreStoppedKilledOrHeldOutAreRequeuedAndGoOn) {
   // Some seconds of each run.
   write_small(folder.path(), 12000);
