@@ -63,6 +63,14 @@ double largest_of_all(double number) {
 
 std::vector<std::int64_t> numbers_of_all(std::int64_t number) { return of_all(number); }
 
+std::vector<double> numbers_of_all(const std::vector<double>& numbers) {
+  auto bytes = of_all(static_cast<std::int64_t>(numbers.size() * sizeof(double)));
+  std::vector<double> all(static_cast<std::size_t>(std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0})) /
+                          sizeof(double));
+  group().all_gather(numbers.data(), all.data(), bytes);
+  return all;
+}
+
 std::int64_t sum_of_all(std::int64_t number) {
   const auto all = of_all(number);
   return std::accumulate(all.begin(), all.end(), std::int64_t{0});

@@ -37,6 +37,8 @@ std::int64_t agreed(std::int64_t number);  ///< likewise
 std::string first_of_all(std::string text);
 /// Every process's number.
 std::vector<std::int64_t> numbers_of_all(std::int64_t number);
+/// Every process's numbers, one behind the other.
+std::vector<double> numbers_of_all(const std::vector<double>& numbers);
 /// The largest of the processes' numbers, NaN where one is.
 double largest_of_all(double number);
 /// Their sum.

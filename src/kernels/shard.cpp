@@ -24,6 +24,24 @@ at::Tensor group_sums(const at::Tensor& values, const Shard& shard) {
       .sum(0);
 }
 
+/// The sum of parts first … last−1 by the tree.
+at::Tensor sum_of_parts(std::int64_t first, std::int64_t last, const std::function<at::Tensor(std::int64_t)>& make,
+                        const std::function<void(const at::Tensor&, const at::Tensor&)>& add) {
+  std::vector<std::pair<std::int64_t, at::Tensor>> open;
+  const auto join = [&] {
+    const auto from = open.back();
+    open.pop_back();
+    add(open.back().second, from.second);
+    open.back().first += from.first;
+  };
+  for (auto i = first; i < last; ++i) {
+    open.emplace_back(1, make(i));
+    while (open.size() > 1 && open[open.size() - 2].first == open.back().first) join();
+  }
+  while (open.size() > 1) join();
+  return open[0].second;
+}
+
 struct NeuronSum : torch::autograd::Function<NeuronSum> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& values) {
     context->saved_data["count"] = values.size(0);
@@ -123,6 +141,39 @@ at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard) {
     parts = sums;
   }
   return parts.squeeze(0);
+}
+
+at::Tensor sum_of_groups(const Shard& shard, std::int64_t own, const std::function<at::Tensor(std::int64_t g)>& make,
+                         const std::function<void(const at::Tensor& to, const at::Tensor& from)>& add) {
+  if (group().size() == 1) return sum_of_parts(0, own, make, add);
+  std::vector<TreeNode> nodes;
+  std::vector<at::Tensor> mine;
+  std::vector<std::int64_t> counts;
+  for (int r = 0; r < group().size(); ++r) {
+    const auto part = shard_of(shard.width, r, group().size());
+    const auto first = part.first / pair_group;
+    const auto these = tree_nodes(first, first + part.own_groups(), shard.groups());
+    nodes.insert(nodes.end(), these.begin(), these.end());
+    counts.push_back(static_cast<std::int64_t>(these.size()));
+    if (r != group().rank()) continue;
+    for (const auto& n : these)
+      mine.push_back(sum_of_parts(n.first - first, std::min(own, n.first - first + n.count), make, add));
+  }
+  auto total = at::empty_like(mine[0]);
+  for (std::int64_t i = 0; i < total.size(0); ++i) {
+    std::vector<at::Tensor> lines;
+    for (const auto& matrix : mine) lines.push_back(matrix.select(0, i));
+    const auto sent = at::stack(lines);
+    const auto all = at::empty({static_cast<std::int64_t>(nodes.size()), total.size(1)}, sent.options());
+    std::vector<std::int64_t> bytes;
+    for (const auto count : counts) bytes.push_back(count * static_cast<std::int64_t>(sent[0].nbytes()));
+    group().all_gather(sent.const_data_ptr(), all.mutable_data_ptr(), bytes);
+    climb(nodes, [&](std::size_t to, std::size_t from) {
+      all.select(0, static_cast<std::int64_t>(to)).add_(all.select(0, static_cast<std::int64_t>(from)));
+    });
+    total.select(0, i).copy_(all.select(0, 0));
+  }
+  return total;
 }
 
 double neuron_dot(const at::Tensor& v, const at::Tensor& w) {

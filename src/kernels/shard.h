@@ -66,6 +66,11 @@ void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to,
 at::Tensor neuron_sum(const at::Tensor& values);
 /// Σ over the groups of all processes, by that tree, of what this one has of each of its own: own groups×….
 at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard);
+/// The same of a matrix a group: make(g) gives this process's g-th, in order, and add(to, from) adds up two. Alone a
+/// process has any number of them, else its groups of pairs. As many sums are held as the tree is high, and what others
+/// have comes a row at a time.
+at::Tensor sum_of_groups(const Shard& shard, std::int64_t own, const std::function<at::Tensor(std::int64_t g)>& make,
+                         const std::function<void(const at::Tensor& to, const at::Tensor& from)>& add);
 /// The inner product over the rows of all processes, in float64 by that tree; and ‖W‖_F. @throws InputError for no
 /// tensor
 double neuron_dot(const at::Tensor& v, const at::Tensor& w);

@@ -35,9 +35,6 @@ void check_can_be_shared(const RunConfig& c) {
     refuse("model.initialisation", word_of(c.model.initialisation));
   }
   if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
-  if (c.projector.source == ProjectorSource::harmonic) refuse("projector.source", word_of(c.projector.source));
-  if (c.projector.population_degree >= 0)
-    refuse("projector.population_degree", fmt::format("{}", c.projector.population_degree));
   if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
   if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
   if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "entk/base/held_value.h"
+#include "entk/kernels/shard.h"
 #include "entk/regularizers/regularizers.h"
 
 namespace entk {
@@ -60,7 +61,7 @@ struct Energy : Function<Energy> {
     hold(ctx, sigma);
     const auto product = sigma.population_product(v);
     ctx->save_for_backward({v, product.to(v.scalar_type())});
-    return (v.to(at::kDouble) * product).sum().to(v.scalar_type());
+    return at::full({}, neuron_dot(v, product), v.options().requires_grad(false));
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto saved = ctx->get_saved_variables();
@@ -85,6 +86,7 @@ Term R1(const HarmonicProjector& sigma) {
           .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(in.w - Low::apply(in.w, sigma), sigma); },
           .note = std::string("R1 ") + cost,
+          .sums_over_neurons = true,
           .of_neurons = true,
           .flat_at_zero = true};
 }
@@ -94,6 +96,7 @@ Term R2(const HarmonicProjector& sigma) {
           .reads = TermReads::displacement,
           .value = [sigma](const TermInputs& in) { return energy(Low::apply(in.w, sigma), sigma); },
           .note = std::string("R2 ") + cost,
+          .sums_over_neurons = true,
           .of_neurons = true,
           .flat_at_zero = true};
 }
@@ -106,6 +109,7 @@ Term R3(const HarmonicProjector& sigma, const at::Tensor& x) {
               [sigma, table](const TermInputs& in) {
                 return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
               },
+          .sums_over_neurons = true,
           .of_neurons = true,
           .flat_at_zero = true};
 }

@@ -76,7 +76,7 @@ class BlockGrid {
   std::vector<std::pair<std::int64_t, std::int64_t>> pairs_;
 };
 
-/// This process's neurons in groups, and sums over the groups of all processes.
+/// This process's neurons in groups.
 class NeuronGroups {
  public:
   NeuronGroups(const NetworkImpl& network, const at::TensorOptions& options)
@@ -94,62 +94,13 @@ class NeuronGroups {
     const auto from = g * pair_group, count = std::min(pair_group, neurons_ - from);
     return {w0_.narrow(0, from, count).to(options_), a_.narrow(0, from, count).to(options_).abs()};
   }
-  /// The sum over all groups by the fixed tree. make(g): a matrix of this process's g-th; add(to, from).
+  /// The sum over the groups of all processes.
   template <class Make, class Add>
   at::Tensor sum(Make&& make, Add&& add) const {
-    const auto own = (neurons_ + pair_group - 1) / pair_group;
-    if (group().size() == 1) return node(make, add, 0, own);
-    // Each process's nodes, an entry at a time of every matrix: all of them at once could be many matrices.
-    std::vector<TreeNode> nodes;
-    std::vector<at::Tensor> mine;
-    std::vector<std::int64_t> counts;
-    for (int r = 0; r < group().size(); ++r) {
-      const auto part = shard_of(shard_.width, r, group().size());
-      const auto first = part.first / pair_group;
-      const auto these = tree_nodes(first, first + part.own_groups(), shard_.groups());
-      nodes.insert(nodes.end(), these.begin(), these.end());
-      counts.push_back(static_cast<std::int64_t>(these.size()));
-      if (r != group().rank()) continue;
-      for (const auto& n : these)
-        mine.push_back(node(make, add, n.first - first, std::min(own, n.first - first + n.count)));
-    }
-    const auto rows = mine[0].size(0), columns = mine[0].size(1);
-    auto total = at::empty_like(mine[0]);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      std::vector<at::Tensor> lines;
-      for (const auto& matrix : mine) lines.push_back(matrix.select(0, i));
-      const auto sent = at::stack(lines);
-      const auto all = at::empty({static_cast<std::int64_t>(nodes.size()), columns}, sent.options());
-      std::vector<std::int64_t> bytes;
-      for (const auto count : counts) bytes.push_back(count * columns * static_cast<std::int64_t>(sizeof(double)));
-      group().all_gather(sent.const_data_ptr(), all.mutable_data_ptr(), bytes);
-      climb(nodes, [&](std::size_t to, std::size_t from) {
-        all.select(0, static_cast<std::int64_t>(to)).add_(all.select(0, static_cast<std::int64_t>(from)));
-      });
-      total.select(0, i).copy_(all.select(0, 0));
-    }
-    return total;
+    return sum_of_groups(shard_, (neurons_ + pair_group - 1) / pair_group, make, add);
   }
 
  private:
-  /// The sum of groups first … last−1 by the tree.
-  template <class Make, class Add>
-  at::Tensor node(Make&& make, Add&& add, std::int64_t first, std::int64_t last) const {
-    std::vector<std::pair<std::int64_t, at::Tensor>> open;
-    const auto join = [&] {
-      const auto from = open.back();
-      open.pop_back();
-      add(open.back().second, from.second);
-      open.back().first += from.first;
-    };
-    for (auto g = first; g < last; ++g) {
-      open.emplace_back(1, make(g));
-      while (open.size() > 1 && open[open.size() - 2].first == open.back().first) join();
-    }
-    while (open.size() > 1) join();
-    return open[0].second;
-  }
-
   bool twins_;
   Shard shard_;
   std::int64_t neurons_;

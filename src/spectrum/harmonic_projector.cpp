@@ -9,6 +9,7 @@
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/spectrum/projector_bytes.h"
@@ -19,9 +20,9 @@ namespace entk {
 namespace {
 
 constexpr int spectrum_degree = 8;
-constexpr std::int64_t block = 512;  // rows of a tile. Part of the bits.
-constexpr std::int64_t most_partial_sums = 16;
-constexpr std::int64_t neurons_a_block = 256;
+constexpr std::int64_t block = 512;          // rows of a tile. Part of the bits.
+constexpr std::int64_t groups_at_once = 16;  // of neurons, for the threads
+constexpr std::int64_t points_a_stripe = 1024, points_a_tile = 256;
 constexpr double smallest_pivot = 1e-12;  // of the scaled G, whose diagonal is 1
 constexpr double reported_truncation = 1e-3;
 
@@ -48,11 +49,12 @@ void check_unit_rows(const at::Tensor& w0) {
 
 struct HarmonicProjector::State {
   int degree;
-  std::int64_t rank, width, dimension;
+  std::int64_t rank, dimension;
+  Shard shard;
   bool twins;
   at::ScalarType dtype;
   Activation activation;
-  at::Tensor w0, a;  // float64; of a symmetric start the first half alone
+  at::Tensor w0, a;  // this process's rows in float64; of a symmetric start the first half alone
   SigmaSpectrum spectrum;
   PopulationForm form;
   double c, A, B, C, D;  // of the blocks of orthonormal Y
@@ -61,7 +63,7 @@ struct HarmonicProjector::State {
   std::vector<std::string> warnings;
 
   bool cpu() const { return w0.is_cpu(); }
-  double root_width() const { return std::sqrt(static_cast<double>(width)); }
+  double root_width() const { return std::sqrt(static_cast<double>(shard.width)); }
   at::Tensor part(const at::Tensor& g, int l) const {
     return l == 0 ? g.narrow(0, 0, 1) : l == 1 ? g.narrow(0, 1, dimension) : g.narrow(0, 1 + dimension, packing.size());
   }
@@ -73,46 +75,55 @@ struct HarmonicProjector::State {
     return at::cat(parts, 1);
   }
   /// a_r²/m, twins counted together.
-  at::Tensor weights() const { return a.square() * ((twins ? 2.0 : 1.0) / static_cast<double>(width)); }
+  at::Tensor weights() const { return a.square() * ((twins ? 2.0 : 1.0) / static_cast<double>(shard.width)); }
+  Tiles groups() const { return {w0.size(0), pair_group}; }
+  /// Σ over the groups of neurons of all processes, each a matrix.
+  template <class Make>
+  at::Tensor sum(Make&& make) const {
+    return sum_of_groups(shard, groups().count(), make,
+                         [](const at::Tensor& to, const at::Tensor& from) { to.add_(from); });
+  }
 
   at::Tensor mean_of_monomial_products() const;
   at::Tensor gram() const;
   /// Δ of a symmetric start, or W: rows of w0, float64.
   at::Tensor distinct(const at::Tensor& w) const {
     const auto v = w.detach().to(at::kDouble);
-    return twins ? v.narrow(0, 0, width / 2) - v.narrow(0, width / 2, width / 2) : v;
+    const auto half = w0.size(0);
+    return twins ? v.narrow(0, 0, half) - v.narrow(0, half, half) : v;
   }
   at::Tensor all_rows(const at::Tensor& first) const { return twins ? at::cat({first, -first}) : first; }
-  void check_w(const at::Tensor& w) const { check_matrix("W", w, width, dimension); }
+  void check_w(const at::Tensor& w) const { check_matrix("W", w, (twins ? 2 : 1) * w0.size(0), dimension); }
 };
 
 // Σ_r (a_r²/m) φ_r φ_rᵀ, φ_r the monomials of w0_r: r×r, exactly symmetric.
 at::Tensor HarmonicProjector::State::mean_of_monomial_products() const {
-  auto sum = at::zeros({rank, rank}, w0.options());
-  const Tiles across{rank}, neurons{w0.size(0)};
-  std::vector<std::pair<std::int64_t, std::int64_t>> pairs;
-  for (std::int64_t i = 0; i < across.count(); ++i) {
-    for (std::int64_t j = i; j < across.count(); ++j) pairs.emplace_back(i, j);
-  }
+  auto products = at::empty({rank, rank}, w0.options());
+  const Tiles across{rank};
   const auto roots = weights().sqrt();
-  auto phi = at::empty({rank, std::min(block, w0.size(0))}, w0.options());  // transposed: its tiles are rows
-  for (std::int64_t t = 0; t < neurons.count(); ++t) {
-    const auto now = phi.narrow(1, 0, neurons.length(t));
-    now.copy_((monomials(neurons.of(w0, t)) * neurons.of(roots, t).unsqueeze(1)).t());
-    kernels::for_each_tile(cpu(), static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
-      const auto [i, j] = pairs[p];
-      across.of(across.of(sum, i), j, 1).addmm_(across.of(now, i), across.of(now, j).t());
-    });
+  // Rows by rows: of these as many sums are held as the tree over groups is high.
+  for (std::int64_t i = 0; i < across.count(); ++i) {
+    const auto first = across.first(i);
+    products.narrow(0, first, across.length(i)).narrow(1, first, rank - first).copy_(sum([&](std::int64_t g) {
+      // Transposed: its tiles are rows.
+      const auto phi = (monomials(groups().of(w0, g)) * groups().of(roots, g).unsqueeze(1)).t().contiguous();
+      auto rows = at::empty({across.length(i), rank - first}, w0.options());
+      kernels::for_each_tile(cpu(), across.count() - i, [&](std::int64_t right) {
+        auto tile = rows.narrow(1, across.first(right), across.length(i + right));
+        at::mm_out(tile, across.of(phi, i), across.of(phi, i + right).t());
+      });
+      return rows;
+    }));
   }
   kernels::for_each_tile(cpu(), across.count(), [&](std::int64_t i) {
     // A diagonal tile is made by one product and may differ from its transpose in the last bit.
-    auto diagonal = across.of(across.of(sum, i), i, 1);
+    auto diagonal = across.of(across.of(products, i), i, 1);
     diagonal.copy_(diagonal.triu() + diagonal.triu(1).t());
     for (std::int64_t j = i + 1; j < across.count(); ++j) {
-      across.of(across.of(sum, j), i, 1).copy_(across.of(across.of(sum, i), j, 1).t());
+      across.of(across.of(products, j), i, 1).copy_(across.of(across.of(products, i), j, 1).t());
     }
   });
-  return sum;
+  return products;
 }
 
 // G = 𝓕ᵀ𝓕 from the moments of W0's rows.
@@ -165,14 +176,16 @@ int harmonic_degree(std::int64_t dimension, std::int64_t rank) {
 HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64_t rank) {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
-  const std::int64_t d = network.dimension(), m = network.width();
+  const std::int64_t d = network.dimension();
+  const auto shard = shard_with(network.width());
+  const auto m = shard.width;
   const int k = harmonic_degree(d, rank);
   const bool twins = network.symmetric();
-  const std::int64_t rows = twins ? m / 2 : m;
-  if (rows * d < rank) {
-    throw InputError(
-        fmt::format("projector.rank: {} is above the rank {} that Σ can have at width {}", rank, rows * d, m));
+  if ((twins ? m / 2 : m) * d < rank) {
+    throw InputError(fmt::format("projector.rank: {} is above the rank {} that Σ can have at width {}", rank,
+                                 (twins ? m / 2 : m) * d, m));
   }
+  const std::int64_t rows = twins ? network.width() / 2 : network.width();
   const auto w0 = network.w0.detach().narrow(0, 0, rows).to(at::kDouble).contiguous();
   check_unit_rows(w0);
   auto spectrum = sigma_spectrum(network.activation(), static_cast<int>(d), spectrum_degree);
@@ -182,8 +195,8 @@ HarmonicProjector HarmonicProjector::make(const NetworkImpl& network, std::int64
   const double s = std::sqrt((static_cast<double>(d) + 2) / (2 * static_cast<double>(d)));
   auto state = std::make_shared<State>(State{k,
                                              rank,
-                                             m,
                                              d,
+                                             shard,
                                              twins,
                                              network.w0.scalar_type(),
                                              network.activation(),
@@ -243,23 +256,31 @@ at::Tensor HarmonicProjector::moments(const at::Tensor& w) const {
   const auto& s = *state_;
   s.check_w(w);
   const auto delta = s.distinct(w);
-  const std::int64_t rows = delta.size(0);
-  const Tiles tiles{rows, std::max(block, (rows + most_partial_sums - 1) / most_partial_sums)};
-  std::vector<at::Tensor> linear(tiles.count()), square(tiles.count());
-  kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
-    const auto w0 = tiles.of(s.w0, t), v = tiles.of(delta, t) * tiles.of(s.a, t).unsqueeze(1);
-    const auto p = (v * w0).sum(1);
-    std::vector<at::Tensor> parts{s.c * p.sum(0, true)};
-    if (s.degree >= 1) parts.push_back(s.A * v.sum(0) + s.B * w0.t().mv(p));
-    linear[t] = at::cat(parts);
-    if (s.degree >= 2) square[t] = w0.t().mm(v * (2 * s.C) + w0 * (s.D * p).unsqueeze(1));
-  });
-  for (std::size_t t = 1; t < linear.size(); ++t) {
-    linear[0] += linear[t];
-    if (s.degree >= 2) square[0] += square[t];
+  const auto groups = s.groups();
+  const std::int64_t d = s.dimension, linear = s.degree >= 1 ? 1 + d : 1;
+  const auto length = s.degree >= 2 ? linear + d * d : linear;
+  at::Tensor sums;  // of the groups that stand together
+  const auto all = s.sum([&](std::int64_t g) {
+    if (g % groups_at_once == 0) {
+      sums = at::empty({std::min(groups_at_once, groups.count() - g), length}, s.w0.options());
+      kernels::for_each_tile(s.cpu(), sums.size(0), [&](std::int64_t i) {
+        const auto w0 = groups.of(s.w0, g + i), v = groups.of(delta, g + i) * groups.of(s.a, g + i).unsqueeze(1);
+        const auto p = (v * w0).sum(1);
+        const auto out = sums[i];
+        out[0] = s.c * p.sum();
+        if (s.degree >= 1) out.narrow(0, 1, d).copy_(s.A * v.sum(0) + s.B * w0.t().mv(p));
+        if (s.degree >= 2) {
+          out.narrow(0, linear, d * d).copy_(w0.t().mm(v * (2 * s.C) + w0 * (s.D * p).unsqueeze(1)).view(-1));
+        }
+      });
+    }
+    return sums.narrow(0, g % groups_at_once, 1);
+  })[0];
+  std::vector<at::Tensor> parts{all.narrow(0, 0, linear)};
+  if (s.degree >= 2) {
+    const auto square = all.narrow(0, linear, d * d).view({d, d});
+    parts.push_back(s.packing.pack((0.5 * (square + square.t())).unsqueeze(0))[0]);
   }
-  std::vector<at::Tensor> parts{linear[0]};
-  if (s.degree >= 2) parts.push_back(s.packing.pack((0.5 * (square[0] + square[0].t())).unsqueeze(0))[0]);
   return at::cat(parts) / s.root_width();
 }
 
@@ -322,26 +343,42 @@ at::Tensor HarmonicProjector::features(const at::Tensor& x) const {
   check_matrix("x", x, -1, s.dimension);
   const auto points = x.detach().to(s.w0.options()).contiguous();
   const auto weights = s.weights();
-  auto out = at::zeros({points.size(0), s.rank}, s.w0.options());
-  const Tiles tiles{points.size(0), 256}, neurons{s.w0.size(0), neurons_a_block};
-  kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
-    const auto p = tiles.of(points, t);
-    auto rows = tiles.of(out, t);
-    auto gradient = at::zeros_like(p), total = at::zeros({p.size(0), 1}, p.options());
-    for (std::int64_t k = 0; k < neurons.count(); ++k) {
-      const auto w0 = neurons.of(s.w0, k);
-      const auto z = p.mm(w0.t());
-      const auto slopes = s.activation.derivative(z, 1) * neurons.of(weights, k);
-      rows.addmm_(slopes * z, s.monomials(w0));  // c, B and D come last: they are common factors
-      if (s.degree >= 1) total += slopes.sum(1, true);
-      if (s.degree >= 2) gradient.addmm_(slopes, w0);
-    }
-    rows.narrow(1, 0, 1).mul_(s.c);
-    if (s.degree >= 1) rows.narrow(1, 1, s.dimension).mul_(s.B).add_(total * p, s.A);
-    if (s.degree >= 2) {
-      rows.narrow(1, 1 + s.dimension, s.packing.size()).mul_(s.D).add_(s.packing.rows(p, gradient), 2 * s.C);
-    }
-  });
+  auto out = at::empty({points.size(0), s.rank}, s.w0.options());
+  const Tiles stripes{points.size(0), points_a_stripe};
+  const auto groups = s.groups();
+  for (std::int64_t stripe = 0; stripe < stripes.count(); ++stripe) {
+    const auto those = stripes.of(points, stripe);
+    const Tiles tiles{those.size(0), points_a_tile};
+    // Their r sums, then rowsum(S) and SW0 where the degree asks for them.
+    const auto columns = s.rank + (s.degree >= 1 ? 1 : 0) + (s.degree >= 2 ? s.dimension : 0);
+    const auto sums = s.sum([&](std::int64_t g) {
+      const auto w0 = groups.of(s.w0, g), monomials = s.monomials(w0);
+      auto of_group = at::empty({those.size(0), columns}, s.w0.options());
+      kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
+        const auto z = tiles.of(those, t).mm(w0.t());
+        const auto slopes = s.activation.derivative(z, 1) * groups.of(weights, g);
+        const auto rows = tiles.of(of_group, t);
+        // c, B and D come last: they are common factors.
+        rows.narrow(1, 0, s.rank).copy_((slopes * z).mm(monomials));
+        if (s.degree >= 1) rows.select(1, s.rank).copy_(slopes.sum(1));
+        if (s.degree >= 2) rows.narrow(1, s.rank + 1, s.dimension).copy_(slopes.mm(w0));
+      });
+      return of_group;
+    });
+    kernels::for_each_tile(s.cpu(), tiles.count(), [&](std::int64_t t) {
+      const auto p = tiles.of(those, t), from = tiles.of(sums, t);
+      auto rows = tiles.of(stripes.of(out, stripe), t);
+      rows.copy_(from.narrow(1, 0, s.rank));
+      rows.narrow(1, 0, 1).mul_(s.c);
+      if (s.degree >= 1) {
+        rows.narrow(1, 1, s.dimension).mul_(s.B).add_(from.narrow(1, s.rank, 1) * p, s.A);
+      }
+      if (s.degree >= 2) {
+        const auto gradient = from.narrow(1, s.rank + 1, s.dimension);
+        rows.narrow(1, 1 + s.dimension, s.packing.size()).mul_(s.D).add_(s.packing.rows(p, gradient), 2 * s.C);
+      }
+    });
+  }
   return out;
 }
 
@@ -370,11 +407,16 @@ ProjectorBytes harmonic_projector_bytes(const ProjectorSizes& s) {
   ProjectorBytes bytes;
   // Cholesky's factor, W0 in float64, and the table.
   bytes.kept = 8 * (r * r + w0) + n * r * s.element_size;
-  // G, its factor and a copy on the way, monomials of a tile; or the table twice in float64, and a factor each worker
-  // (ATen's cholesky_solve copies it) with its monomials.
-  const double gram = 8 * (3 * r * r + static_cast<double>(block) * 3 * r + w0);
-  const double a_worker = r * r + 3 * static_cast<double>(neurons_a_block) * r;
-  const double table = 8 * (r * r + w0 + 2 * n * r + s.workers * a_worker);
+  // The tree's open sums over groups of neurons; G with some rows of its sum, or with its factor and a copy on the way;
+  // monomials of a group. Or the table twice in float64, and some of its rows, or a factor each worker (ATen's
+  // cholesky_solve copies it).
+  const auto group = static_cast<double>(pair_group);
+  const double open = 1 + std::floor(std::log2(std::max(1.0, std::ceil((s.twins ? 0.5 : 1.0) * s.width / group))));
+  const double gram =
+      8 * (r * r + std::max(2 * r * r, open * std::min(r, static_cast<double>(block)) * r) + 3 * group * r + w0);
+  const double stripe = std::min(n, static_cast<double>(points_a_stripe)) * (r + d);
+  const double table = 8 * (r * r + w0 + n * r +
+                            std::max(open * stripe + s.workers * 256.0 * r + 2 * group * r, n * r + s.workers * r * r));
   bytes.making = std::max(gram, n > 0 ? table : 0);
   // W, Δ, 𝓕g, all rows of it and the product with Σ, in float64; the copied factor.
   bytes.at_work = 8 * (r * r + 5 * weights);

@@ -196,6 +196,22 @@ TEST_F(Mpi, TermsOfOnesOwnThatAreSumsOverNeuronsGiveTheBytesOfOne) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
+// R1 and R2 go through all pairs of neurons, in the objective and, of another degree, in the records.
+TEST_F(Mpi, ProjectorsInClosedFormGiveTheBytesOfOne) {
+  for (const char* rank : {"9", "44"}) {
+    const Words more = {"--set", "train.steps=3",
+                        "--set", "projector.source=harmonic",
+                        "--set", std::string("projector.rank=") + rank,
+                        "--set", "projector.population_degree=1"};
+    const auto name = [&](int processes) { return rank + std::string("-") + std::to_string(processes); };
+    ASSERT_TRUE(exits_with(take(1, wide(name(1)) + more), 0));
+    for (const int processes : {2, 3}) {
+      ASSERT_TRUE(exits_with(take(processes, wide(name(processes)) + more), 0));
+      expect_same(name(processes), name(1));
+    }
+  }
+}
+
 // Process 0 alone speaks: of the arguments that all see, and of the curvature by all rows of W.
 TEST_F(Mpi, WhatIsSaidIsSaidOfAllNeurons) {
   const auto said = [&](int processes, const std::string& run) {
@@ -286,9 +302,10 @@ TEST_F(Mpi, ABestThatStaysIsNotWrittenAgain) {
 TEST_F(Mpi, WhatIsNoSumOverNeuronsIsRefusedBeforeWork) {
   for (const auto& [key, message] :
        std::vector<std::pair<std::string, std::string>>{{"model.initialisation=plain", "model.initialisation"},
-                                                        {"projector.source=harmonic", "projector.source"},
+                                                        {"train.update=lbfgs", "train.update"},
                                                         {"regularizers.group_lasso=1", "regularizers"}}) {
-    const auto result = take(3, wide("run") + Words{"--set", key});
+    const auto result = take(
+        3, wide("run") + Words{"--set", "train.random_signs=false", "--set", "train.noise_variance=0", "--set", key});
     EXPECT_TRUE(exits_with(result, 2)) << key;
     EXPECT_TRUE(says(result, message));
     EXPECT_FALSE(std::filesystem::exists(folder / "run")) << key;
