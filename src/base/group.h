@@ -51,5 +51,7 @@ struct Share {
 };
 /// What process `rank` of `size` has of `count` things.
 Share share_of(std::int64_t count, int rank, int size);
+/// What this one has.
+inline Share own_share(std::int64_t count) { return share_of(count, group().rank(), group().size()); }
 
 }  // namespace entk

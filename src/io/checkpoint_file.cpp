@@ -96,13 +96,13 @@ void write_tensors(const fs::path& file, TensorDict dict, const RowBlocks& block
   remove_blocks_beside(file, {folder.filename().string(), previous ? folder_name_of(*previous) : ""});
 }
 
-TensorDict read_tensors(const fs::path& file, const PtOptions& options, const std::optional<Share>& own) {
+TensorDict read_tensors(const fs::path& file, const PtOptions& options, const BlockChoice& own) {
   auto dict = read_pt(file, options);
   if (!dict.count(blocks_key) && !dict.count(folder_key)) return dict;
   const auto folder = folder_of(file, dict);
   const auto table = dict.extract(blocks_key).mapped();
   dict.erase(folder_key);
-  const auto wanted = own.value_or(Share{0, table.size(0)});
+  const auto wanted = own ? own(table.size(0)) : Share{0, table.size(0)};
   if (wanted.first + wanted.count > table.size(0)) {
     throw InputError(fmt::format("{}: expected at least {} blocks, got {}", file.string(), wanted.first + wanted.count,
                                  table.size(0)));
@@ -138,7 +138,7 @@ void write_checkpoint(const fs::path& folder, const TensorDict& dict, const RowB
   write_tensors(folder / current_name, dict, blocks, folder / previous_name);
 }
 
-LoadedCheckpoint read_checkpoint(const fs::path& folder, const std::optional<Share>& own) {
+LoadedCheckpoint read_checkpoint(const fs::path& folder, const BlockChoice& own) {
   // What is wrong with a file, for any process.
   const auto fault = [&](const char* name, TensorDict& tensors) -> std::string {
     std::string what;

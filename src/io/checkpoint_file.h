@@ -29,10 +29,11 @@ struct RowBlocks {
 /// those of neither of the two files go after it. @throws InputError for what a `.pt` file cannot hold, SaveError
 void write_tensors(const std::filesystem::path& file, TensorDict dict, const RowBlocks& blocks = {},
                    const std::optional<std::filesystem::path>& previous = std::nullopt);
-/// read_pt, with the rows that are in blocks: of all of them, or of `own`. @throws InputError naming the file, also
-/// where a block is not that which the file was written with.
-TensorDict read_tensors(const std::filesystem::path& file, const PtOptions& options = {},
-                        const std::optional<Share>& own = std::nullopt);
+/// Which of so many blocks are read; all of them where there is none.
+using BlockChoice = std::function<Share(std::int64_t count)>;
+/// read_pt, with the rows that are in blocks. @throws InputError naming the file, also where a block is not that which
+/// the file was written with.
+TensorDict read_tensors(const std::filesystem::path& file, const PtOptions& options = {}, const BlockChoice& own = {});
 
 /// Writes checkpoint.pt in one step and keeps the old one as checkpoint.previous.pt: at every
 /// instant one of the two can be read. @throws InputError for what a `.pt` file cannot hold,
@@ -47,6 +48,6 @@ struct LoadedCheckpoint {
 
 /// Reads checkpoint.pt, or checkpoint.previous.pt if that is missing or damaged, for any process. The checksum is
 /// required. @throws InputError naming both files and what is wrong with each.
-LoadedCheckpoint read_checkpoint(const std::filesystem::path& folder, const std::optional<Share>& own = std::nullopt);
+LoadedCheckpoint read_checkpoint(const std::filesystem::path& folder, const BlockChoice& own = {});
 
 }  // namespace entk

@@ -42,6 +42,14 @@ at::Tensor sum_of_parts(std::int64_t first, std::int64_t last, const std::functi
   return open[0].second;
 }
 
+/// One number for every neuron of all processes, and their sum: each the other's derivative.
+struct ForEachNeuron : torch::autograd::Function<ForEachNeuron> {
+  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& number, std::int64_t rows) {
+    return number.expand({rows}).contiguous();
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& g);
+};
 struct NeuronSum : torch::autograd::Function<NeuronSum> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& values) {
     context->saved_data["count"] = values.size(0);
@@ -50,9 +58,13 @@ struct NeuronSum : torch::autograd::Function<NeuronSum> {
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& g) {
-    return {g[0].expand({context->saved_data["count"].toInt()})};
+    return {ForEachNeuron::apply(g[0], context->saved_data["count"].toInt())};
   }
 };
+torch::autograd::variable_list ForEachNeuron::backward(torch::autograd::AutogradContext*,
+                                                       const torch::autograd::variable_list& g) {
+  return {NeuronSum::apply(g[0]), at::Tensor()};
+}
 
 }  // namespace
 
@@ -196,6 +208,17 @@ double neuron_dot(const at::Tensor& v, const at::Tensor& w) {
 
 double neuron_norm(const at::Tensor& w) { return std::sqrt(neuron_dot(w, w)); }
 
+at::Tensor neuron_signs(std::int64_t rows, const RandomStream& stream) {
+  const auto shard = shard_with(rows);
+  auto signs = at::empty({shard.halves(), shard.count}, at::kDouble);
+  for (std::int64_t half = 0; half < shard.halves(); ++half) {
+    double* values = signs[half].mutable_data_ptr<double>();
+    for (std::int64_t i = 0; i < shard.count; ++i)
+      values[i] = stream.sign(static_cast<std::uint64_t>(shard.row(half) + i));
+  }
+  return signs.view(-1);
+}
+
 at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream) {
   const auto shard = shard_with(rows);
   std::vector<at::Tensor> halves;
@@ -234,6 +257,15 @@ at::Tensor gather_rows(const at::Tensor& rows) {
     }
   }
   return all;
+}
+
+at::Tensor own_rows(const at::Tensor& all) {
+  if (group().size() == 1) return all;
+  const auto shard = own_shard(all.size(0));
+  std::vector<at::Tensor> halves;
+  for (std::int64_t half = 0; half < shard.halves(); ++half)
+    halves.push_back(all.narrow(0, shard.row(half), shard.count));
+  return at::cat(halves);
 }
 
 at::Tensor rows_of_block(const at::Tensor& rows, const Shard& shard, std::int64_t i) {

@@ -62,7 +62,7 @@ std::vector<TreeNode> tree_nodes(std::int64_t first, std::int64_t last, std::int
 void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to, std::size_t from)>& add);
 
 /// Σ over all processes' neurons of one number each (a vector, one entry a row): 0-dimensional, by the tree over groups
-/// of pairs. Differentiable.
+/// of pairs. Differentiable, its derivatives too.
 at::Tensor neuron_sum(const at::Tensor& values);
 /// Σ over the groups of all processes, by that tree, of what this one has of each of its own: own groups×….
 at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard);
@@ -75,11 +75,15 @@ at::Tensor sum_of_groups(const Shard& shard, std::int64_t own, const std::functi
 /// tensor
 double neuron_dot(const at::Tensor& v, const at::Tensor& w);
 double neuron_norm(const at::Tensor& w);
+/// A sign ±1 for each of this process's neurons, float64 on the CPU.
+at::Tensor neuron_signs(std::int64_t rows, const RandomStream& stream);
 /// One uniform point of the ball of this radius in R^{md}: this process's rows of it, float64 on the CPU.
 at::Tensor uniform_in_ball(std::int64_t rows, std::int64_t dimension, double radius, const RandomStream& stream);
 /// The rows (of a matrix, or a vector's entries) of all processes at process 0; elsewhere undefined. Nobody else holds
 /// more than its own.
 at::Tensor gather_rows(const at::Tensor& rows);
+/// This process's of the rows of all.
+at::Tensor own_rows(const at::Tensor& all);
 /// The rows of block i, which this process has: halves×pairs×….
 at::Tensor rows_of_block(const at::Tensor& rows, const Shard& shard, std::int64_t i);
 

@@ -235,8 +235,16 @@ ExitCode take_part(const Study& study, Task& task, const StudyOptions& o, const 
   return outcome.code;
 }
 
+/// What another process than the first does: the same units, of which it writes nothing and says nothing.
+ExitCode take_as_another(Task& task, const RunFolder& folder, const std::string& command_line) {
+  for (const auto& unit : task.units({folder, command_line, {.interrupted = caught_signal}})) {
+    if (!unit.settled && unit.take(folder).state == RunState::interrupted) break;
+  }
+  return ExitCode::ok;
+}
+
 ExitCode take(const Study& study, const StudyOptions& o, const std::string& command_line) {
-  if (group().size() > 1) {
+  if (group().size() > 1 && (!study.shared_out || o.plan || o.pending || o.run || o.estimate)) {
     throw InputError(
         fmt::format("{} processes were started for one run, and this is a study: --plan, then --run for "
                     "each process, shares out its runs",
@@ -273,7 +281,9 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
   if (!o.force) task->check_memory();
   if (numbers) return write_numbers(*task, o, command_line);
 
-  const auto folder = open_study(o, study.name, task->config(), task->may_change(), device, command_line);
+  const auto folder = open_together(
+      [&] { return open_study(o, study.name, task->config(), task->may_change(), device, command_line); });
+  if (!leads()) return take_as_another(*task, folder, command_line);
   if (o.plan) return plan_study(study, *task, o, folder, command_line);
   const auto started = std::chrono::steady_clock::now();
   std::vector<Unit> units;

@@ -22,38 +22,6 @@ namespace entk::app {
 
 namespace {
 
-/// @throws InputError for what is not a sum over neurons, or is not yet taken as one.
-void check_can_be_shared(const RunConfig& c) {
-  const auto refuse = [](const char* key, const std::string& got) {
-    throw InputError(fmt::format("{}: one run over {} processes does not have {} yet", key, group().size(), got));
-  };
-  if (!pick_device(c.device).is_cpu()) refuse("device", c.device);
-  if (c.model.kind.name() != "two_layer") refuse("model.kind", c.model.kind.name());
-  if (c.model.whole_network) refuse("model.whole_network", "true");
-  if (c.model.kernel != ModelKernel::none) refuse("model.kernel", word_of(c.model.kernel));
-  if (c.model.initialisation != Initialisation::symmetric) {
-    refuse("model.initialisation", word_of(c.model.initialisation));
-  }
-  if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
-  if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
-  if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
-  if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
-}
-
-/// What a maker gives is known when it is made, as it is for the run.
-void check_terms_can_be_shared(const RunConfig& c, ProblemCache& cache) {
-  if (c.regularizers.terms.empty()) return;
-  const auto problem = cache.problem(c, pick_device(c.device));
-  for (const auto& term : make_objective(*problem, make_model(*problem)).terms) {
-    if (term.reads == TermReads::vectors || (term.reads == TermReads::displacement && term.sums_over_neurons)) continue;
-    throw InputError(
-        fmt::format("regularizers.{}: one run over {} processes has terms of the vectors, and of W those that are sums "
-                    "over neurons "
-                    "(neuron_regularizer); this one is of the whole {}",
-                    term.name, group().size(), term.reads == TermReads::model ? "model" : "W"));
-  }
-}
-
 /// False in a process that has nothing to do: blocks of neurons are not divided.
 bool takes_part(const CommonOptions& o, std::int64_t width) {
   const auto blocks = shard_of(width, 0, 1).blocks();
@@ -62,26 +30,6 @@ bool takes_part(const CommonOptions& o, std::int64_t width) {
                     group().size()));
   }
   return go_on_with(static_cast<int>(std::min<std::int64_t>(blocks, group().size())));
-}
-
-/// The folder, which the first process holds.
-RunFolder open_together(const CommonOptions& o) {
-  if (group().size() == 1) return open_folder(o, "train");
-  std::optional<RunFolder> folder;
-  std::string path;
-  std::exception_ptr refused;
-  if (leads()) {
-    try {
-      folder = open_folder(o, "train");
-      path = folder->path().string();
-    } catch (...) {
-      refused = std::current_exception();
-    }
-  }
-  path = agreed(path);
-  if (refused) std::rethrow_exception(refused);
-  if (path.empty()) throw InputError("the first process was refused its folder");
-  return leads() ? std::move(*folder) : RunFolder::shared(path);
 }
 
 ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string& command_line) {
@@ -94,9 +42,12 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   if (config.data.loaded()) config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
   ProblemCache cache;
-  if (group().size() > 1) check_terms_can_be_shared(config, cache);
+  if (group().size() > 1 && !config.regularizers.terms.empty()) {
+    const auto problem = cache.problem(config, device);
+    check_can_be_shared(make_objective(*problem, make_model(*problem)));
+  }
   const bool goes_on = agreed(std::int64_t{o.goes_on()}) != 0;
-  const auto folder = open_together(o);
+  const auto folder = open_together([&] { return open_folder(o, "train"); });
   if (!goes_on) {
     if (leads()) folder.write_json("config.json", to_json(config));
   } else {

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "entk/program/console.h"
+#include "entk/base/group.h"
 #include "entk/base/threads.h"
 #include "entk/config/config_layers.h"
 #include "entk/io/strict_json.h"
@@ -310,6 +311,25 @@ RunFolder open_folder(const CommonOptions& o, const std::string& command) {
   if (!o.at.empty()) return RunFolder::create(o.at);
   if (!o.out.empty()) return RunFolder::create(o.out);
   return RunFolder::create_default(command);
+}
+
+RunFolder open_together(const std::function<RunFolder()>& open) {
+  if (group().size() == 1) return open();
+  std::optional<RunFolder> folder;
+  std::string path;
+  std::exception_ptr refused;
+  if (leads()) {
+    try {
+      folder = open();
+      path = folder->path().string();
+    } catch (...) {
+      refused = std::current_exception();
+    }
+  }
+  path = agreed(path);
+  if (refused) std::rethrow_exception(refused);
+  if (path.empty()) throw InputError("the first process was refused its folder");
+  return leads() ? std::move(*folder) : RunFolder::shared(path);
 }
 
 void check_begun_by(const std::filesystem::path& folder, const std::string& command) {

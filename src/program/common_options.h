@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,6 +75,8 @@ void say_how_to_resume(const CommonOptions& options, const std::string& command,
 
 /// The folder of --out, --at, --resume, or a new runs/<command>-<UTC time>.
 RunFolder open_folder(const CommonOptions& options, const std::string& command);
+/// The folder that the first process opens and holds, for all.
+RunFolder open_together(const std::function<RunFolder()>& open);
 /// The folder of a study: a new one gets config.json, command.txt and environment.json; status `running`.
 /// @throws InputError if a resumed one has another configuration, the keys of `may_change` and threads apart.
 /// @throws InputError where a folder holds a single run, was begun by another command, or has lost its configuration.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <set>
 
 #include "entk/program/commands.h"
 #include "entk/program/completion.h"
@@ -138,11 +139,17 @@ int run(int argc, char** argv, const Own& own) {
     command->add_option("--isa", isa, "entk's own CPU kernels: portable, avx2 or avx512 [the processor's best]")
         ->type_name("NAME");
   }
-  app.get_subcommand("train")
-      ->add_option("--rank-timeout", rank_timeout,
-                   "of one run over the processes of mpirun or srun: seconds to wait for one of them [300]")
-      ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber);
+  std::set<std::string> shared_out{"train"};
+  for (const auto& study : program.studies) {
+    if (study.shared_out) shared_out.insert(study.name);
+  }
+  for (const auto& command : shared_out) {
+    app.get_subcommand(command)
+        ->add_option("--rank-timeout", rank_timeout,
+                     "of one run over the processes of mpirun or srun: seconds to wait for one of them [300]")
+        ->type_name("SECONDS")
+        ->check(CLI::PositiveNumber);
+  }
   const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty()) {
     say(fmt::format("there is no command {}{}", argv[1], hint(app, argv[1])));
@@ -160,9 +167,9 @@ int run(int argc, char** argv, const Own& own) {
     check_not_empty(app);
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);
     kernels::selected_isa();  // refused before work starts
-    if (launched_processes() > 1 && !app.got_subcommand("train")) {
-      throw InputError(fmt::format("{} processes were started, and {} is taken by one", launched_processes(),
-                                   app.get_subcommands()[0]->get_name()));
+    const auto command = app.get_subcommands()[0]->get_name();
+    if (launched_processes() > 1 && !shared_out.count(command)) {
+      throw InputError(fmt::format("{} processes were started, and {} is taken by one", launched_processes(), command));
     }
     join_processes(rank_timeout);
     return after_output(static_cast<int>(program.action()));

@@ -7,6 +7,8 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/device.h"
+#include "entk/base/group.h"
 #include "entk/base/sphere.h"
 #include "entk/runs/memory.h"
 #include "entk/spectrum/legendre.h"
@@ -224,6 +226,36 @@ TaylorModel make_model(const Problem& p) {
   }
   if (p.module) return TaylorModel(ExpandedModule(std::static_pointer_cast<ExpandedModuleImpl>(of)), options);
   return TaylorModel(Network(std::static_pointer_cast<NetworkImpl>(of)), options);
+}
+
+void check_can_be_shared(const RunConfig& c) {
+  if (group().size() == 1) return;
+  const auto refuse = [](const char* key, const std::string& got) {
+    throw InputError(fmt::format("{}: one run over {} processes does not have {} yet", key, group().size(), got));
+  };
+  if (!pick_device(c.device).is_cpu()) refuse("device", c.device);
+  if (c.model.kind.name() != "two_layer") refuse("model.kind", c.model.kind.name());
+  if (c.model.whole_network) refuse("model.whole_network", "true");
+  if (c.model.kernel != ModelKernel::none) refuse("model.kernel", word_of(c.model.kernel));
+  if (c.model.initialisation != Initialisation::symmetric) {
+    refuse("model.initialisation", word_of(c.model.initialisation));
+  }
+  if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
+  if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
+  if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
+  if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
+}
+
+void check_can_be_shared(const Objective& objective) {
+  if (group().size() == 1) return;
+  for (const auto& term : objective.terms) {
+    if (term.reads == TermReads::vectors || (term.reads == TermReads::displacement && term.sums_over_neurons)) continue;
+    throw InputError(
+        fmt::format("regularizers.{}: one run over {} processes has terms of the vectors, and of W those that are sums "
+                    "over neurons "
+                    "(neuron_regularizer); this one is of the whole {}",
+                    term.name, group().size(), term.reads == TermReads::model ? "model" : "W"));
+  }
 }
 
 Setting make_setting(const Problem& p, const TaylorModel& model) {

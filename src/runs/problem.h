@@ -59,6 +59,11 @@ TaylorModel make_model(const Problem& problem);
 /// a projector, R4 alone. After them, where projector.population_degree asks for it, population_R1 and
 /// population_R2 with weight 0; then make_named_terms. @throws InputError for two terms of one name.
 Objective make_objective(const Problem& problem, const TaylorModel& model);
+/// Of several processes, whether one run may be shared out among them. @throws InputError naming what is no sum over
+/// neurons, or is not taken as one.
+void check_can_be_shared(const RunConfig& config);
+/// The same of its terms, which are known when they are made.
+void check_can_be_shared(const Objective& objective);
 /// What makers of regularizers and observables are told.
 Setting make_setting(const Problem& problem, const TaylorModel& model);
 

@@ -398,9 +398,7 @@ class FolderRun {
 
   /// Where the run stood.
   TrainState restore() {
-    const auto blocks =
-        in_blocks() ? std::optional(own_shard(problem_->config.model.width).own_blocks()) : std::nullopt;
-    auto [tensors, notice] = read_checkpoint(folder_.path(), blocks);
+    auto [tensors, notice] = read_checkpoint(folder_.path(), own_share);
     if (!notice.empty()) tell(notice);
     const auto fail = [&](const std::string& what) {
       throw InputError(fmt::format("{}: {}", folder_.file("checkpoint.pt").string(), what));
@@ -424,12 +422,7 @@ class FolderRun {
     // What is this process's own of a matrix of all rows.
     const auto own = [&](const std::string& name) {
       const auto& whole = tensors.at(name);
-      if (group().size() == 1 || in_blocks() || whole.dim() < 1 || whole.size(0) != config_.model.width) return whole;
-      const auto shard = own_shard(whole.size(0));
-      std::vector<at::Tensor> halves;
-      for (std::int64_t half = 0; half < shard.halves(); ++half)
-        halves.push_back(whole.narrow(0, shard.row(half), shard.count));
-      return at::cat(halves);
+      return in_blocks() || whole.dim() < 1 || whole.size(0) != config_.model.width ? whole : own_rows(whole);
     };
     const auto same = [](const at::Tensor& a, const at::Tensor& b) {
       return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b.cpu());

@@ -89,6 +89,7 @@ struct Study {
                                       const Catalogue& catalogue)>
       read{};
   bool estimates_memory = true;  ///< --force
+  bool shared_out = false;       ///< by the processes of mpirun or srun, each of which takes part in every unit
   bool sweeps = false;           ///< --sweep and what else goes with a run's own keys
   bool numbers_alone = false;    ///< --out FILE.json writes Findings::numbers and no folder
   std::vector<Shortcut> shortcuts{};

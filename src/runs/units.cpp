@@ -116,14 +116,14 @@ StudyOutcome take_units(const std::vector<Unit>& units, const std::filesystem::p
   };
   const int available = threads();
   const int jobs = jobs_for(pending, options);
+  const auto take_job = [&](int job) {
+    // Threads are dealt out evenly, the first jobs taking what is left over.
+    const ThreadBudget budget(std::max(1, available / jobs + (job < available % jobs ? 1 : 0)));
+    work();
+  };
   std::vector<std::thread> helpers;
-  for (int job = 0; job < jobs; ++job) {
-    helpers.emplace_back([&, job] {
-      // Threads are dealt out evenly, the first jobs taking what is left over.
-      const ThreadBudget budget(std::max(1, available / jobs + (job < available % jobs ? 1 : 0)));
-      work();
-    });
-  }
+  for (int job = 1; job < jobs; ++job) helpers.emplace_back(take_job, job);
+  if (jobs > 0) take_job(0);
   for (auto& helper : helpers) helper.join();
   study.interrupted = stop;
   for (const auto& outcome : study.units) study.code = std::max(study.code, outcome.code);

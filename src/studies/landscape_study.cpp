@@ -8,12 +8,14 @@
 
 #include "entk/base/device.h"
 #include "entk/base/error.h"
+#include "entk/base/group.h"
 #include "entk/config/config_layers.h"
 #include "entk/runs/problem.h"
 #include "entk/report/statistics.h"
 #include "entk/io/atomic_file.h"
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/activation_spectrum.h"
 #include "entk/spectrum/legendre.h"
 #include "entk/theory/expressive_solution.h"
@@ -50,11 +52,11 @@ Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
       throw InputError(
           fmt::format("{}: expected the folder of one run, got a study's; its runs are in {}", c.run, runs.string()));
     }
-    auto [tensors, notice] = read_checkpoint(c.run);
+    auto [tensors, notice] = read_checkpoint(c.run, own_share);
     loaded.tensors = std::move(tensors);
     if (!notice.empty()) notices.push_back(notice);
   } else {
-    loaded.tensors = read_tensors(c.run);
+    loaded.tensors = read_tensors(c.run, {}, own_share);
   }
   for (const char* entry : {"W", "X", "y", "config"}) {
     if (!loaded.tensors.count(entry)) {
@@ -183,18 +185,23 @@ LandscapeConfig read_landscape_config(const nlohmann::json& json, const std::str
 LandscapePoint read_landscape_point(const LandscapeConfig& c) {
   std::vector<std::string> notices;
   const auto [tensors, config] = load(c, notices);
+  check_can_be_shared(config);
   const auto device = pick_device(c.device);
   auto p = make_problem(config, device);
+  // This process's rows of what is of all; blocks were read of its own.
+  const auto own = [&](const at::Tensor& t) {
+    return !p.module && t.dim() > 0 && t.size(0) == config.model.width ? own_rows(t) : t;
+  };
   check_same(c.run, "X", tensors.at("X"), p.data.train.x);
   check_same(c.run, "y", tensors.at("y"), p.data.train.y);
   for (const auto& [name, tensor] : p.start_tensors()) {
     if (!tensors.count(name)) {
       throw InputError(fmt::format("{}: expected a checkpoint of entk train; it has no entry '{}'", c.run, name));
     }
-    check_same(c.run, name.c_str(), tensors.at(name), tensor);
+    check_same(c.run, name.c_str(), own(tensors.at(name)), tensor);
   }
   notices.insert(notices.end(), p.notices.begin(), p.notices.end());
-  const auto w = tensors.at("W").to(device, p.data.train.x.scalar_type()).contiguous();
+  const auto w = own(tensors.at("W")).to(device, p.data.train.x.scalar_type()).contiguous();
   return {std::move(p), w, std::move(notices)};
 }
 
@@ -204,9 +211,11 @@ LandscapeResult study_landscape(const LandscapePoint& point, const LandscapeConf
   const auto& asked = c.landscape;
   LandscapeResult r;
   r.notices = notices;
-  r.parameters = w.numel();
+  r.parameters = sum_of_all(w.numel());
   const auto model = make_model(p);
-  const BoundObjective bound(model, make_objective(p, model), p.data.train,
+  const auto objective = make_objective(p, model);
+  check_can_be_shared(objective);
+  const BoundObjective bound(model, objective, p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
   const ObjectiveHessian hessian(bound, w);
   r.landscape = landscape(hessian, w.sizes(), w.options(),
@@ -354,15 +363,20 @@ class LandscapeTask : public Task {
                     context.line(fmt::format("Lanczos step {}: least Ritz value {:.4g}, residual {:.1e}",
                                              step.iterations, step.smallest, step.residual));
                   }
-                  stopped = stopped || (context.hooks.interrupted && context.hooks.interrupted() != 0);
+                  const auto& interrupted = context.hooks.interrupted;
+                  stopped = largest_of_all(interrupted ? interrupted() : 0) != 0 || stopped;
                   return stopped;
                 });
                 RunOutcome outcome;
                 outcome.state = RunState::interrupted;
                 if (stopped) return outcome;
-                write_pt(context.folder.file("direction.pt"), {{"direction", result.landscape.lanczos.vector}});
+                const auto& vector = result.landscape.lanczos.vector;
+                const auto direction = point_->problem.module ? vector : gather_rows(vector);
                 const auto numbers = to_json(result, point_->problem.config);
-                write_file_atomically(file, dump_json(numbers));
+                if (leads()) {
+                  write_pt(context.folder.file("direction.pt"), {{"direction", direction}});
+                  write_file_atomically(file, dump_json(numbers));
+                }
                 return outcome_of(numbers);
               }};
     if (std::filesystem::exists(file)) unit.settled = outcome_of(load_json(file));
@@ -411,6 +425,7 @@ Study landscape_study() {
             return std::make_unique<LandscapeTask>(read_landscape_config(json, source, catalogue));
           },
           .estimates_memory = false,
+          .shared_out = true,
           .shortcuts = {{"RUN", "DIR", "a run's folder or a checkpoint.pt",
                          [](nlohmann::json& config, const std::string& value) { config["run"] = value; }},
                         asked("nu", "X", "largest gradient norm of a stationary point [m^(-1/2)]"),

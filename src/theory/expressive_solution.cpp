@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "entk/base/check.h"
-#include "entk/base/sphere.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/legendre.h"
 
 namespace entk {
@@ -64,7 +64,8 @@ at::Tensor linear_solution(const HarmonicProjector& projector, const at::Tensor&
 
 at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& sparse, const SigmaSpectrum& spectrum) {
   if (!network.symmetric()) throw InputError("Theorem 2: expected the symmetric start (8)(9)");
-  const std::int64_t m = network.width(), d = network.dimension();
+  const std::int64_t half = network.width() / 2, d = network.dimension();
+  const auto shard = shard_with(network.width());
   const auto R = static_cast<std::int64_t>(sparse.alphas.size());
   if (spectrum.dimension != d) {
     throw InputError(
@@ -80,19 +81,20 @@ at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& spar
   const auto signs = network.a.detach().to(at::kCPU, at::kDouble).contiguous();
   const double* w0 = start.const_data_ptr<double>();
   const double* a = signs.const_data_ptr<double>();
-  auto out = at::zeros({m, d}, at::kDouble);
+  auto out = at::zeros({2 * half, d}, at::kDouble);
   double* w = out.mutable_data_ptr<double>();
-  const double scale = std::pow(static_cast<double>(m), -0.25);
-  parallel_for(m / 2, [&](std::int64_t r) {
-    const auto& beta = sparse.betas[r % R];
+  const double scale = std::pow(static_cast<double>(shard.width), -0.25);
+  parallel_for(half, [&](std::int64_t r) {
+    const auto i = static_cast<std::size_t>((shard.first + r) % R);
+    const auto& beta = sparse.betas[i];
     double t = 0;
     for (std::int64_t j = 0; j < d; ++j) t += beta[j] * w0[r * d + j];
     const auto legendre =
         legendre_values(static_cast<int>(d), static_cast<int>(quotient.size()) - 1, std::min(1.0, std::max(-1.0, t)));
     double h = 0;
     for (std::size_t l = 0; l < quotient.size(); ++l) h += quotient[l] * legendre[l];
-    h *= 2.0 * static_cast<double>(R) * sparse.alphas[r % R];
-    const std::int64_t row = a[r] * h >= 0 ? r : r + m / 2;  // the twin whose sign is h's
+    h *= 2.0 * static_cast<double>(R) * sparse.alphas[i];
+    const std::int64_t row = a[r] * h >= 0 ? r : r + half;  // the twin whose sign is h's
     const double size = scale * std::sqrt(2 * std::fabs(h));
     for (std::int64_t j = 0; j < d; ++j) w[row * d + j] = size * beta[j];
   });
@@ -109,8 +111,8 @@ double quadratic_solution_norm(const SparsePart& sparse, const SigmaSpectrum& sp
   return 8.0 * static_cast<double>(sparse.alphas.size()) * squares * sum;
 }
 
-at::Tensor random_signs(std::int64_t width, std::uint64_t seed, std::uint32_t draw) {
-  return random_signs(width, RandomStream(Purpose::theory_signs, seed, draw));
+at::Tensor random_signs(std::int64_t rows, std::uint64_t seed, std::uint32_t draw) {
+  return neuron_signs(rows, RandomStream(Purpose::theory_signs, seed, draw));
 }
 
 }  // namespace entk

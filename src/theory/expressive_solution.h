@@ -28,7 +28,7 @@ at::Tensor quadratic_solution(const NetworkImpl& network, const SparsePart& spar
 /// exact at every m for k = 1 where R divides m/2.
 double quadratic_solution_norm(const SparsePart& sparse, const SigmaSpectrum& spectrum);
 
-/// The diagonal of S, draw `draw` of a seed: m entries ±1, float64.
-at::Tensor random_signs(std::int64_t width, std::uint64_t seed, std::uint32_t draw);
+/// The diagonal of S, draw `draw` of a seed: m entries ±1, float64; of several processes this one's rows.
+at::Tensor random_signs(std::int64_t rows, std::uint64_t seed, std::uint32_t draw);
 
 }  // namespace entk

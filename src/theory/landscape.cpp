@@ -10,6 +10,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 #include "entk/theory/expressive_solution.h"
 
 namespace entk {
@@ -25,11 +26,6 @@ double standard_deviation(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += (value - mean(values)) * (value - mean(values));
   return std::sqrt(sum / static_cast<double>(values.size() - 1));
-}
-
-double frobenius(const at::Tensor& a, const at::Tensor& b) {
-  const SerialTorch serial;
-  return (a.detach().to(at::kDouble) * b.detach().to(at::kDouble)).sum().item<double>();
 }
 
 std::string statement_of(const Landscape& l, const at::TensorOptions& tensor_options) {
@@ -70,12 +66,13 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
                                  fmt::join(shape, ", ")));
   }
   Landscape l;
-  const double m = shape.size() == 2 ? static_cast<double>(shape[0]) : std::sqrt(static_cast<double>(shape[0]));
+  const auto rows = static_cast<double>(sum_of_all(shape[0]));
+  const double m = shape.size() == 2 ? rows : std::sqrt(rows);
   l.nu = options.nu > 0 ? options.nu : std::pow(m, -0.5);
   l.gamma = options.gamma > 0 ? options.gamma : std::pow(m, -0.75);
   l.value = hessian.value();
-  l.gradient_norm = std::sqrt(frobenius(hessian.gradient(), hessian.gradient()));
-  const std::int64_t size = c10::multiply_integers(shape);
+  l.gradient_norm = neuron_norm(hessian.gradient());
+  const std::int64_t size = sum_of_all(c10::multiply_integers(shape));
   const auto missed = [&](int iterations, double smallest, double largest) {
     return lanczos_failure_probability(size, iterations, smallest, largest, l.gamma);
   };
@@ -112,6 +109,7 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
   }
   LemmaThree out;
   std::vector<double> forms;
+  const SerialTorch serial;
   for (int i = 0; i < draws; ++i) {
     const auto signs = random_signs(w.size(0), seed, static_cast<std::uint32_t>(i)).to(solution.options());
     forms.push_back(hessian.quadratic_form(signs.unsqueeze(1) * solution));
@@ -119,7 +117,7 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
   out.draws = draws;
   out.hessian_part = mean(forms);
   out.standard_error = standard_deviation(forms) / std::sqrt(static_cast<double>(draws));
-  out.gradient_part = frobenius(hessian.gradient(), w - 2 * solution_low + low);
+  out.gradient_part = neuron_dot(hessian.gradient(), w - 2 * solution_low + low);
   out.value = hessian.value();
   out.solution_value = solution_value;
   out.left_side = out.hessian_part - out.gradient_part + 2 * out.value - 2 * solution_value;

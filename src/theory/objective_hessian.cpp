@@ -7,6 +7,7 @@
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 
 namespace entk {
 
@@ -46,13 +47,11 @@ at::Tensor ObjectiveHessian::product(const at::Tensor& v) const {
     // D'' u' and E'' V are the gradient of ⟨∂D/∂u, u'⟩ + ⟨∂E/∂W, V⟩, u' and V held fixed.
     const Differentiating recording;
     at::Tensor along;
-    const auto add = [&](const at::Tensor& gradient, const at::Tensor& by) {
-      if (!gradient.defined() || !gradient.requires_grad()) return;
-      const auto part = (gradient * by).sum();
-      along = along.defined() ? along + part : part;
-    };
-    add(vector_gradient_, primitive_->terms_along(w_, direction));
-    add(extra_gradient_, direction);
+    const auto add = [&](const at::Tensor& part) { along = along.defined() ? along + part : part; };
+    const auto depends = [](const at::Tensor& gradient) { return gradient.defined() && gradient.requires_grad(); };
+    const auto terms = primitive_->terms_along(w_, direction);
+    if (depends(vector_gradient_)) add((vector_gradient_ * terms).sum());
+    if (depends(extra_gradient_)) add(neuron_sum((extra_gradient_ * direction).reshape({w_.size(0), -1}).sum(1)));
     if (along.defined()) {
       const auto grads = torch::autograd::grad({along}, {vectors_, displacement_}, {}, /*retain_graph=*/true,
                                                /*create_graph=*/false, /*allow_unused=*/true);
@@ -69,7 +68,7 @@ at::Tensor ObjectiveHessian::product(const at::Tensor& v) const {
 double ObjectiveHessian::quadratic_form(const at::Tensor& v) const {
   const auto image = product(v);
   const SerialTorch serial;
-  return (v.detach().to(at::kDouble) * image.to(at::kDouble)).sum().item<double>();
+  return neuron_dot(v.detach(), image);
 }
 
 }  // namespace entk

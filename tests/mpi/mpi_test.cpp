@@ -212,6 +212,40 @@ TEST_F(Mpi, ProjectorsInClosedFormGiveTheBytesOfOne) {
   }
 }
 
+// Products with the Hessian of an objective with R4, whose second derivative couples all neurons; Lanczos' vectors in
+// shards; Lemma 3.
+TEST_F(Mpi, TheLandscapeIsThatOfOneProcess) {
+  ASSERT_TRUE(exits_with(take(1, wide("run") + Words{"--set", "train.steps=20"}), 0));
+  const auto look = [&](int processes, const std::string& out) {
+    return take(processes,
+                {"landscape", "--quiet", "run", "--out", out, "--iterations", "40", "--draws", "2", "--threads", "1"})
+        .status;
+  };
+  const int code = look(1, "1");
+  EXPECT_TRUE(code == 0 || code == 1);
+  ASSERT_TRUE(std::filesystem::exists(folder / "1/landscape.json"));
+  EXPECT_NE(testing::read_text(folder / "1/landscape.json").find("lemma_3"), std::string::npos);
+  for (const int processes : {2, 3}) {
+    const auto name = std::to_string(processes);
+    EXPECT_EQ(look(processes, name), code);
+    for (const char* file : {"landscape.json", "direction.pt", "results.csv"})
+      EXPECT_TRUE(same_bytes(folder / name / file, folder / "1" / file)) << file;
+  }
+}
+
+TEST_F(Mpi, TheLandscapeOfACheckpointInBlocksIsThatOfOneProcess) {
+  ASSERT_TRUE(exits_with(take(2, very_wide("run") + Words{"--set", "train.steps=2"}), 0));
+  const auto look = [&](int processes, const std::string& out) {
+    return take(processes, {"landscape", "--quiet", "run", "--out", out, "--iterations", "3", "--draws", "0",
+                            "--threads", "1", "--dtype", "float32"})
+        .status;
+  };
+  const int code = look(1, "1");
+  EXPECT_EQ(look(3, "3"), code);
+  for (const char* file : {"landscape.json", "direction.pt"})
+    EXPECT_TRUE(same_bytes(folder / "3" / file, folder / "1" / file)) << file;
+}
+
 // Process 0 alone speaks: of the arguments that all see, and of the curvature by all rows of W.
 TEST_F(Mpi, WhatIsSaidIsSaidOfAllNeurons) {
   const auto said = [&](int processes, const std::string& run) {

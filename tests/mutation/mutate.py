@@ -5,7 +5,8 @@
 
 TREE is a copy of the source tree that has been configured in TREE/build: never the tree you work in, its sources are
 changed. All mutants of mutants.txt go into one build, each behind a test of the environment variable ENTK_MUTANT; then
-each one's room is tested with it switched on, and, while it lives, the other rooms. Exits 1 if one lives.
+each one's room is tested with it switched on, and, while it lives, the other rooms, and runs over several processes.
+Exits 1 if one lives.
 """
 
 import argparse
@@ -20,6 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 SLOW = {"kernels": "TileKernels*:FusedKernels*:PrimitiveBound*:FusedLayout*", "theory": "Landscape*",
         "train": "Trajectory*:RecordedSteps*:Trainer.Follows*:Trainer.RegularizingR3*:*Saddle*", "spectrum": "PopulationTiles*"}
 ROOMS = ["kernels", "train", "regularizers", "spectrum", "theory"]
+# Sums that one process makes rightly, and several do not.
+PROCESSES = ("mpi", "Mpi.*OfOne*")
 # Several files are compiled as one.
 SWITCH = """#ifndef ENTK_MUTANT_SWITCH
 #define ENTK_MUTANT_SWITCH
@@ -101,12 +104,12 @@ def main():
     mutants = read_mutants()
     if not options.built:
         plant(tree, mutants)
-        rooms = sorted(set(ROOMS) | {room_of(mutant) for mutant in mutants})
+        rooms = sorted({*ROOMS, PROCESSES[0]} | {room_of(mutant) for mutant in mutants})
         subprocess.run(["ninja", "-C", str(tree / "build")] + [f"{room}_tests" for room in rooms], check=True)
 
     def killer(number):
         own = room_of(mutants[number - 1])
-        for room, tests in [(own, "-" + SLOW.get(own, ""))] + [(r, "*") for r in [own] + [r for r in ROOMS if r != own]]:
+        for room, tests in [(own, "-" + SLOW.get(own, ""))] + [(r, "*") for r in [own] + [r for r in ROOMS if r != own]] + [PROCESSES]:
             whole, why = passes(tree, room, number, tests)
             if not whole:
                 return why
@@ -116,8 +119,9 @@ def main():
     living = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         killers = [pool.submit(killer, number) for number in chosen]
-        unmutated = [(room, pool.submit(passes, tree, room, 0))
-                     for room in sorted({*ROOMS, *(room_of(mutants[number - 1]) for number in chosen)})]
+        unmutated = [(room, pool.submit(passes, tree, room, 0, tests))
+                     for room, tests in [PROCESSES] + [(r, "*") for r in sorted(
+                         {*ROOMS, *(room_of(mutants[number - 1]) for number in chosen)})]]
         for number, result in zip(chosen, killers):
             path, _, original, mutated = mutants[number - 1]
             living += not result.result()

@@ -200,6 +200,15 @@ TEST(Lanczos, RepeatedEigenvaluesFarApartDoNotStopIt) {
   EXPECT_NEAR(result.largest, 50, 1e-9);
 }
 
+// Without orthogonality to all of them, vectors of the large eigenvalues come back again and again.
+TEST(Lanczos, AsManyStepsAsThereAreDimensionsFindTheLeastOfEigenvaluesFarApart) {
+  const auto diagonal = torch::cat({torch::full({1}, -1.0, torch::kFloat64), torch::linspace(0, 1, 19, torch::kFloat64),
+                                    torch::arange(1, 21, torch::kFloat64).exp2()});
+  const auto result = lanczos_smallest([&](const torch::Tensor& v) { return diagonal * v; }, {40}, diagonal.options());
+  EXPECT_NEAR(result.rayleigh, -1, 1e-6);
+  EXPECT_LT(result.residual, 1e-4);
+}
+
 TEST(Lanczos, ADirectionThatWasFoundHasNotBeenMissed) {
   EXPECT_EQ(lanczos_failure_probability(100, 50, -1.0, 0.0, 0.1), 1.0);
 }
