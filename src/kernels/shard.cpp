@@ -132,6 +132,12 @@ at::Tensor Shard::group_rows(const at::Tensor& of, std::int64_t half, std::int64
   return of.narrow(0, half * count + from, std::min(pair_group, count - from));
 }
 
+at::Tensor Shard::group_rows(const at::Tensor& of, std::int64_t g) const {
+  std::vector<at::Tensor> rows;
+  for (std::int64_t half = 0; half < halves(); ++half) rows.push_back(group_rows(of, half, g));
+  return at::cat(rows);
+}
+
 at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard) {
   auto parts = own;
   if (group().size() > 1) {

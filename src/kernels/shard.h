@@ -38,6 +38,8 @@ struct Shard {
   std::int64_t row(std::int64_t half) const { return half * pairs() + first; }
   /// Of a matrix of its own rows, or of a vector: those of its g-th group in a half.
   at::Tensor group_rows(const at::Tensor& of, std::int64_t half, std::int64_t g) const;
+  /// A copy of both halves' ones.
+  at::Tensor group_rows(const at::Tensor& of, std::int64_t g) const;
 };
 
 /// A checkpoint of more neurons is saved in blocks.

@@ -42,9 +42,11 @@ ExitCode single_run(const CommonOptions& o, RunConfig config, const std::string&
   if (config.data.loaded()) config = with_file_sizes(config);
   if (!o.force) check_memory(config, device);
   ProblemCache cache;
-  if (group().size() > 1 && !config.regularizers.terms.empty()) {
+  if (group().size() > 1 && !(config.regularizers.terms.empty() && config.observables.written.empty())) {
     const auto problem = cache.problem(config, device);
-    check_can_be_shared(make_objective(*problem, make_model(*problem)));
+    const auto model = make_model(*problem);
+    check_can_be_shared(make_objective(*problem, model));
+    check_can_be_shared(make_observables(config, make_setting(*problem, model)));
   }
   const bool goes_on = agreed(std::int64_t{o.goes_on()}) != 0;
   const auto folder = open_together([&] { return open_folder(o, "train"); });

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -243,7 +244,6 @@ void check_can_be_shared(const RunConfig& c) {
   if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
   if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
   if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
-  if (!c.observables.written.empty()) refuse("observables", c.observables.written.dump());
 }
 
 void check_can_be_shared(const Objective& objective) {
@@ -255,6 +255,18 @@ void check_can_be_shared(const Objective& objective) {
                     "over neurons "
                     "(neuron_regularizer); this one is of the whole {}",
                     term.name, group().size(), term.reads == TermReads::model ? "model" : "W"));
+  }
+}
+
+void check_can_be_shared(const std::vector<Observable>& observables) {
+  if (group().size() == 1) return;
+  for (const auto& o : observables) {
+    if (o.of_all_neurons) continue;
+    throw InputError(
+        fmt::format("observables: one run over {} processes has those whose values are of all neurons "
+                    "(Observable::of_all_neurons), "
+                    "whatever rows of W a process has; {} is not declared as one",
+                    group().size(), fmt::join(o.columns, ", ")));
   }
 }
 

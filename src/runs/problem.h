@@ -64,6 +64,8 @@ Objective make_objective(const Problem& problem, const TaylorModel& model);
 void check_can_be_shared(const RunConfig& config);
 /// The same of its terms, which are known when they are made.
 void check_can_be_shared(const Objective& objective);
+/// The same of what it records.
+void check_can_be_shared(const std::vector<Observable>& observables);
 /// What makers of regularizers and observables are told.
 Setting make_setting(const Problem& problem, const TaylorModel& model);
 

@@ -12,6 +12,7 @@
 
 #include "entk/base/error.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/harmonic_projector.h"
 
@@ -21,22 +22,33 @@ namespace {
 
 at::Tensor exact(const at::Tensor& t) { return t.detach().to(at::kDouble); }
 
+/// Σ over the groups of neurons of all processes, each a matrix.
+template <class Make>
+at::Tensor sum_over_neurons(const Shard& shard, Make&& make) {
+  return sum_of_groups(shard, shard.own_groups(), make,
+                       [](const at::Tensor& to, const at::Tensor& from) { to.add_(from); });
+}
+
 double mean_square(const at::Tensor& t) { return exact(t).square().mean().item<double>(); }
 
 /// ‖w_r‖·√m: where the neurons' median, 99th percentile and largest lie.
 Observable movement(const Parameters&, const Setting& s) {
   s.model->two_layer("observable movement");
-  return {{"movement_median", "movement_p99", "movement_max"}, [](const Observation& in) {
-            const double scale = std::sqrt(static_cast<double>(in.w.size(0)));
-            const auto sorted = std::get<0>(exact(in.w).square().sum(1).sqrt().cpu().sort()).contiguous();
+  return {{"movement_median", "movement_p99", "movement_max"},
+          [](const Observation& in) {
+            const auto all = gather_rows(exact(in.w).square().sum(1).sqrt().cpu());
+            if (!all.defined()) return std::vector<double>(3, NAN);
+            const auto sorted = std::get<0>(all.sort()).contiguous();
             const double* norms = sorted.const_data_ptr<double>();
             const auto count = static_cast<double>(sorted.numel());
+            const double scale = std::sqrt(count);
             // The least with at least that share of all at or below it.
             const auto quantile = [&](double share) {
               return scale * norms[static_cast<std::int64_t>(std::ceil(share * count)) - 1];
             };
             return std::vector<double>{quantile(0.5), quantile(0.99), quantile(1.0)};
-          }};
+          },
+          true};
 }
 
 /// Shares of ‖W‖_F² in V1, V2 and Φ's null space, Φ = Σ_i s_i u_i v_iᵀ being the features at the projector's points
@@ -66,11 +78,12 @@ Observable shares(const Parameters& p, const Setting& s) {
           [primitive, inverse = inverse, vectors = vectors, n, rank](const Observation& in) {
             const auto w = exact(in.w).contiguous();
             const auto squares = vectors.t().mv(primitive->terms(w)[0]).square() * inverse;
-            const double whole = w.square().sum().item<double>();
+            const double whole = neuron_dot(w, w);
             const double first = squares.narrow(0, n - rank, rank).sum().item<double>() / whole;  // NaN at W = 0
             const double second = squares.narrow(0, 0, n - rank).sum().item<double>() / whole;
             return std::vector<double>{first, second, 1 - first - second};
-          }};
+          },
+          true};
 }
 
 /// Shares of ‖W‖_F² in Q1, Q2 and Q3 for k = 1, in population: the ranges of 𝓕 (harmonic_projector.h) on the degrees
@@ -84,21 +97,25 @@ Observable harmonic_shares(const Parameters&, const Setting& s) {
     const auto g = p.moments(w);
     return g.dot(p.solve(g)).item<double>();
   };
-  return {{"share_Q1", "share_Q2", "share_Q3"}, [=](const Observation& in) {
+  return {{"share_Q1", "share_Q2", "share_Q3"},
+          [=](const Observation& in) {
             const auto w = exact(in.w);
-            const double whole = w.square().sum().item<double>();
+            const double whole = neuron_dot(w, w);
             const double low = square(first, w) / whole, low_and_middle = square(both, w) / whole;  // NaN at W = 0
             return std::vector<double>{low, low_and_middle - low, 1 - low_and_middle};
-          }};
+          },
+          true};
 }
 
 /// E f_L² and E f_Q² over the test points.
 Observable term_squares(const Parameters&, const Setting& s) {
   if (!s.data.test.x.defined()) throw InputError("observable term_squares: expected test points, got none");
-  return {{"test_f_L_square", "test_f_Q_square"}, [](const Observation& in) {
+  return {{"test_f_L_square", "test_f_Q_square"},
+          [](const Observation& in) {
             const bool quadratic = in.test_terms.size(0) > 1;
             return std::vector<double>{mean_square(in.test_terms[0]), quadratic ? mean_square(in.test_terms[1]) : NAN};
-          }};
+          },
+          true};
 }
 
 /// Σ_r |w_r·β| / Σ_r ‖w_r‖ for each direction: mean |cos(w_r, β)|, weighted by the neuron's norm.
@@ -124,15 +141,22 @@ Observable alignment(const Parameters& p, const Setting& s) {
     rows.push_back(direction / length);
     columns.push_back(given.size() == 1 ? "alignment" : fmt::format("alignment_{}", i + 1));
   }
-  return {columns, [directions = at::stack(rows).t().to(s.model->network->w.device())](const Observation& in) {
-            const auto w = exact(in.w);
-            const auto shares = (w.mm(directions).abs().sum(0) / w.square().sum(1).sqrt().sum()).cpu().contiguous();
+  return {columns,
+          [directions = at::stack(rows).t().to(s.model->network->w.device())](const Observation& in) {
+            const auto shard = shard_with(in.w.size(0));
+            const auto sums = sum_over_neurons(shard, [&](std::int64_t g) {
+              const auto w = exact(shard.group_rows(in.w, g));
+              return at::cat({w.mm(directions).abs().sum(0), w.square().sum(1).sqrt().sum().unsqueeze(0)}).unsqueeze(0);
+            })[0];
+            const auto count = directions.size(1);
+            const auto shares = (sums.narrow(0, 0, count) / sums[count]).cpu().contiguous();
             const double* first = shares.const_data_ptr<double>();
-            return std::vector<double>(first, first + shares.numel());
-          }};
+            return std::vector<double>(first, first + count);
+          },
+          true};
 }
 
-/// The model's tangent features at W: S(x)_r with ∂f/∂w_r = S(x)_r x, for rows of x: n×m.
+/// Some neurons' tangent features at W, times √m: S(x)_r with ∂f/∂w_r = S(x)_r x, for rows of x: n×count.
 at::Tensor slopes(const TaylorModelImpl& model, const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
                   const at::Tensor& w) {
   const auto& sigma = model.network->activation();
@@ -148,25 +172,33 @@ at::Tensor slopes(const TaylorModelImpl& model, const at::Tensor& x, const at::T
       sum = sum + sigma.derivative(start, p) * power;
     }
   }
-  return sum * a / std::sqrt(static_cast<double>(w0.size(0)));
+  return sum * a;
 }
 
 /// ‖K(W) − K(0)‖_F/‖K(0)‖_F, K the model's tangent kernel at the first training points.
 Observable kernel_drift(const Parameters& p, const Setting& s) {
   const auto& network = s.model->two_layer("observable kernel_drift");
   const auto count = std::min<std::int64_t>(p.get<std::int64_t>("points"), s.data.train.x.size(0));
-  const auto x = exact(s.data.train.x.narrow(0, 0, count)), w0 = exact(network.w0), a = exact(network.a);
+  const auto x = exact(s.data.train.x.narrow(0, 0, count));
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
-  const auto kernel = [x, w0, a, gram = x.mm(x.t())](const TaylorModelImpl& model, const at::Tensor& w) {
-    const auto features = slopes(model, x, w0, a, w);
-    return gram * features.mm(features.t());
+  const auto kernel = [x, w0 = network.w0, a = network.a, gram = x.mm(x.t())](const TaylorModelImpl& model,
+                                                                              const at::Tensor& w) {
+    const auto shard = shard_with(w.size(0));
+    const auto sum = sum_over_neurons(shard, [&](std::int64_t g) {
+      const auto of = [&](const at::Tensor& t) { return exact(shard.group_rows(t, g)); };
+      const auto features = slopes(model, x, of(w0), of(a), of(w));
+      return features.mm(features.t());
+    });
+    return gram * sum / static_cast<double>(shard.width);
   };
-  const auto first = kernel(*s.model, at::zeros_like(w0));
-  return {{"kernel_drift"}, [kernel, first](const Observation& in) {
-            const double drift = (kernel(*in.model, exact(in.w)) - first).norm().item<double>();
+  const auto first = kernel(*s.model, at::zeros_like(network.w0));
+  return {{"kernel_drift"},
+          [kernel, first](const Observation& in) {
+            const double drift = (kernel(*in.model, in.w) - first).norm().item<double>();
             return std::vector<double>{drift / first.norm().item<double>()};
-          }};
+          },
+          true};
 }
 
 /// The share of points on which the output has not the sign of y.
@@ -181,10 +213,12 @@ Observable error_rate(const Parameters&, const Setting& s) {
       throw InputError(fmt::format("observable error_rate: {}: expected labels -1 and 1", name));
     }
   }
-  return {{"train_error", "test_error"}, [](const Observation& in) {
+  return {{"train_error", "test_error"},
+          [](const Observation& in) {
             return std::vector<double>{wrong_signs(in.output, in.targets),
                                        in.test_targets.defined() ? wrong_signs(in.test_output, in.test_targets) : NAN};
-          }};
+          },
+          true};
 }
 
 void need_test_points(const Setting& s, const char* name) {
@@ -197,11 +231,13 @@ Observable test_output(const Parameters& p, const Setting& s) {
   const auto count = std::min<std::int64_t>(p.get<std::int64_t>("points"), s.data.test.x.size(0));
   std::vector<std::string> columns;
   for (std::int64_t i = 1; i <= count; ++i) columns.push_back(fmt::format("test_output_{}", i));
-  return {columns, [count](const Observation& in) {
+  return {columns,
+          [count](const Observation& in) {
             const auto values = exact(in.test_output.narrow(0, 0, count)).cpu().contiguous();
             const double* first = values.const_data_ptr<double>();
             return std::vector<double>(first, first + count);
-          }};
+          },
+          true};
 }
 
 /// Of the model's expansion of each order at the model's own W: mean squared errors, shares of wrong signs, and the
@@ -225,7 +261,8 @@ Observable expansions(const Parameters& p, const Setting& s) {
                                  .mode = KernelMode::recompute}),
         of.initial_output(samples.x)};
   };
-  return {columns, [orders, train = at(s.data.train), test = at(s.data.test)](const Observation& in) {
+  return {columns,
+          [orders, train = at(s.data.train), test = at(s.data.test)](const Observation& in) {
             const bool initial = in.model->options().initial_output;
             const auto outputs = [&](const auto& points) {
               const auto sums = points.first->terms(in.w).cumsum(0);
@@ -242,7 +279,8 @@ Observable expansions(const Parameters& p, const Setting& s) {
               values.push_back(std::sqrt(mean_square(at_tests - in.test_output)));
             }
             return values;
-          }};
+          },
+          true};
 }
 
 /// Rates are 1 here: the trainer multiplies them by η_t.

@@ -12,7 +12,7 @@ namespace entk {
 /// Where a run stands at a record. Nothing here carries gradients.
 struct Observation {
   std::int64_t step = 0;             ///< steps taken
-  at::Tensor w;                      ///< W: m×d, or a module's parameters as one vector
+  at::Tensor w;                      ///< W: m×d, or a module's parameters as one vector; of several processes its rows
   at::Tensor terms;                  ///< (t_1 … t_P) at the training points: P×n; rows 0 and 1 are f_L and f_Q
   at::Tensor output;                 ///< the model's output there: n
   at::Tensor targets;                ///< y: n
@@ -27,6 +27,9 @@ struct Observable {
   std::vector<std::string> columns;  ///< their names
   /// One number a column; NaN where there is none.
   std::function<std::vector<double>(const Observation&)> values;
+  /// The first process's values are those of all neurons (kernels/shard.h), whatever rows of W it has: one run over
+  /// many processes takes it.
+  bool of_all_neurons = false;
 };
 
 /// A user's own: one number, under this name.

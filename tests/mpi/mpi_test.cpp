@@ -212,6 +212,23 @@ TEST_F(Mpi, ProjectorsInClosedFormGiveTheBytesOfOne) {
   }
 }
 
+TEST_F(Mpi, ObservablesGiveTheBytesOfOne) {
+  const Words more = {"--set",
+                      "train.steps=10",
+                      "--set",
+                      "data.dimension=9",
+                      "--set",
+                      "projector.rank=10",
+                      "--set",
+                      R"(observables=["movement","shares","harmonic_shares","term_squares","alignment","kernel_drift",)"
+                      R"("test_output","expansions"])"};
+  ASSERT_TRUE(exits_with(take(1, wide("1") + more), 0));
+  for (const int processes : {2, 3}) {
+    ASSERT_TRUE(exits_with(take(processes, wide(std::to_string(processes)) + more), 0));
+    expect_same(std::to_string(processes), "1");
+  }
+}
+
 // Products with the Hessian of an objective with R4, whose second derivative couples all neurons; Lanczos' vectors in
 // shards; Lemma 3.
 TEST_F(Mpi, TheLandscapeIsThatOfOneProcess) {
