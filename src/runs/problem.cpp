@@ -242,7 +242,10 @@ void check_can_be_shared(const RunConfig& c) {
     refuse("model.initialisation", word_of(c.model.initialisation));
   }
   if (c.model.start_deviation != 0) refuse("model.start_deviation", fmt::format("{}", c.model.start_deviation));
-  if (c.train.update.name() != "descent") refuse("train.update", c.train.update.name());
+  // Others sum over W by sums of their own, as L-BFGS's inner products are: not by the tree, nor over processes.
+  if (const auto rule = descent_options(c).update; rule.optimizer && !rule.of_entries) {
+    refuse("train.update", c.train.update.name());
+  }
   if (c.train.kernel == KernelMode::reference) refuse("train.kernel", word_of(c.train.kernel));
 }
 

@@ -385,6 +385,8 @@ class FolderRun {
   Tensors checkpoint(const TrainState& state) const {
     TensorDict rows{{"W", state.w}};
     if (state.best.step >= 0) rows["best_W"] = state.best.w;
+    for (std::size_t i = 0; i < state.optimizer_rows.size(); ++i)
+      rows[fmt::format("optimizer_{}", i)] = state.optimizer_rows[i];
     auto made = tensors_at(state.step, rows);
     auto& dict = made.dict;
     if (!config_.train.learning_rate) dict["learning_rate"] = at::scalar_tensor(state.learning_rate, at::kDouble);
@@ -467,6 +469,8 @@ class FolderRun {
     }
     if (from.step > 0 && descent_options(problem_->config).update.optimizer) {
       from.optimizer = entry("optimizer", at::kByte, "train.update");
+      for (int i = 0; tensors.count(fmt::format("optimizer_{}", i)); ++i)
+        from.optimizer_rows.push_back(own(fmt::format("optimizer_{}", i)));
     }
     if (from.step > 0 && config_.train.keep_best) {
       const char* of = "train.keep_best, which a run has from its start or not at all";

@@ -287,6 +287,7 @@ Observable expansions(const Parameters& p, const Setting& s) {
 UpdateRule sgd_rule(const Parameters& p, const torch::optim::SGDOptions& options) {
   UpdateRule rule;
   rule.batch = p.get<std::int64_t>("batch");
+  rule.of_entries = true;
   rule.held = 2;
   rule.optimizer = [options](const at::Tensor& w) {
     return std::make_shared<torch::optim::SGD>(std::vector<at::Tensor>{w}, options);
@@ -314,6 +315,7 @@ UpdateRule adam_rule(const Parameters& p) {
   UpdateRule rule;
   rule.kind = UpdateKind::scaled;
   rule.batch = p.get<std::int64_t>("batch");
+  rule.of_entries = true;
   const bool amsgrad = p.get<bool>("amsgrad");
   rule.held = amsgrad ? 5 : 4;
   const auto options = torch::optim::AdamOptions(1)

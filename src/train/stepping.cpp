@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/optim/optimizer.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/sgd.h>
 #include <torch/serialize/archive.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <sstream>
 #include <utility>
 
@@ -26,14 +28,79 @@ bool can_be_recorded(const Objective& objective) {
                                                   [](const Term& term) { return term.weight == 0 || term.recordable; });
 }
 
-void load_state(torch::optim::Optimizer& optimizer, const at::Tensor& bytes, c10::Device device) {
+[[noreturn]] void refuse_state(const std::string& why) {
+  throw InputError("the optimizer's state is not that of this rule: " + why);
+}
+
+at::Tensor bytes_of(const void* data, std::size_t size) {
+  auto bytes = at::empty({static_cast<std::int64_t>(size)}, at::kByte);
+  std::memcpy(bytes.mutable_data_ptr(), data, size);
+  return bytes;
+}
+
+/// What is remembered of each entry of W, and of how many steps, 0 being none; SGD does not count them: 1.
+struct OptimizerMemory {
+  std::vector<at::Tensor> rows;
+  std::int64_t steps = 0;
+};
+
+using torch::optim::AdamParamState;
+using torch::optim::SGDParamState;
+
+bool is_of_entries(const torch::optim::Optimizer& optimizer) {
+  return dynamic_cast<const torch::optim::SGD*>(&optimizer) || dynamic_cast<const torch::optim::Adam*>(&optimizer);
+}
+
+OptimizerMemory memory_of(const torch::optim::Optimizer& optimizer) {
+  OptimizerMemory memory;
+  if (optimizer.state().empty()) return memory;
+  auto* state = optimizer.state().begin()->second.get();
+  if (const auto* sgd = dynamic_cast<SGDParamState*>(state)) memory = {{sgd->momentum_buffer()}, 1};
+  if (const auto* adam = dynamic_cast<AdamParamState*>(state)) {
+    memory = {{adam->exp_avg(), adam->exp_avg_sq(), adam->max_exp_avg_sq()}, adam->step()};
+  }
+  std::erase_if(memory.rows, [](const at::Tensor& t) { return !t.defined(); });
+  return memory;
+}
+
+void remember(torch::optim::Optimizer& optimizer, const at::Tensor& w, const OptimizerMemory& memory) {
+  const auto& [rows, steps] = memory;
+  auto& state = optimizer.state()[w.unsafeGetTensorImpl()];
+  const auto copy = [&](std::size_t i) {
+    if (rows[i].sizes() != w.sizes()) refuse_state("its tensors are not like W");
+    return rows[i].to(w.options(), false, true).detach();
+  };
+  if (dynamic_cast<torch::optim::SGD*>(&optimizer)) {
+    if (rows.size() != 1) refuse_state(fmt::format("{} tensors like W", rows.size()));
+    auto sgd = std::make_unique<SGDParamState>();
+    sgd->momentum_buffer(copy(0));
+    state = std::move(sgd);
+  } else {
+    if (rows.size() < 2 || rows.size() > 3) refuse_state(fmt::format("{} tensors like W", rows.size()));
+    auto adam = std::make_unique<AdamParamState>();
+    adam->step(steps);
+    adam->exp_avg(copy(0));
+    adam->exp_avg_sq(copy(1));
+    if (rows.size() == 3) adam->max_exp_avg_sq(copy(2));
+    state = std::move(adam);
+  }
+}
+
+void load_state(torch::optim::Optimizer& optimizer, const at::Tensor& w, const TrainState& from) {
+  const auto& bytes = from.optimizer;
+  const auto size = static_cast<std::size_t>(bytes.numel());
+  if (is_of_entries(optimizer) && size == sizeof(std::int64_t)) {
+    OptimizerMemory memory{from.optimizer_rows};
+    std::memcpy(&memory.steps, bytes.const_data_ptr(), size);
+    if (memory.steps > 0) remember(optimizer, w, memory);
+    return;
+  }
   try {
     torch::serialize::InputArchive archive;
-    archive.load_from(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()),
-                      static_cast<std::size_t>(bytes.numel()), device);
+    archive.load_from(reinterpret_cast<const char*>(bytes.const_data_ptr<std::uint8_t>()), size, w.device());
     optimizer.load(archive);
   } catch (const c10::Error& e) {
-    throw InputError(fmt::format("the optimizer's state is not that of this rule: {}", e.what_without_backtrace()));
+    refuse_state(e.what_without_backtrace());
   }
 }
 
@@ -62,7 +129,7 @@ Stepping::Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptio
     optimizer_ = rule.optimizer(parameter_);
     if (!optimizer_) throw InputError("update: its maker gave no optimizer");
     for (auto& group : optimizer_->param_groups()) own_rates_.push_back(group.options().get_lr());
-    if (from.optimizer.defined()) load_state(*optimizer_, from.optimizer, w_.device());
+    if (from.optimizer.defined()) load_state(*optimizer_, parameter_, from);
   }
   renew();
   if (!optimizer_ && !batches_ && graphs_ && can_be_recorded(bound_.objective()) && descent_.perturbation.radius == 0) {
@@ -168,16 +235,20 @@ bool Stepping::play(std::int64_t step, Latch& latch) {
   return true;
 }
 
-at::Tensor Stepping::optimizer_state() const {
-  if (!optimizer_) return {};
+void Stepping::save_optimizer(TrainState& state) const {
+  if (!optimizer_) return;
+  if (is_of_entries(*optimizer_)) {
+    const auto memory = memory_of(*optimizer_);
+    state.optimizer = bytes_of(&memory.steps, sizeof memory.steps);
+    state.optimizer_rows = memory.rows;
+    return;
+  }
   torch::serialize::OutputArchive archive;
   optimizer_->save(archive);
   std::ostringstream stream;
   archive.save_to(stream);
   const auto text = stream.str();
-  auto bytes = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
-  std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<std::uint8_t>());
-  return bytes;
+  state.optimizer = bytes_of(text.data(), text.size());
 }
 
 }  // namespace entk

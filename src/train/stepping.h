@@ -31,8 +31,8 @@ class Stepping {
   bool is_recorded() const { return graph_ != nullptr; }
   /// W was moved by somebody else.
   void renew();
-  /// What the optimizer remembers, as bytes; undefined where the rule has none.
-  at::Tensor optimizer_state() const;
+  /// What the optimizer remembers; nothing where the rule has none.
+  void save_optimizer(TrainState& state) const;
 
  private:
   Update update_at(std::int64_t step) const;

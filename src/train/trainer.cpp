@@ -196,7 +196,7 @@ class Run {
     const double from = now();
     state_.step = step;
     state_.w = w_;
-    state_.optimizer = stepping_->optimizer_state();
+    stepping_->save_optimizer(state_);
     hooks_.on_checkpoint(state_);
     saved_ = now();
     save_seconds_ = saved_ - from;

@@ -34,7 +34,9 @@ struct TrainState {
   at::Tensor w{};         ///< undefined for fit(): the model's own
   /// η, an automatic one too; for fit() 0 where it is to be chosen.
   double learning_rate = 0;
-  at::Tensor optimizer{};         ///< what a torch optimizer remembers, as bytes; undefined: nothing
+  at::Tensor optimizer{};  ///< what a torch optimizer remembers, as bytes; undefined: nothing
+  /// What torch's SGD or Adam remembers of each entry of W, in place of bytes: tensors like W.
+  std::vector<at::Tensor> optimizer_rows{};
   BestRecord best{};              ///< of TrainerHooks::keep_best
   std::vector<Record> records{};  ///< up to that step
 };

@@ -30,6 +30,9 @@ struct UpdateRule {
   /// Makes a torch optimizer of the parameter W. Each step's η_t/η times η multiplies the rates that it was made
   /// with; noise is added to its gradients.
   std::function<std::shared_ptr<torch::optim::Optimizer>(const at::Tensor& w)> optimizer{};
+  /// The optimizer moves each entry of W by that entry's gradients alone, and what it remembers is torch's SGD's or
+  /// Adam's: one run over many processes takes it.
+  bool of_entries = false;
   std::int64_t held = 0;  ///< tensors like W that the optimizer keeps, for the memory estimate
 };
 

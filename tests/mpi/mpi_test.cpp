@@ -229,6 +229,23 @@ TEST_F(Mpi, ObservablesGiveTheBytesOfOne) {
   }
 }
 
+// d = 9: the last rows end where no vector of the processor's does.
+TEST_F(Mpi, UpdatesOfEachEntryGiveTheBytesOfOneAndAreGoneOnWith) {
+  for (const char* update :
+       {R"({"name":"minibatches","size":7})", R"({"name":"momentum","nesterov":true})",
+        R"({"name":"sgd","momentum":0.5,"weight_decay":0.01,"batch":7})", R"({"name":"adam","amsgrad":true})"}) {
+    const Words more = {"--set", "data.dimension=9",         "--set", "train.random_signs=false",
+                        "--set", "train.learning_rate=0.01", "--set", std::string("train.update=") + update};
+    const auto steps = [](int count) { return Words{"--set", "train.steps=" + std::to_string(count)}; };
+    ASSERT_TRUE(exits_with(take(1, wide("1") + more + steps(20)), 0));
+    ASSERT_TRUE(exits_with(take(2, wide("2") + more + steps(8)), 0));
+    ASSERT_TRUE(exits_with(take(3, Words{"train", "--quiet", "--resume", "2"} + steps(13)), 0));
+    ASSERT_TRUE(exits_with(take(1, Words{"train", "--quiet", "--resume", "2"} + steps(20)), 0));
+    expect_same("2", "1");
+    for (const char* run : {"1", "2"}) std::filesystem::remove_all(folder / run);
+  }
+}
+
 // Products with the Hessian of an objective with R4, whose second derivative couples all neurons; Lanczos' vectors in
 // shards; Lemma 3.
 TEST_F(Mpi, TheLandscapeIsThatOfOneProcess) {
