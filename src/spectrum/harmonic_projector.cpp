@@ -407,13 +407,13 @@ ProjectorBytes harmonic_projector_bytes(const ProjectorSizes& s) {
   ProjectorBytes bytes;
   // Cholesky's factor, W0 in float64, and the table.
   bytes.kept = 8 * (r * r + w0) + n * r * s.element_size;
-  // The tree's open sums over groups of neurons; G with some rows of its sum, or with its factor and a copy on the way;
-  // monomials of a group. Or the table twice in float64, and some of its rows, or a factor each worker (ATen's
-  // cholesky_solve copies it).
+  // G with the tree's open sums of some of its rows over groups of neurons, or with its factor and a copy on the way;
+  // monomials of a group, and what packs, scales and turns them. Or the table twice in float64, and its open sums, or a
+  // factor each worker (ATen's cholesky_solve copies it).
   const auto group = static_cast<double>(pair_group);
   const double open = 1 + std::floor(std::log2(std::max(1.0, std::ceil((s.twins ? 0.5 : 1.0) * s.width / group))));
   const double gram =
-      8 * (r * r + std::max(2 * r * r, open * std::min(r, static_cast<double>(block)) * r) + 3 * group * r + w0);
+      8 * (r * r + std::max(2 * r * r, open * std::min(r, static_cast<double>(block)) * r) + 7 * group * r + w0);
   const double stripe = std::min(n, static_cast<double>(points_a_stripe)) * (r + d);
   const double table = 8 * (r * r + w0 + n * r +
                             std::max(open * stripe + s.workers * 256.0 * r + 2 * group * r, n * r + s.workers * r * r));
