@@ -42,15 +42,12 @@ std::pair<std::string, std::string> split_assignment(const std::string& text, co
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-/// The entry of a list that a path component names, counted from 1.
-std::size_t list_index(const std::string& part, std::size_t size, const std::string& path) {
+/// The entry of a list that a path component names, counted from 1; its size where it names none.
+std::size_t list_index(const std::string& part, std::size_t size) {
   std::size_t index = 0;
   const bool number = !part.empty() && part.size() < 9 && part.find_first_not_of("0123456789") == std::string::npos;
   if (number) index = std::stoul(part);
-  if (index < 1 || index > size) {
-    throw InputError(fmt::format("{}: expected a number from 1 to {} in place of '{}'", path, size, part));
-  }
-  return index - 1;
+  return index < 1 || index > size ? size : index - 1;
 }
 
 void collect_differences(const nlohmann::json& a, const nlohmann::json& b, const std::string& path,
@@ -110,7 +107,13 @@ void set_at(nlohmann::json& config, const std::string& path, const nlohmann::jso
   for (const auto& part : split(path, '.')) {
     if (at->is_null()) *at = nlohmann::json::object();
     if (at->is_array()) {
-      at = &(*at)[list_index(part, at->size(), path)];
+      const auto size = at->size(), index = list_index(part, size);
+      if (index == size) {
+        throw InputError(size == 0
+                             ? fmt::format("{}: '{}' is inside a list without entries", path, part)
+                             : fmt::format("{}: expected a number from 1 to {} in place of '{}'", path, size, part));
+      }
+      at = &(*at)[index];
     } else if (at->is_object()) {
       at = &(*at)[part];
     } else {
@@ -124,7 +127,9 @@ nlohmann::json value_at(const nlohmann::json& config, const std::string& path) {
   const nlohmann::json* at = &config;
   for (const auto& part : split(path, '.')) {
     if (at->is_array()) {
-      at = &(*at)[list_index(part, at->size(), path)];
+      const auto index = list_index(part, at->size());
+      if (index == at->size()) return nullptr;
+      at = &(*at)[index];
     } else if (at->is_object() && at->contains(part)) {
       at = &at->at(part);
     } else {

@@ -3,33 +3,38 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "entk/base/representable.h"
 
 namespace entk {
 
+namespace {
+
+/// All numbers of a value; weights are counted from 1, coefficients from degree 0.
+void check_numbers(const std::string& key, const nlohmann::json& value, c10::ScalarType type) {
+  if (value.is_number()) check_representable(key, value.get<double>(), type);
+  if (value.is_object()) {
+    for (const auto& [name, inner] : value.items()) check_numbers(key + "." + name, inner, type);
+  }
+  const std::size_t first = key.ends_with("lambda") ? 1 : 0;
+  for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) {
+    check_numbers(fmt::format("{}.{}", key, first + i), value[i], type);
+  }
+}
+
+}  // namespace
+
 void check_precision(const nlohmann::json& config, c10::ScalarType type, const std::string& source) {
-  const auto numbers = [&](const std::string& key, const char* pointer, int first = 0) {
-    const nlohmann::json::json_pointer place(pointer);
-    if (!config.contains(place)) return;
-    const auto& value = config.at(place);
-    if (value.is_number()) check_representable(source + ": " + key, value.get<double>(), type);
-    for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) {
-      if (value[i].is_number())
-        check_representable(fmt::format("{}: {}.{}", source, key, first + static_cast<int>(i)), value[i].get<double>(),
-                            type);
-    }
-  };
-  numbers("lambda", "/lambda", 1);
-  numbers("loss.delta", "/loss/delta");
-  numbers("delta", "/delta");
-  numbers("activation.shift", "/activation/shift");
-  numbers("activation.coefficients", "/activation/coefficients");
-  numbers("model.activation.shift", "/model/activation/shift");
-  numbers("model.activation.coefficients", "/model/activation/coefficients");
-  numbers("train.learning_rate", "/train/learning_rate");
-  numbers("train.noise_variance", "/train/noise_variance");
-  numbers("train.perturbation.radius", "/train/perturbation/radius");
-  numbers("model.start_deviation", "/model/start_deviation");
+  for (const char* part :
+       {"/lambda", "/loss", "/delta", "/regularizers", "/activation", "/model/activation", "/model/start_deviation",
+        "/train/learning_rate", "/train/noise_variance", "/train/perturbation/radius", "/train/update"}) {
+    const nlohmann::json::json_pointer place(part);
+    if (!config.contains(place)) continue;
+    std::string key = part + 1;
+    std::replace(key.begin(), key.end(), '/', '.');
+    check_numbers(fmt::format("{}: {}", source, key), config.at(place), type);
+  }
 }
 
 }  // namespace entk

@@ -8,8 +8,9 @@
 
 namespace entk {
 
-/// λ, a loss's δ, an activation's shift and coefficients, the learning rate and the noise: @throws InputError naming
-/// source and key for one that is too large or too small for the type. Keys that are not there are passed over.
+/// λ, what a loss, an activation, a regularizer or an update rule is told, the learning rate and the noise: @throws
+/// InputError naming source and key of one that is too large or too small for the type. Keys that are not there are
+/// passed over.
 void check_precision(const nlohmann::json& config, c10::ScalarType type, const std::string& source);
 
 }  // namespace entk

@@ -647,6 +647,7 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
       {{"--set", "model.activation.name=sigmoi"}, "did you mean sigmoid"},
       {{"--config", "twice.json"}, "twice.json:3"},
       {{"--config", "list.json"}, "list.json: expected an object, got []"},
+      {{"--set", "regularizers={\"l1\":1e39}"}, "regularizers.l1: expected 0 or a size"},
       {{"--sweep", "dtype=" + std::string(300, 'x')}, "a run's name of at most 200 letters"},
       {{"--device", "gpu"}, "device"},
       {{"--sweep", "train.steps=1,x"}, "train.steps"},

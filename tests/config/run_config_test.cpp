@@ -30,6 +30,8 @@ TEST(ConfigLayers, LaterLayersReplaceValuesAndWholeNamedThings) {
   set_at(base, "lambda.3", 10);
   EXPECT_EQ(base["lambda"], json({0, 0, 10, 0}));
   EXPECT_EQ(value_at(base, "lambda.3"), 10);
+  EXPECT_EQ(value_at(base, "lambda.5"), nullptr);
+  EXPECT_EQ(value_at(base, "lambda.name"), nullptr);
   EXPECT_EQ(error_of([&] { set_at(base, "lambda.5", 1); }), "lambda.5: expected a number from 1 to 4 in place of '5'");
   EXPECT_EQ(differing_paths({{"a", {{"b", 1}}}, {"c", 2}}, {{"a", {{"b", 3}}}, {"c", 2}}),
             std::vector<std::string>{"a.b"});
@@ -80,6 +82,22 @@ TEST(RunConfig, NothingIsConvertedAndEveryKeyMustBeKnown) {
   EXPECT_EQ(message("lambda", {0, 0, -1, 0}), "c.json: lambda.3: expected a finite number of at least 0, got -1");
   EXPECT_NE(message("loss", "squared").find("square"), std::string::npos);
   EXPECT_NE(message("data.target", {{"name", "figure1"}, {"degre", 2}}).find("degre"), std::string::npos);
+}
+
+TEST(RunConfig, NumbersBeyondItsTypeAreRefusedByTheirKey) {
+  const auto refused = [](const json& keys, const std::string& dtype = "float32") {
+    json config = keys;
+    config["dtype"] = dtype;
+    return error_of([&] { read_run_config(config, "c.json"); });
+  };
+  const auto of_type = [](const std::string& key, const std::string& got) {
+    return "c.json: " + key + ": expected 0 or a size of 1.2e-38 to 3.4e+38, as float32 holds, got " + got;
+  };
+  EXPECT_EQ(refused({{"regularizers", {{"l1", 1e39}}}}), of_type("regularizers.l1", "1e+39"));
+  EXPECT_EQ(refused({{"regularizers", {{"l1", {{"weight", 1e39}}}}}}), of_type("regularizers.l1.weight", "1e+39"));
+  const json adam = {{"train", {{"update", {{"name", "adam"}, {"epsilon", 1e-50}}}}}};
+  EXPECT_EQ(refused(adam), of_type("train.update.epsilon", "1e-50"));
+  EXPECT_EQ(refused(adam, "float64"), "nothing thrown");
 }
 
 TEST(Study, NothingIsTakenTwiceAndSeedsAreNotSwept) {
