@@ -69,10 +69,10 @@ NetworkImpl::NetworkImpl(const SharedStart& start, Activation activation) : acti
 }
 
 void NetworkImpl::reset() {
-  // Also called by clone(), which then copies its values over these.
+  // Also called by clone(), which then sets new data in these: handles of its own, or the original would share it.
   w = register_parameter("W", at::zeros_like(w0));
-  w0 = register_buffer("W0", w0);
-  a = register_buffer("a", a);
+  w0 = register_buffer("W0", w0.detach());
+  a = register_buffer("a", a.detach());
 }
 
 at::Tensor NetworkImpl::forward(const at::Tensor& x) {

@@ -286,6 +286,9 @@ void expect_one_parameter(Module module, const torch::Tensor& x) {
   auto copy = std::dynamic_pointer_cast<typename Module::ContainedType>(module->clone());
   ASSERT_EQ(copy->parameters().size(), 1u);
   EXPECT_TRUE(close(copy->forward(x), rounded, 1e-14));
+  copy->to(torch::kFloat32);
+  EXPECT_TRUE(close(module(x), rounded, 1e-14));
+  copy->to(torch::kFloat64);
   {
     const torch::NoGradGuard no_grad;
     copy->parameters()[0].zero_();
