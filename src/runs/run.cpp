@@ -129,6 +129,15 @@ std::int64_t next_record_step(std::int64_t step) {
   return step;
 }
 
+/// What a folder says of itself, where it can be read.
+std::optional<RunStatus> status_of(const RunFolder& folder) {
+  try {
+    return read_status(folder.path());
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+}
+
 class FolderRun {
  public:
   FolderRun(const RunConfig& config, const RunFolder& folder, const std::string& name, ProblemCache& cache,
@@ -574,14 +583,18 @@ RunOutcome take_run(const RunConfig& config, const RunFolder& folder, const std:
                     const std::string& command, ProblemCache& cache, const RunHooks& hooks,
                     const std::optional<OwnObjective>& own) {
   RunOutcome outcome;
+  const auto before = status_of(folder);
   try {
     return FolderRun(config, folder, name, cache, hooks, own).take(command);
   } catch (...) {
     const auto [code, what] = current_failure();
     outcome = {code, RunState::failed, what, std::nullopt};
   }
+  // What a finished run is refused leaves it finished.
+  const bool stays = before && before->state == RunState::done && outcome.code == ExitCode::bad_input;
   try {
-    if (leads()) folder.set_status(RunState::failed, 0, outcome.message);
+    if (leads() && stays) folder.set_status(before->state, before->step, before->message);
+    if (leads() && !stays) folder.set_status(RunState::failed, 0, outcome.message);
   } catch (const SaveError&) {
     // The disk that the run failed on is full: what is said in the outcome must do.
   }

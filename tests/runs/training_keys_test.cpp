@@ -84,6 +84,15 @@ TEST(TrainingKeys, ASettledRunIsDoneAndGoesOnWhereTheCriterionIsDropped) {
   expect_same(folder / "whole", folder / "run");
 }
 
+TEST(TrainingKeys, AFinishedRunThatIsRefusedFewerStepsStaysFinished) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(take(small({{"steps", 8}}), folder / "run").code, ExitCode::ok);
+  const auto refused = take(small({{"steps", 5}}), folder / "run");
+  EXPECT_EQ(refused.code, ExitCode::bad_input) << refused.message;
+  EXPECT_EQ(read_status(folder / "run").state, RunState::done);
+  EXPECT_EQ(read_status(folder / "run").step, 8);
+}
+
 TEST(TrainingKeys, SeedsThatSettleAtDifferentStepsKeepTheirLastValuesInCurves) {
   const TemporaryFolder folder;
   const auto study = read_study_config(
