@@ -9,6 +9,7 @@
 #include "entk/base/check.h"
 #include "entk/base/representable.h"
 #include "entk/base/sphere.h"
+#include "entk/base/users_code.h"
 #include "entk/io/pt_file.h"
 
 namespace entk {
@@ -61,7 +62,9 @@ namespace {
 
 /// A target's values at drawn points.
 at::Tensor values_at(const Target& target, const at::Tensor& x) {
-  const auto y = target.value(x);
+  if (!target.value) throw InputError(fmt::format("the target {}: expected a function, got none", target.description));
+  const auto y = of_user(fmt::format("the target {}: its values cannot be made", target.description),
+                         [&] { return target.value(x); });
   const auto name = fmt::format("values of the target {}", target.description);
   check_vector(name, y, x.size(0));
   check_floating(name, y);

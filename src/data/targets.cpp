@@ -46,6 +46,10 @@ Polynomial dense_polynomial(const LowDegreePlusSparse& o) {
 }  // namespace
 
 at::Tensor SparsePart::operator()(const at::Tensor& x) const {
+  if (alphas.size() != betas.size()) {
+    throw InputError(fmt::format("sparse part: expected a direction for each of {} coefficients, got {}", alphas.size(),
+                                 betas.size()));
+  }
   return map_rows(x, betas.empty() ? -1 : static_cast<std::int64_t>(betas[0].size()), [&](const double* row) {
     double sum = 0;
     for (std::size_t i = 0; i < betas.size(); ++i) {
@@ -59,6 +63,7 @@ at::Tensor SparsePart::operator()(const at::Tensor& x) const {
 }
 
 std::vector<double> random_direction(std::int64_t dimension, std::uint64_t seed, std::int64_t index) {
+  check_dimension(dimension);
   const auto points = sphere_points(index + 1, dimension, 1.0, RandomStream(Purpose::target_directions, seed));
   const double* row = points.const_data_ptr<double>() + index * dimension;
   return {row, row + dimension};

@@ -50,7 +50,11 @@ std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitiv
 void check_constant(const std::string& name, const at::Tensor& t) {
   if (!t.requires_grad() || !at::GradMode::is_enabled()) return;
   throw InputError(name + ": it requires a gradient, and is held fixed here: pass " + name +
-                   ".detach(); a model's forward(x) can be differentiated in x and W");
+                   ".detach(); a model's forward(x) can be differentiated in x and W, the regularizers' terms in W");
+}
+
+void check_activation(const Activation& activation) {
+  if (!activation.derivative) throw InputError("activation: expected one with its derivatives, got none");
 }
 
 void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation) {
@@ -60,7 +64,7 @@ void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a,
   check_floating("x", x);
   check_like("w0", w0, "x", x);
   check_like("a", a, "x", x);
-  if (!activation.derivative) throw InputError("activation: it has no derivatives");
+  check_activation(activation);
 }
 
 void check_weights(const char* name, const at::Tensor& t, const Primitive& primitive) {

@@ -42,6 +42,8 @@ void descend(const at::Tensor& w, at::Tensor gradient, const Update& update);
 /// @throws InputError where t requires a gradient that is being recorded: what takes it would leave it out.
 void check_constant(const std::string& name, const at::Tensor& t);
 
+/// @throws InputError where an activation has no derivatives, as one that was made of nothing.
+void check_activation(const Activation& activation);
 /// @throws InputError unless x: n×d, w0: m×d and a: m are of one floating type and device, and the
 /// activation has derivatives.
 void check_start(const at::Tensor& x, const at::Tensor& w0, const at::Tensor& a, const Activation& activation);

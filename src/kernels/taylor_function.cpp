@@ -4,6 +4,7 @@
 
 #include "entk/base/differentiation.h"
 #include "entk/base/held_value.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -74,6 +75,10 @@ variable_list PullBack::backward(AutogradContext* ctx, const variable_list& cota
 
 }  // namespace
 
-at::Tensor taylor_terms(Shared primitive, const at::Tensor& w) { return Terms::apply(w, std::move(primitive)); }
+at::Tensor taylor_terms(Shared primitive, const at::Tensor& w) {
+  if (!primitive) throw InputError("primitive: expected one, got none");
+  kernels::check_weights("w", w, *primitive);
+  return Terms::apply(w, std::move(primitive));
+}
 
 }  // namespace entk

@@ -11,6 +11,8 @@
 #include "entk/base/differentiation.h"
 #include "entk/base/group.h"
 #include "entk/base/threads.h"
+#include "entk/base/users_code.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -88,13 +90,28 @@ void check_derivatives(const std::string& name, const std::function<at::Tensor(c
   const auto z =
       at::cat({at::arange(200, at::kDouble) * 0.06 - 5.97, at::tensor({-19.7, -11.3, 8.7, 14.3}, at::kDouble)});
   const auto at_points = [&](int order, double shift) {
-    const auto value = derivative(z + shift, order);
-    if (!value.defined() || value.sizes() != z.sizes()) {
-      throw InputError(fmt::format("activation {}: derivative {}: expected {} numbers for as many arguments, got {}",
-                                   name, order, z.numel(), value.defined() ? value.numel() : 0));
+    const auto of = [&](const at::Tensor& argument) {
+      const auto value = of_user(fmt::format("activation {}: derivative {} failed", name, order),
+                                 [&] { return derivative(argument, order); });
+      if (!value.defined() || value.sizes() != argument.sizes()) {
+        throw InputError(fmt::format("activation {}: derivative {}: expected {} numbers for as many arguments, got {}",
+                                     name, order, argument.numel(), value.defined() ? value.numel() : 0));
+      }
+      check_floating(fmt::format("activation {}: derivative {}", name, order), value);
+      return value.detach().to(at::kCPU, at::kDouble);
+    };
+    const auto all = of(z + shift), some = of((z + shift).slice(0, 0, std::nullopt, 3));
+    if (!at::allclose(all.slice(0, 0, std::nullopt, 3), some, 1e-4, 1e-5, /*equal_nan=*/true)) {
+      throw InputError(fmt::format(
+          "activation {}: derivative {}: expected a function of every entry alone: it has other values where it is "
+          "asked for fewer",
+          name, order));
     }
-    return value.detach().to(at::kCPU, at::kDouble);
+    return all;
   };
+  if (!at_points(0, 0).isfinite().any().item<bool>()) {
+    throw InputError(fmt::format("activation {}: expected finite values, got none from -20 to 15", name));
+  }
   for (int order = 1; order <= highest; ++order) {
     const auto given = at_points(order, 0), middle = at_points(order - 1, 0);
     auto wrong = at::ones_like(z, at::kBool);
@@ -244,6 +261,11 @@ Activation activation(std::string name, Activation::Function sigma, std::vector<
 }
 
 AssumptionTwo assumption_two(const Activation& sigma, double lowest, double highest) {
+  kernels::check_activation(sigma);
+  if (!(lowest <= highest) || !std::isfinite(lowest) || !std::isfinite(highest)) {
+    throw InputError(
+        fmt::format("arguments: expected a finite interval, lowest to highest, got {} to {}", lowest, highest));
+  }
   const SerialTorch serial;
   const auto z = at::linspace(lowest, highest, 20001, at::kDouble);
   const auto sup = [&](int order) { return sigma.derivative(z, order).abs().max().item<double>(); };
@@ -260,6 +282,7 @@ AssumptionTwo assumption_two(const Activation& sigma, double lowest, double high
 
 std::string vanishing_terms(const Activation& sigma, int order, const at::Tensor& x, const at::Tensor& w0) {
   check_arguments(x, w0);
+  kernels::check_activation(sigma);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   constexpr std::int64_t tile = 256;

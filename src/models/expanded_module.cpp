@@ -8,6 +8,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/models/cloned_module.h"
 #include "entk/models/module_primitive.h"
 
@@ -46,7 +47,13 @@ ExpandedModuleImpl::ExpandedModuleImpl(PointModule module, ModuleStartKind kind)
 }
 
 at::Tensor ExpandedModuleImpl::Part::of(const at::Tensor& displacement) const {
-  return displacement.narrow(0, first, c10::multiply_integers(sizes)).view(sizes);
+  const auto count = c10::multiply_integers(sizes);
+  check_vector("displacement", displacement, -1);
+  if (displacement.size(0) < first + count) {
+    throw InputError(fmt::format("displacement: expected all of the module's, at least {} numbers, got {}",
+                                 first + count, displacement.size(0)));
+  }
+  return displacement.narrow(0, first, count).view(sizes);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> ExpandedModuleImpl::start() const {
@@ -78,6 +85,7 @@ void ExpandedModuleImpl::check_points(const std::string& name, const at::Tensor&
 at::Tensor ExpandedModuleImpl::initial_output(const at::Tensor& x) const {
   check_points("x", x);
   check_like("x", x, "W", displacement_);
+  kernels::check_constant("x", x);
   module_.start.check_unchanged();
   if (kind_ == ModuleStartKind::pair) return at::zeros({x.size(0)}, x.options().requires_grad(false));
   const SerialTorch serial;

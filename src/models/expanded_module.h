@@ -28,7 +28,7 @@ struct PointModule {
 /// Of a module at its parameters.
 template <ModuleOfPoints M>
 PointModule point_module(const std::shared_ptr<M>& module) {
-  const ModuleStart start(module, module->parameters());
+  const ModuleStart start(module, module ? module->parameters() : std::vector<at::Tensor>());
   const auto own = std::static_pointer_cast<M>(start.module());
   return {start, [own](const at::Tensor& x) -> at::Tensor { return own->forward(x); },
           [own] { return point_module(own); }};

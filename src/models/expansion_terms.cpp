@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <mutex>
 
-#include "entk/base/error.h"
+#include "entk/base/users_code.h"
 #include "entk/models/derivative_faults.h"
 
 namespace entk {
@@ -135,7 +135,8 @@ at::Tensor output_at_start(const FunctionAtStart& f, const ModuleStart& start, c
   std::vector<std::uint32_t> versions;
   for (const auto& t : parameters) versions.push_back(t._version());
   const auto generators = generator_states(parameters);
-  auto output = f(inputs);
+  auto output = of_user("module: its forward failed", [&] { return f(inputs); });
+  if (!output.defined()) throw InputError("module: expected its forward to give a tensor, got nothing");
   const auto generators_after = generator_states(parameters);
   for (std::size_t i = 0; i < generators.size(); ++i) {
     random = random || !at::equal(generators[i], generators_after[i]);

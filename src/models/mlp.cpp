@@ -7,6 +7,7 @@
 
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -20,6 +21,7 @@ MlpImpl::MlpImpl(const MlpOptions& options) : options_(options) {
   if (o.dtype != at::kFloat && o.dtype != at::kDouble) {
     throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(o.dtype)));
   }
+  kernels::check_activation(o.activation);
   reset();
   if (o.device.is_meta()) return;
   const at::NoGradGuard no_grad;

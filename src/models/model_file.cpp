@@ -11,7 +11,8 @@
 namespace entk {
 
 void save_model(const std::filesystem::path& file, const TaylorModel& model) {
-  const auto& n = *model->network;
+  if (model.is_empty()) throw InputError("model: expected one, got none");
+  const auto& n = model->two_layer("save_model");
   const auto& o = model->options();
   const auto& name = n.activation().name;
   auto bytes = at::empty({static_cast<std::int64_t>(name.size())}, at::kByte);

@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "entk/base/check.h"
+#include "entk/base/users_code.h"
 #include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/row_primitive.h"
 #include "entk/models/point_graph.h"
@@ -438,15 +439,8 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
 }  // namespace
 
 at::Tensor forward_at(const PointModule& module, const at::Tensor& x) {
-  try {
-    return module.forward(x);
-  } catch (const c10::OutOfMemoryError&) {
-    throw;
-  } catch (const c10::Error& e) {
-    const std::string what = e.what_without_backtrace();
-    throw InputError(fmt::format("module: its forward failed at points of shape {}: {}", fmt::streamed(x.sizes()),
-                                 what.substr(0, what.find('\n'))));
-  }
+  return of_user(fmt::format("module: its forward failed at points of shape {}", fmt::streamed(x.sizes())),
+                 [&] { return module.forward(x); });
 }
 
 void check_function_of_points(const FunctionAtStart& f, const ModuleStart& start, const at::Tensor& x, int orders) {
@@ -561,7 +555,9 @@ at::Tensor module_terms(const PointModule& module, ModuleStartKind kind, const a
 
 std::shared_ptr<const Primitive> make_module_primitive(const PointModule& module, ModuleStartKind kind,
                                                        const at::Tensor& x, const PrimitiveOptions& options) {
-  if (!x.defined() || x.dim() < 1 || x.numel() == 0) throw InputError("x: expected points, a row each");
+  if (!x.defined() || x.dim() < 1 || x.numel() == 0) {
+    throw InputError("x: expected points, a row each, got " + shape_text(x));
+  }
   kernels::check_constant("x", x);
   const int orders = options.orders;
   if (orders < 1 || orders > kernels::max_orders) {

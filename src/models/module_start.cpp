@@ -5,7 +5,7 @@
 
 #include <typeinfo>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/models/cloned_module.h"
 
 namespace entk {
@@ -60,6 +60,7 @@ ModuleStart::ModuleStart(const std::shared_ptr<torch::nn::Module>& module, const
                                    value.defined() ? fmt::format("{}", fmt::streamed(value.sizes())) : "none"));
     }
     at::Tensor at_start = item.value();
+    if (value.scalar_type() != at_start.scalar_type()) check_floating("parameters: " + item.key(), value);
     const auto wanted = value.detach().to(at_start.device(), at_start.scalar_type());
     if (!at::equal(at_start, wanted)) at_start.copy_(wanted);  // a module that is held stays as it is where it can
     if (!at_start.requires_grad()) continue;

@@ -114,6 +114,11 @@ std::string NetworkImpl::vanishing_terms(int order, const at::Tensor& x) const {
   return entk::vanishing_terms(activation_, order, x, w0);
 }
 
+const NetworkImpl& held_network(const Network& network) {
+  if (network.is_empty()) throw InputError("network: expected one, got none");
+  return *network;
+}
+
 std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
                                                       const PrimitiveOptions& options) {
   check_matrix("x", x, -1, network.dimension());

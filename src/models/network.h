@@ -80,6 +80,9 @@ class NetworkImpl : public torch::nn::Cloneable<NetworkImpl>, public Expandable 
 };
 TORCH_MODULE(Network);
 
+/// The one that is held. @throws InputError where there is none.
+const NetworkImpl& held_network(const Network& network);
+
 /// The primitive on x for this network's start; x takes the network's type and device.
 std::shared_ptr<const TaylorPrimitive> make_primitive(const NetworkImpl& network, const at::Tensor& x,
                                                       const PrimitiveOptions& options = {});

@@ -129,12 +129,14 @@ class TaylorExpansionImpl : public TaylorExpansionBase {
   }
   template <class A>
   static void collect(const A& argument, Inputs& inputs) {
-    if constexpr (std::is_same_v<A, at::Tensor>) inputs.push_back(argument);
+    if constexpr (std::is_same_v<A, at::Tensor>) {
+      if (argument.defined()) inputs.push_back(argument);
+    }
   }
   template <class A>
   static A replace(const A& argument, const Inputs& inputs, std::size_t& next) {
     if constexpr (std::is_same_v<A, at::Tensor>) {
-      return inputs[next++];
+      return argument.defined() ? inputs[next++] : argument;
     } else {
       return argument;
     }
@@ -181,9 +183,10 @@ TaylorExpansion<M> taylor_expand(const torch::nn::ModuleHolder<M>& module, const
 /// @throws InputError as taylor_expand, and for a module of another type that cannot be copied.
 template <class M, class... Arguments>
 ExpansionCheck check_expansion(std::shared_ptr<M> module, const Arguments&... arguments) {
+  const auto parameters = module ? module->parameters() : std::vector<at::Tensor>();
   ExpansionCheck result;
   for (const int order : {1, 2, 3}) {
-    result.orders.push_back(taylor_expand(module, module->parameters(), order)->check(arguments...));
+    result.orders.push_back(taylor_expand(module, parameters, order)->check(arguments...));
   }
   return result;
 }

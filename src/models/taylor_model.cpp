@@ -47,7 +47,7 @@ void QuadraticTermImpl::reset() {
 at::Tensor QuadraticTermImpl::forward(const at::Tensor& x) { return at_points(cache_, *of_, x, 2).terms[1]; }
 
 TaylorModelImpl::TaylorModelImpl(const Network& of, const TaylorModelOptions& options)
-    : network(of), linear(of), quadratic(of), of_(registered(*this, of.ptr())), options_(options) {
+    : network((held_network(of), of)), linear(of), quadratic(of), of_(registered(*this, of.ptr())), options_(options) {
   if (options.pair) throw InputError("pair: expected false for a Network, whose symmetric start is one");
   check();
 }
@@ -96,6 +96,7 @@ const NetworkImpl& TaylorModelImpl::two_layer(const std::string& what) const {
 std::shared_ptr<const Primitive> TaylorModelImpl::primitive(const at::Tensor& x, PrimitiveOptions options) const {
   options.orders = options_.order;
   if (!options_.whole_network) return of_->primitive(x, options);
+  of_->check_points("x", x);
   if (network.is_empty()) {
     const auto& w = module->displacement();
     return make_whole_module_primitive(module->module(), module->kind(), x.to(w.device(), w.scalar_type()));
@@ -119,6 +120,11 @@ TermsAtPoints TaylorModelImpl::at(const at::Tensor& x) {
 at::Tensor TaylorModelImpl::terms(const at::Tensor& x) { return at(x).terms; }
 
 at::Tensor TaylorModelImpl::output(const at::Tensor& terms, const at::Tensor& initial) const {
+  check_matrix("terms", terms, -1, -1);
+  if (terms.size(0) < options_.order) {
+    throw InputError(fmt::format("terms: expected {} rows, one an order, got {}", options_.order, terms.size(0)));
+  }
+  if (options_.initial_output) check_vector("initial", initial, terms.size(1));
   // One sum and not one a row: on a GPU each operation, and each of its derivative, is a launch.
   const int first = options_.linear_term ? 0 : 1;
   const bool all = first == 0 && terms.size(0) == options_.order;

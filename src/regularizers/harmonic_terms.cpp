@@ -109,6 +109,7 @@ Term R3(const HarmonicProjector& sigma, const at::Tensor& x) {
               [sigma, table](const TermInputs& in) {
                 return (in.terms[0] - table.mv(Moments::apply(in.w, sigma))).square().mean();
               },
+          .training_points = x.detach(),
           .sums_over_neurons = true,
           .of_neurons = true,
           .flat_at_zero = true};

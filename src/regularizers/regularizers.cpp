@@ -63,6 +63,7 @@ Term R1_at(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& 
 }
 
 Term R1_fresh(const SigmaProjector& sigma, std::function<at::Tensor(std::int64_t step)> draw) {
+  if (!draw) throw InputError("R1: draw: expected a function of the step, got none");
   return {.name = "R1",
           .reads = TermReads::displacement,
           .value =
@@ -98,13 +99,14 @@ Term R3(const SigmaProjector& sigma) {
   return {.name = "R3",
           .value = [sigma](const TermInputs& in) { return mean_square_high(sigma, in.own_terms[0]); },
           .own_points = sigma.points(),
-          .own_are_training = true,
+          .training_points = sigma.points(),
           .recordable = true,
           .high_of = sigma.basis(),
           .flat_at_zero = true};
 }
 
 Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) {
+  of.check_points("x", x);
   if (sigma.source() == SigmaSource::features && at::equal(sigma.points(), x.to(sigma.points().options()))) {
     return R3(sigma);
   }
@@ -115,6 +117,7 @@ Term R3(const SigmaProjector& sigma, const Expandable& of, const at::Tensor& x) 
                 return mean_square(in.terms[0] - table.mv(sigma.coefficients(in.own_terms[0])));
               },
           .own_points = sigma.points(),
+          .training_points = x.detach(),
           .recordable = true,
           .flat_at_zero = true};
 }

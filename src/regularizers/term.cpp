@@ -20,9 +20,15 @@ at::Tensor with_gradients(F&& value) {
   return wanted || !v.defined() ? v : v.detach();
 }
 
+template <class F>
+void check_given(const std::string& name, const F& f) {
+  if (!f) throw InputError(name + ": expected a function, got none");
+}
+
 }  // namespace
 
 Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> value) {
+  check_given(name, value);
   return {std::move(name), TermReads::displacement, [value = std::move(value)](const TermInputs& in) {
             return with_gradients(
                 [&] { return value(in.w.requires_grad() ? in.w : recordable(in.w.detach()).requires_grad_(true)); });
@@ -30,6 +36,7 @@ Term regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> 
 }
 
 Term neuron_regularizer(std::string name, std::function<at::Tensor(const at::Tensor&)> summands) {
+  check_given(name, summands);
   const auto value = [name, summands = std::move(summands)](const at::Tensor& w) {
     const auto each = summands(w);
     check_vector(name + ": its summands", each, w.size(0));
@@ -45,6 +52,7 @@ Term vector_regularizer(std::string name, std::function<at::Tensor(const TermInp
 }
 
 Term model_regularizer(std::string name, std::function<at::Tensor(TaylorModelImpl&)> value) {
+  check_given(name, value);
   return {std::move(name), TermReads::model, [value = std::move(value)](const TermInputs& in) {
             return with_gradients([&] { return value(*in.model); });
           }};

@@ -44,10 +44,10 @@ struct Term {
   TermReads reads = TermReads::vectors;  ///< decides what it costs
   /// A scalar.
   std::function<at::Tensor(const TermInputs&)> value;
-  double weight = 1.0;            ///< λ; 0: recorded alone
-  at::Tensor own_points{};        ///< N×d, or undefined; shared with the training points if equal
-  bool own_are_training = false;  ///< own_points must be the training points: an error otherwise
-  std::string note{};             ///< what a user should know of its scale
+  double weight = 1.0;           ///< λ; 0: recorded alone
+  at::Tensor own_points{};       ///< N×d, or undefined; shared with the training points if equal
+  at::Tensor training_points{};  ///< for which alone the value is right, or undefined: others are an error
+  std::string note{};            ///< what a user should know of its scale
   /// The value is the same device operations on the same memory at every step, with no look at the step, the
   /// host or a generator: its steps may be recorded once and played again (a CUDA graph).
   bool recordable = false;

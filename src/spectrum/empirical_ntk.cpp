@@ -90,8 +90,9 @@ class Ntk {
  private:
   static at::Tensor at_start(const PointModule& module, const char* name, const at::Tensor& x) {
     if (!x.defined() || x.dim() < 1 || x.numel() == 0) {
-      throw InputError(std::string(name) + ": expected points, a row each");
+      throw InputError(fmt::format("{}: expected points, a row each, got {}", name, shape_text(x)));
     }
+    check_finite(name, x);
     check_like(name, x, "the module's parameters", module.start.parameters()[0]);
     return recordable(x.detach());
   }
@@ -380,6 +381,8 @@ thread_local double* Ntk::counted = nullptr;
 at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2,
                          const NtkOptions& options) {
   module.start.check_unchanged();
+  kernels::check_constant("x", x);
+  kernels::check_constant("x2", x2);
   const SerialTorch serial;  // copies and single points too: OpenMP's threads would wait, busily, beside the workers
   const Differentiating recording;
   return Ntk(module, x, x2, options).kernel().detach();

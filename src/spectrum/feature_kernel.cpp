@@ -122,6 +122,7 @@ at::Tensor scaled_slopes(const NetworkImpl& network, const at::Tensor& x, const 
 
 void check_points(const char* name, const at::Tensor& x, const NetworkImpl& network) {
   check_matrix(name, x, -1, network.dimension());
+  kernels::check_constant(name, x);
   check_floating(name, x);
   check_finite(name, x);
 }
@@ -221,6 +222,7 @@ at::Tensor module_kernel(const Expandable& of, const at::Tensor& x, const at::Te
   const auto exact = of.exact();
   const auto points = [&](const char* name, const at::Tensor& t) {
     of.check_points(name, t);
+    kernels::check_constant(name, t);
     check_finite(name, t);
     return t.detach().to(exact->displacement().device(), exact->displacement().scalar_type());
   };
@@ -252,6 +254,7 @@ at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, int order) 
 }
 
 InfiniteKernel infinite_ntk(const Activation& activation, const at::Tensor& x, const at::Tensor& x2) {
+  kernels::check_activation(activation);
   check_matrix("x", x, -1, -1);
   check_matrix("x2", x2, -1, x.size(1));
   if (x.size(1) < 2) throw InputError("x: expected at least 2 columns for the expansion in harmonics, got 1");
@@ -259,6 +262,7 @@ InfiniteKernel infinite_ntk(const Activation& activation, const at::Tensor& x, c
   for (const auto& [name, points] : {std::pair{"x", x}, {"x2", x2}}) {
     check_floating(name, points);
     check_finite(name, points);
+    kernels::check_constant(name, points);
   }
   const SerialTorch serial;
   const at::NoGradGuard no_grad;

@@ -62,6 +62,7 @@ HarmonicCoefficients harmonic_coefficients(const std::vector<double>& values, co
 
 HarmonicCoefficients harmonic_coefficients(const std::function<double(double)>& g, int dimension, double scale,
                                            int max_degree, const QuadratureOptions& options) {
+  if (!g) throw InputError("harmonic coefficients: g: expected a function, got none");
   if (!(std::isfinite(scale) && scale > 0)) {
     throw InputError(fmt::format("harmonic coefficients: expected a scale above 0, got {}", scale));
   }

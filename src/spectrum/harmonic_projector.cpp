@@ -251,6 +251,7 @@ const std::vector<std::string>& HarmonicProjector::warnings() const { return sta
 // With V = diag(a)Δ and p_r = v_r·w0_r, times m^(-1/2):
 //   degree 0: c Σ p_r,  degree 1: A Σ v_r + B Σ p_r w0_r,  degree 2: pack of W0ᵀ(2C V + D diag(p) W0).
 at::Tensor HarmonicProjector::moments(const at::Tensor& w) const {
+  kernels::check_constant("w", w);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto& s = *state_;
@@ -286,6 +287,7 @@ at::Tensor HarmonicProjector::moments(const at::Tensor& w) const {
 
 // Row r, times m^(-1/2) a_r: (c g_0 + B g_1·w + D wᵀMw) w + A g_1 + 2C M w.
 at::Tensor HarmonicProjector::combine(const at::Tensor& g) const {
+  kernels::check_constant("g", g);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto& s = *state_;
@@ -316,6 +318,7 @@ at::Tensor HarmonicProjector::combine(const at::Tensor& g) const {
 }
 
 at::Tensor HarmonicProjector::solve(const at::Tensor& g) const {
+  kernels::check_constant("g", g);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto& s = *state_;
@@ -337,6 +340,7 @@ at::Tensor HarmonicProjector::high(const at::Tensor& w) const { return w.detach(
 //   degree 0: c rowsum(S∘Z),  degree 1: A rowsum(S) X + B (S∘Z)W0,
 //   degree 2: 2C pack(½(x gᵀ + g xᵀ)) for the rows g of SW0, plus D (S∘Z) times the rows pack(w0 w0ᵀ).
 at::Tensor HarmonicProjector::features(const at::Tensor& x) const {
+  kernels::check_constant("x", x);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const auto& s = *state_;
@@ -394,6 +398,7 @@ double HarmonicProjector::population_energy(const at::Tensor& v) const {
 }
 
 at::Tensor HarmonicProjector::population_product(const at::Tensor& v) const {
+  kernels::check_constant("v", v);
   const auto& s = *state_;
   s.check_w(v);
   const auto first = entk::population_product(s.form, s.a.cpu(), s.w0.cpu(), s.distinct(v).cpu(),

@@ -29,7 +29,7 @@ class HarmonicProjector {
   /// λ_l = 0, and the rank is not above that of the blocks at this width.
   static HarmonicProjector make(const NetworkImpl& network, std::int64_t rank);
   /// The same.
-  static HarmonicProjector make(const Network& network, std::int64_t rank) { return make(*network, rank); }
+  static HarmonicProjector make(const Network& network, std::int64_t rank) { return make(held_network(network), rank); }
 
   std::int64_t rank() const;  ///< r = n_k
   int degree() const;         ///< k

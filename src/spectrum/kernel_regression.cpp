@@ -9,6 +9,8 @@
 #include "entk/base/check.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
+#include "entk/base/users_code.h"
+#include "entk/kernels/primitive_parts.h"
 
 namespace entk {
 
@@ -44,7 +46,10 @@ KernelRegression kernel_regression(const at::Tensor& kernel, const at::Tensor& y
   const std::int64_t n = kernel.size(0);
   check_matrix("kernel", kernel, n, n);
   check_vector("y", y, n);
-  if (kernel.scalar_type() != at::kDouble) throw InputError("kernel: expected float64");
+  if (kernel.scalar_type() != at::kDouble) {
+    throw InputError(fmt::format("kernel: expected float64, got {}", toString(kernel.scalar_type())));
+  }
+  check_floating("y", y);
   check_finite("kernel", kernel);
   check_finite("y", y);
   for (const auto& [name, value] : {std::pair{"ridge", options.ridge}, {"cut", options.cut}}) {
@@ -54,6 +59,9 @@ KernelRegression kernel_regression(const at::Tensor& kernel, const at::Tensor& y
   }
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
+  if (!((kernel - kernel.t()).abs_().max().item<double>() <= 1e-6 * kernel.diagonal().abs().max().item<double>())) {
+    throw InputError("kernel: expected a symmetric matrix");
+  }
   const auto labels = y.to(kernel.options());
   const double shift = options.ridge * static_cast<double>(n);
   KernelRegression fit;
@@ -83,15 +91,21 @@ KernelRegression kernel_regression(const at::Tensor& kernel, const at::Tensor& y
 
 at::Tensor kernel_prediction(const KernelFunction& kernel, const at::Tensor& x, const at::Tensor& train,
                              const at::Tensor& coefficients) {
+  if (!kernel) throw InputError("kernel: expected a function, got none");
+  check_matrix("train", train, -1, -1);
   check_matrix("x", x, -1, train.size(1));
   check_vector("coefficients", coefficients, train.size(0));
+  kernels::check_constant("x", x);
   constexpr std::int64_t rows = 2048;
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   auto out = at::empty({x.size(0)}, coefficients.options());
   for (std::int64_t from = 0; from < x.size(0); from += rows) {
     const auto part = x.narrow(0, from, std::min(rows, x.size(0) - from));
-    out.narrow(0, from, part.size(0)).copy_(kernel(part, train).mv(coefficients));
+    const auto values = of_user("kernel: its values cannot be made", [&] { return kernel(part, train); });
+    check_matrix("kernel's values", values, part.size(0), train.size(0));
+    check_like("coefficients", coefficients, "the kernel's values", values);
+    out.narrow(0, from, part.size(0)).copy_(values.mv(coefficients));
   }
   return out;
 }

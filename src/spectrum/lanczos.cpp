@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
@@ -116,7 +116,7 @@ Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> ritz(const std::vector<double>& a
 
 double lanczos_failure_probability(std::int64_t size, int iterations, double theta_min, double theta_max,
                                    double gamma) {
-  if (theta_min < -gamma) return 1.0;
+  if (!(theta_min >= -gamma) || !(theta_max >= theta_min) || iterations < 1) return 1.0;
   const double spread = theta_max - theta_min;
   const double q = (theta_min + gamma) / spread;
   const double epsilon = spread > 0 ? q / (1 + 2 * q) : 0.5;
@@ -129,6 +129,11 @@ LanczosResult lanczos_smallest(const std::function<at::Tensor(const at::Tensor&)
                                const at::TensorOptions& tensor_options, const LanczosOptions& options) {
   if (options.max_iterations < 1) {
     throw InputError(fmt::format("iterations: expected at least 1, got {}", options.max_iterations));
+  }
+  if (!product) throw InputError("product: expected a function, got none");
+  if (!at::isFloatingType(c10::typeMetaToScalarType(tensor_options.dtype()))) {
+    throw InputError(fmt::format("options: expected float32 or float64, got {}",
+                                 toString(c10::typeMetaToScalarType(tensor_options.dtype()))));
   }
   const at::NoGradGuard no_grad;
   const std::int64_t size = c10::multiply_integers(shape);

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "entk/base/error.h"
+#include "entk/base/check.h"
 
 namespace entk {
 
@@ -50,6 +50,7 @@ std::vector<double> legendre_values(int dimension, int max_degree, double t) {
 
 at::Tensor legendre_values(int dimension, int max_degree, const at::Tensor& t) {
   check_arguments(dimension, max_degree);
+  if (!t.defined() || !t.is_floating_point()) throw InputError("t: expected floating numbers, got " + shape_text(t));
   std::vector<at::Tensor> values{torch::ones_like(t)};
   if (max_degree > 0) values.push_back(t);
   for (int l = 1; l < max_degree; ++l) {

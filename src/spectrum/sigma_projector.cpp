@@ -8,6 +8,7 @@
 #include "entk/base/check.h"
 #include "entk/base/group.h"
 #include "entk/base/threads.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/projector_bytes.h"
 #include "entk/spectrum/top_eigenpairs.h"
@@ -34,6 +35,18 @@ Eigenpairs kernel_eigenpairs(const Expandable& of, const at::Tensor& x, std::int
     return out;
   };
   return top_eigenpairs(product, n, count, of.displacement().options().dtype(at::kDouble).requires_grad(false));
+}
+
+void check_orthonormal(const at::Tensor& basis) {
+  const SerialTorch serial;
+  const at::NoGradGuard no_grad;
+  const auto u = basis.detach();
+  const double off =
+      (tiled_product(u.t().contiguous(), u) - at::eye(u.size(1), u.options())).abs().max().item<double>();
+  const double most = std::sqrt(u.scalar_type() == at::kDouble ? 2.2e-16 : 1.2e-7);
+  if (off <= most) return;
+  throw InputError(
+      fmt::format("projector basis: expected orthonormal columns, got products of two that are off by {:.1e}", off));
 }
 
 }  // namespace
@@ -91,16 +104,26 @@ SigmaProjector SigmaProjector::from_unlabeled(const Expandable& of, const at::Te
 
 SigmaProjector SigmaProjector::restored(SigmaSource source, at::Tensor points, at::Tensor basis,
                                         at::Tensor eigenvalues) {
-  if (!points.defined() || points.dim() < 1) throw InputError("projector points: expected some, a row a point");
+  if (!points.defined() || points.dim() < 1)
+    throw InputError("projector points: expected some, a row a point, got " + shape_text(points));
   check_matrix("projector basis", basis, points.size(0), -1);
   check_vector("projector eigenvalues", eigenvalues, -1);
   if (eigenvalues.size(0) < basis.size(1)) {
     throw InputError(fmt::format("projector eigenvalues: expected at least {}, one a column of the basis, got {}",
                                  basis.size(1), eigenvalues.size(0)));
   }
+  for (const auto& [name, t] :
+       {std::pair{"projector points", points}, {"projector basis", basis}, {"projector eigenvalues", eigenvalues}})
+    check_floating(name, t);
+  check_like("projector basis", basis, "its points", points);
   check_finite("projector points", points);
   check_finite("projector basis", basis);
   check_finite("projector eigenvalues", eigenvalues);
+  check_orthonormal(basis);
+  if (const auto own = eigenvalues.narrow(0, 0, basis.size(1)); !own.gt(0).all().item<bool>()) {
+    throw InputError(
+        fmt::format("projector eigenvalues: expected those of the basis above 0, got {}", own.min().item<double>()));
+  }
   auto state = std::make_shared<State>();
   state->source = source;
   state->points = std::move(points);
@@ -127,6 +150,7 @@ at::Tensor SigmaProjector::high(const at::Tensor& u) const { return u - low(u); 
 at::Tensor SigmaProjector::transfer(const Expandable& of, const at::Tensor& x) const {
   of.check_points("x", x);
   of.check_points("the projector's points", points());
+  kernels::check_constant("x", x);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   const double n = static_cast<double>(points().size(0));

@@ -40,12 +40,12 @@ class SigmaProjector {
   /// The same.
   static SigmaProjector from_features(const Network& network, const at::Tensor& x, std::int64_t rank,
                                       const ProjectorOptions& options = {}) {
-    return from_features(*network, x, rank, options);
+    return from_features(held_network(network), x, rank, options);
   }
   /// The same.
   static SigmaProjector from_unlabeled(const Network& network, const at::Tensor& x_unlabeled, std::int64_t rank,
                                        const ProjectorOptions& options = {}) {
-    return from_unlabeled(*network, x_unlabeled, rank, options);
+    return from_unlabeled(held_network(network), x_unlabeled, rank, options);
   }
   /// Of any module, at its parameters.
   template <ModuleOfPoints M>
@@ -59,7 +59,8 @@ class SigmaProjector {
                                        std::int64_t rank, const ProjectorOptions& options = {}) {
     return from_unlabeled(*ExpandedModule(point_module(module.ptr())), x_unlabeled, rank, options);
   }
-  /// From what a checkpoint kept: the same bits without the eigendecomposition.
+  /// From what a checkpoint kept: the same bits without the eigendecomposition. @throws InputError for shapes and
+  /// types, a basis that is not orthonormal, or eigenvalues of its columns that are not above 0.
   static SigmaProjector restored(SigmaSource source, at::Tensor points, at::Tensor basis, at::Tensor eigenvalues);
 
   SigmaSource source() const { return state_->source; }        ///< whose points

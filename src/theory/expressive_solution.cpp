@@ -20,6 +20,10 @@ std::vector<double> quotients(const SparsePart& sparse, const SigmaSpectrum& spe
   if (k < 1)
     throw InputError(fmt::format("Theorem 2: expected a sparse part of degree at least 2, got {}", sparse.degree));
   if (sparse.alphas.empty()) throw InputError("Theorem 2: expected at least one sparse direction, got none");
+  if (sparse.betas.size() != sparse.alphas.size()) {
+    throw InputError(fmt::format("Theorem 2: expected a direction for each of {} coefficients, got {}",
+                                 sparse.alphas.size(), sparse.betas.size()));
+  }
   if (k - 1 > spectrum.mu.max_degree()) {
     throw InputError(
         fmt::format("Theorem 2: μ_{} is beyond the spectrum's degree {}", k - 1, spectrum.mu.max_degree()));
@@ -112,6 +116,7 @@ double quadratic_solution_norm(const SparsePart& sparse, const SigmaSpectrum& sp
 }
 
 at::Tensor random_signs(std::int64_t rows, std::uint64_t seed, std::uint32_t draw) {
+  if (rows < 1) throw InputError(fmt::format("rows: expected at least 1, got {}", rows));
   return neuron_signs(rows, RandomStream(Purpose::theory_signs, seed, draw));
 }
 

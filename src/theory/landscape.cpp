@@ -61,6 +61,10 @@ Landscape landscape(const ObjectiveHessian& hessian, at::IntArrayRef shape, cons
   if (!(options.nu >= 0) || !(options.gamma >= 0)) {
     throw InputError(fmt::format("nu and gamma: expected at least 0, got {} and {}", options.nu, options.gamma));
   }
+  if (!(options.failure_probability >= 0 && options.failure_probability < 1)) {
+    throw InputError(
+        fmt::format("failure_probability: expected at least 0, below 1, got {}", options.failure_probability));
+  }
   if (shape != hessian.gradient().sizes()) {
     throw InputError(fmt::format("shape: expected W's, [{}], got [{}]", fmt::join(hessian.gradient().sizes(), ", "),
                                  fmt::join(shape, ", ")));
@@ -102,6 +106,9 @@ LemmaThree lemma_three(const ObjectiveHessian& hessian, const at::Tensor& w, con
                        std::uint64_t seed) {
   if (draws < 2) throw InputError(fmt::format("draws of signs: expected at least 2, got {}", draws));
   const auto& gradient = hessian.gradient();
+  if (gradient.dim() != 2) {
+    throw InputError("Lemma 3: it is of a two-layer network's neurons, and a module's W, a vector, has none");
+  }
   for (const auto& [name, t] :
        {std::pair{"W", &w}, {"low", &low}, {"solution", &solution}, {"solution_low", &solution_low}}) {
     check_matrix(name, *t, gradient.size(0), gradient.size(1));

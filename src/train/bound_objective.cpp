@@ -2,13 +2,18 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
 
 #include "entk/base/check.h"
 #include "entk/base/differentiation.h"
 #include "entk/base/group.h"
 #include "entk/base/representable.h"
 #include "entk/base/threads.h"
+#include "entk/base/users_code.h"
+#include "entk/kernels/primitive_parts.h"
 #include "entk/kernels/row_primitive.h"
 
 namespace entk {
@@ -24,9 +29,67 @@ void check_labels(const std::string& name, const Loss& loss, const at::Tensor& y
                                y[first].item<double>()));
 }
 
+/// While a user's function reads tensors: none of them may be changed in place.
+class Untouched {
+ public:
+  explicit Untouched(std::vector<std::pair<const char*, at::Tensor>> read) {
+    for (auto& [name, t] : read) {
+      if (t.defined() && !t.is_inference()) read_.push_back({name, t, t._version()});
+    }
+  }
+  /// @throws InputError naming who changed what.
+  void check(const std::string& by) const {
+    for (const auto& r : read_) {
+      if (r.values._version() == r.version) continue;
+      throw InputError(fmt::format("{}: it changes {} in place, which it is to read alone", by, r.name));
+    }
+  }
+
+ private:
+  struct Read {
+    const char* name;
+    at::Tensor values;
+    std::uint32_t version;
+  };
+  std::vector<Read> read_;
+};
+
+/// The scalar that a user's function gives.
+template <class F>
+at::Tensor scalar_of(const std::string& name, F&& f) {
+  const auto value = of_user(name + ": its value cannot be made", f);
+  if (!value.defined()) throw InputError(name + ": expected a scalar, got nothing");
+  if (value.numel() != 1) throw InputError(fmt::format("{}: expected a scalar, got {} numbers", name, value.numel()));
+  if (value.is_complex()) throw InputError(name + ": expected a real number, got a complex one");
+  return value.reshape({});
+}
+
+at::Tensor value_of(const Loss& loss, const at::Tensor& output, const at::Tensor& targets) {
+  const auto name = "loss " + loss.name;
+  const Untouched untouched({{"the output", output}, {"the targets", targets}});
+  const auto value = scalar_of(name, [&] { return loss.mean(output, targets); });
+  untouched.check(name);
+  return value;
+}
+
+/// @throws InputError unless it is int64, on the CPU within the points.
+void check_batch(const at::Tensor& batch, std::int64_t samples) {
+  if (!batch.defined()) return;
+  check_vector("batch", batch, -1);
+  if (batch.scalar_type() != at::kLong) {
+    throw InputError(fmt::format("batch: expected Long, got {}", toString(batch.scalar_type())));
+  }
+  if (!batch.is_cpu()) return;
+  const auto [least, greatest] = at::aminmax(batch);
+  if (least.item<std::int64_t>() >= 0 && greatest.item<std::int64_t>() < samples) return;
+  throw InputError(fmt::format("batch: expected points 0 to {}, got {} to {}", samples - 1, least.item<std::int64_t>(),
+                               greatest.item<std::int64_t>()));
+}
+
 /// @throws InputError for targets whose squares, as a loss sums them, are beyond the type.
 void check_loss_fits(const Loss& loss, const at::Tensor& output, const at::Tensor& y) {
-  if (std::isfinite(loss.mean(output, y).item<double>())) return;  // asked first: a loss checks its own parameters too
+  if (std::isfinite(value_of(loss, output, y).item<double>()))
+    return;  // asked first: a loss checks its own parameters too
   const double largest = y.abs().max().item<double>(), most = largest_of(y.scalar_type());
   if (largest * std::sqrt(static_cast<double>(y.numel())) <= std::sqrt(most)) return;
   throw InputError(fmt::format("y: entry [{}] is {}: the {} loss of it is beyond the largest of {}, {:.2g}",
@@ -43,9 +106,25 @@ void check_has_gradient(const std::string& name, const at::Tensor& value) {
       name, toString(value.scalar_type())));
 }
 
-void check_can_be_trained(const at::Tensor& w) {
-  if (!w.is_inference()) return;
+void check_can_be_trained(const TaylorModel& model) {
+  if (model.is_empty()) throw InputError("model: expected one, got none");
+  if (!model->displacement().is_inference()) return;
   throw InputError("W: the network was made under c10::InferenceMode, and cannot be differentiated: make it outside");
+}
+
+/// @throws InputError where a term is right at other points than the training points, or of another type.
+void check_made_for(const Term& term, const at::Tensor& x) {
+  const auto type = term.own_points.defined() ? term.own_points.scalar_type() : x.scalar_type();
+  if (type != x.scalar_type()) {
+    throw InputError(
+        fmt::format("{}: its projector was made in {}, the training inputs are {}: make it again from them", term.name,
+                    toString(type), toString(x.scalar_type())));
+  }
+  const auto points = term.training_points.to(x.options().requires_grad(false));
+  if (points.sizes() == x.sizes() && at::equal(points, x)) return;
+  throw InputError(
+      fmt::format("{}: it was made for other points than the training inputs: expected these, of shape [{}], got [{}]",
+                  term.name, fmt::join(x.sizes(), ", "), fmt::join(points.sizes(), ", ")));
 }
 
 /// Columns of all terms; all of them without a slice, whose derivative is a matrix of zeros and a copy.
@@ -60,8 +139,11 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     : model_(std::move(model)), objective_(std::move(objective)) {
   const Differentiating outside_inference;  // what is made here may be kept by autograd
   const at::NoGradGuard no_grad;
+  check_can_be_trained(model_);
   const auto& expanded = model_->expanded();
-  check_can_be_trained(model_->displacement());
+  if (!objective_.loss.mean) {
+    throw InputError(fmt::format("loss {}: expected a function of output and targets, got none", objective_.loss.name));
+  }
   expanded.check_points("X", train.x);
   check_like("X", train.x, "W", model_->displacement());
   check_vector("y", train.y, train.x.size(0));
@@ -83,20 +165,14 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
     if (!std::isfinite(term.weight)) {
       throw InputError(fmt::format("weight of {}: expected a finite number, got {}", term.name, term.weight));
     }
+    if (!term.value) throw InputError(term.name + ": expected a function that gives its value, got none");
     check_representable("weight of " + term.name, term.weight, train.x.scalar_type());
     if (term.of_neurons && term.weight != 0) model_->two_layer(term.name);
+    if (term.training_points.defined()) check_made_for(term, train.x);
     if (!term.own_points.defined()) continue;
     expanded.check_points("points of " + term.name, term.own_points);
     const auto points = term.own_points.to(train.x.options());
     const auto equal = [&](const at::Tensor& set) { return set.sizes() == points.sizes() && at::equal(set, points); };
-    if (term.own_are_training && term.own_points.scalar_type() != train.x.scalar_type()) {
-      throw InputError(
-          fmt::format("{}: its projector was made in {}, the training inputs are {}: make it again from them",
-                      term.name, toString(term.own_points.scalar_type()), toString(train.x.scalar_type())));
-    }
-    if (term.own_are_training && !equal(train.x)) {
-      throw InputError(fmt::format("{}: its projector was made from other points than the training inputs", term.name));
-    }
     std::size_t set = 0;
     while (set < sets.size() && !equal(sets[set])) ++set;
     if (set == sets.size()) {
@@ -138,12 +214,13 @@ at::Tensor BoundObjective::term_value(std::size_t index, TermInputs in, const at
   }
   in.w = w;
   in.model = model_.ptr().get();
-  auto value = term.value(in);
-  if (!value.defined()) throw InputError(fmt::format("{}: expected a scalar, got nothing", term.name));
-  if (value.numel() != 1) {
-    throw InputError(fmt::format("{}: expected a scalar, got {} numbers", term.name, value.numel()));
-  }
-  return value.reshape({});
+  const Untouched untouched({{"the terms", all_terms},
+                             {"the output", in.output},
+                             {"the targets", in.targets},
+                             {"W", term.reads == TermReads::model ? at::Tensor() : w}});
+  const auto value = scalar_of(term.name, [&] { return term.value(in); });
+  untouched.check(term.name);
+  return value;
 }
 
 std::optional<SquareObjective> BoundObjective::as_square() const {
@@ -180,6 +257,8 @@ Evaluation BoundObjective::evaluate(const at::Tensor& terms, const at::Tensor& w
 Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Tensor& w, std::int64_t step,
                                           const at::Tensor& batch,
                                           const std::function<bool(std::size_t part)>& wanted) const {
+  kernels::check_weights("w", w, *primitive_);
+  check_batch(batch, samples_);
   const SerialTorch serial;
   const Differentiating recording;
   Evaluation result;
@@ -192,7 +271,7 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
   };
   if (wanted(0)) {
     const auto of_batch = [&](const at::Tensor& t) { return batch.defined() ? t.index_select(0, batch) : t; };
-    result.loss = objective_.loss.mean(of_batch(in.output), of_batch(in.targets));
+    result.loss = value_of(objective_.loss, of_batch(in.output), of_batch(in.targets));
     check_has_gradient("loss " + objective_.loss.name, result.loss);
     add(result.loss, 1);
   }
@@ -222,6 +301,13 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
   if (displacement.defined()) leaves.push_back(displacement);
   std::vector<at::Tensor> grads(leaves.size());
   if (total.requires_grad()) grads = torch::autograd::grad({total}, leaves, {}, std::nullopt, false, true);
+  if (!result.extra.defined() &&
+      std::none_of(grads.begin(), grads.end(), [](const at::Tensor& g) { return g.defined(); })) {
+    std::size_t part = 0;
+    while (part < objective_.terms.size() && !wanted(part)) ++part;
+    throw InputError(fmt::format("{}: it has no gradient: its value depends neither on the vectors nor on W",
+                                 part == 0 ? "loss " + objective_.loss.name : objective_.terms[part - 1].name));
+  }
   result.cotangents = grads[0].defined() ? grads[0] : at::zeros_like(terms);
   if (displacement.defined() && grads[1].defined()) {
     result.extra = result.extra.defined() ? result.extra + grads[1] : grads[1];
@@ -232,6 +318,7 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
 }
 
 std::shared_ptr<const Primitive> BoundObjective::primitive_at(const at::Tensor& batch) const {
+  check_batch(batch, samples_);
   for (const auto& term : objective_.terms) {
     if (term.weight != 0) return nullptr;
   }
@@ -243,7 +330,7 @@ Evaluation BoundObjective::evaluate_at(const at::Tensor& batch, const at::Tensor
   const Differentiating recording;
   const auto vectors = recordable(terms.detach()).requires_grad_(true);
   const auto output = model_->output(vectors, initial_.index_select(0, batch));
-  const auto loss = objective_.loss.mean(output, targets_.index_select(0, batch));
+  const auto loss = value_of(objective_.loss, output, targets_.index_select(0, batch));
   check_has_gradient("loss " + objective_.loss.name, loss);
   Evaluation result;
   result.loss = result.regularized = loss.detach();
@@ -268,8 +355,10 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
     if (part > 0 && (objective_.terms[part - 1].weight == 0 || (at_zero && objective_.terms[part - 1].flat_at_zero)))
       continue;
     const auto evaluation = evaluate_parts(terms, w, step, {}, [part](std::size_t p) { return p == part; });
-    // A value that is not finite is a divergence, and is told as one.
-    if (!std::isfinite(evaluation.regularized.item<double>())) return notices;
+    if (const double value = evaluation.regularized.item<double>(); !std::isfinite(value)) {
+      throw InputError(
+          fmt::format("{}: expected a finite value at the first W{}, got {}", name, at_zero ? ", 0" : "", value));
+    }
     const auto slope = gradient(w, evaluation);
     const auto [least, greatest] = extremes(slope);
     if (!std::isfinite(least) || !std::isfinite(greatest)) {
@@ -294,7 +383,7 @@ Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, 
   const at::NoGradGuard no_grad;
   Evaluation result;
   const auto in = inputs_from(terms, step);
-  result.loss = objective_.loss.mean(in.output, in.targets);
+  result.loss = value_of(objective_.loss, in.output, in.targets);
   result.regularized = result.loss;
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     result.terms.push_back(term_value(i, in, terms, w.detach()));
@@ -309,8 +398,9 @@ at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor&
     throw InputError(
         fmt::format("{}: it goes through the whole model, so it is no expression of its terms and W", slow[0]));
   }
+  kernels::check_weights("w", w, *primitive_);
   const auto in = inputs_from(terms, 0);
-  auto total = objective_.loss.mean(in.output, in.targets);
+  auto total = value_of(objective_.loss, in.output, in.targets);
   if (terms.requires_grad()) check_has_gradient("loss " + objective_.loss.name, total);
   for (std::size_t i = 0; i < objective_.terms.size(); ++i) {
     const double weight = objective_.terms[i].weight;
@@ -323,6 +413,7 @@ at::Tensor BoundObjective::expression(const at::Tensor& terms, const at::Tensor&
 }
 
 at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evaluation) const {
+  kernels::check_weights("w", w, *primitive_);
   auto gradient = primitive_->pull_back(w.detach(), evaluation.cotangents);
   if (evaluation.extra.defined()) gradient += evaluation.extra;
   return gradient;
@@ -331,9 +422,10 @@ at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evalu
 double BoundObjective::loss_of(const at::Tensor& output, const at::Tensor& targets) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
+  check_vector("output", output, -1);
   check_vector("targets", targets, output.size(0));
   check_labels("targets", objective_.loss, targets);
-  return objective_.loss.mean(output, targets).item<double>();
+  return value_of(objective_.loss, output, targets).item<double>();
 }
 
 std::vector<std::string> BoundObjective::slow_terms() const {

@@ -452,6 +452,7 @@ const std::vector<ObservableEntry>& built_in_observables() {
 }
 
 Observable observable(std::string name, std::function<double(const Observation&)> value) {
+  if (!value) throw InputError(fmt::format("observable {}: expected a function, got none", name));
   return {{std::move(name)},
           [value = std::move(value)](const Observation& in) { return std::vector<double>{value(in)}; }};
 }

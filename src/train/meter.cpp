@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/users_code.h"
 #include "entk/kernels/shard.h"
 #include "entk/base/threads.h"
 
@@ -14,7 +15,11 @@ namespace entk {
 
 Meter::Meter(const BoundObjective& bound, const Samples& test, std::vector<Observable> observables)
     : bound_(bound), observables_(std::move(observables)) {
-  if (!test.x.defined()) return;
+  for (const auto& o : observables_) {
+    if (!o.values)
+      throw InputError(fmt::format("observable {}: expected a function, got none", fmt::join(o.columns, ", ")));
+  }
+  if (!test.x.defined() && !test.y.defined()) return;
   const auto model = bound_.model();
   model->expanded().check_points("X_test", test.x);
   check_vector("y_test", test.y, test.x.size(0));
@@ -62,7 +67,8 @@ void Meter::observe(Observation& seen, const at::Tensor& terms, Record& r) const
   seen.targets = in.targets;
   seen.model = bound_.model().ptr().get();
   for (const auto& o : observables_) {
-    const auto values = o.values(seen);
+    const auto values = of_user(fmt::format("observable {}: its values cannot be made", fmt::join(o.columns, ", ")),
+                                [&] { return o.values(seen); });
     if (values.size() != o.columns.size()) {
       throw InputError(fmt::format("observable {}: expected {} numbers, one a column, got {}",
                                    fmt::join(o.columns, ", "), o.columns.size(), values.size()));

@@ -128,6 +128,10 @@ Stepping::Stepping(const BoundObjective& bound, at::Tensor w, const DescentOptio
     parameter_ = w_.detach().requires_grad_(true);
     optimizer_ = rule.optimizer(parameter_);
     if (!optimizer_) throw InputError("update: its maker gave no optimizer");
+    const auto& groups = optimizer_->param_groups();
+    if (groups.size() != 1 || groups[0].params().size() != 1 || !groups[0].params()[0].is_same(parameter_)) {
+      throw InputError("update: expected an optimizer of the parameter that its maker is given, W, and of no other");
+    }
     for (auto& group : optimizer_->param_groups()) own_rates_.push_back(group.options().get_lr());
     if (from.optimizer.defined()) load_state(*optimizer_, parameter_, from);
   }
@@ -174,6 +178,11 @@ at::Tensor Stepping::gradient(const Evaluation& evaluation) const {
 Update Stepping::update_at(std::int64_t step) const {
   Update update;
   update.learning_rate = learning_rate_at(descent_.schedule, rate_, step);
+  if (!std::isfinite(update.learning_rate)) {
+    throw InputError(
+        fmt::format("schedule: expected a finite factor of the learning rate {}, got a rate of {} at step {}", rate_,
+                    update.learning_rate, step));
+  }
   if (descent_.noise_variance > 0) {
     const double deviation = std::sqrt(descent_.noise_variance / entries_);
     update.noise = kernels::NoiseCode{descent_.seed, static_cast<std::uint32_t>(step), deviation};

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "entk/base/check.h"
+#include "entk/base/device.h"
 #include "entk/base/differentiation.h"
 #include "entk/base/sphere.h"
 #include "entk/base/threads.h"
@@ -334,6 +335,8 @@ Trainer::Trainer(TaylorModel model, Objective objective, DescentOptions descent,
 TrainResult Trainer::fit(const DataSet& data, c10::Device device, const TrainState& from) {
   const SerialTorch serial;
   const Differentiating outside_inference;
+  if (model_.is_empty()) throw InputError("model: expected one, got none");
+  device = pick_device(device.str());
   if (from.step < 0 || from.step > descent_.steps) {
     refuse("the state's step", fmt::format("0 to {} (steps)", descent_.steps), from.step);
   }
@@ -342,7 +345,8 @@ TrainResult Trainer::fit(const DataSet& data, c10::Device device, const TrainSta
     const at::NoGradGuard no_grad;
     const auto& w = model_->displacement();
     if (from.w.sizes() != w.sizes() || from.w.scalar_type() != w.scalar_type()) {
-      throw InputError("the state's W: expected the shape and type of the model's");
+      throw InputError(
+          fmt::format("the state's W: expected the model's, {}, got {}", shape_text(w), shape_text(from.w)));
     }
     w.copy_(from.w);
   }

@@ -162,6 +162,22 @@ TEST(TaylorExpansion, SecondDerivativesAreThoseOfTheClosedForm) {
   EXPECT_TRUE(close(hessian_product(expansion, expansion->parameters()[0]), hessian_product(model, network->w), 1e-10));
 }
 
+/// Of points and, where there is one, a mask of them.
+struct MaskedImpl : BilinearImpl {
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& mask) {
+    return BilinearImpl::forward(mask.defined() ? x * mask : x);
+  }
+};
+
+TEST(TaylorExpansion, AnArgumentThatIsNotThereStaysSo) {
+  const auto module = std::make_shared<MaskedImpl>();
+  auto expansion = taylor_expand(module, module->parameters(), 2);
+  const auto x = torch::linspace(-1, 1, 12, torch::kFloat64).view({3, 4}), mask = torch::eye(3, 4, torch::kFloat64);
+  EXPECT_TRUE(close(expansion(x, torch::Tensor()), module->forward(x, {}), rounding));
+  EXPECT_TRUE(close(expansion(x, mask), module->forward(x, mask), rounding));
+  EXPECT_TRUE(check_expansion(module, x, torch::Tensor()).right(3));
+}
+
 TEST(TaylorExpansion, TakesTheModulesNamesAndLeavesFrozenParametersAlone) {
   auto module = std::make_shared<NestedImpl>();
   auto expansion = taylor_expand(module, values(*module), 2);
