@@ -1,8 +1,8 @@
 #include "entk/kernels/primitive_parts.h"
 
 #include "entk/base/check.h"
-#include "entk/base/sphere.h"
 #include "entk/kernels/noise.h"
+#include "entk/kernels/shard.h"
 
 namespace entk::kernels {
 
@@ -40,7 +40,7 @@ void descend(const at::Tensor& w, at::Tensor gradient, const Update& update) {
   if (update.extra.defined()) gradient += update.extra;
   if (update.noise) gradient += noise_like(w, *update.noise);
   w.sub_(gradient, update.learning_rate);
-  if (update.signs) w.mul_(random_signs(w.size(0), *update.signs).to(w.options()).unsqueeze(1));
+  if (update.signs) w.mul_(neuron_signs(w.size(0), *update.signs).to(w.options()).unsqueeze(1));
 }
 
 std::unique_ptr<Stepper> plain_stepper(std::shared_ptr<const Primitive> primitive, const at::Tensor& w) {
