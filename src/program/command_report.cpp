@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
 
 #include "entk/io/atomic_file.h"
 #include "entk/program/commands.h"
@@ -15,8 +16,11 @@ namespace {
 
 std::vector<FoundRun> runs_in(const std::vector<std::string>& folders) {
   std::vector<FoundRun> runs;
+  std::set<std::filesystem::path> seen;  // a run is there once, however often it is named
   for (const auto& folder : folders) {
-    for (auto& run : find_runs(folder)) runs.push_back(std::move(run));
+    for (auto& run : find_runs(folder)) {
+      if (seen.insert(std::filesystem::canonical(run.folder)).second) runs.push_back(std::move(run));
+    }
   }
   return runs;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "entk/config/config_layers.h"
+#include "entk/io/run_folder.h"
 #include "entk/io/strict_json.h"
 #include "entk/io/text.h"
 #include "entk/runs/curves.h"
@@ -16,34 +17,60 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Whether it has nothing left to do, so that its last record stays what it is.
+bool has_ended(const fs::path& folder) {
+  if (!fs::exists(folder / "status.json")) return true;  // what status there was nobody kept
+  const auto state = read_status(folder).state;
+  return state == RunState::done || state == RunState::diverged;
+}
+
 FoundRun read_found(const fs::path& folder) {
-  FoundRun run{folder, without_resolved(load_json(folder / "config.json")), "", read_records(folder)};
+  const auto written = load_json(folder / "config.json");
+  FoundRun run{folder, without_resolved(written), "", read_records(folder), has_ended(folder)};
   if (run.config.contains("seed")) run.seed = run.config["seed"].dump();
   for (const char* key : {"seed", "seeds", "threads", "device"}) run.config.erase(key);
+  // What no key says: a script's objective, what a data file held.
+  if (const auto found = value_at(written, "resolved.objective"); !found.is_null()) run.config["objective"] = found;
+  if (const auto found = value_at(written, "resolved.data"); !found.is_null()) run.config["data"]["checksums"] = found;
   return run;
 }
 
-/// The runs of one configuration, in the order of the first.
+/// The runs of one configuration, each of another seed, in the order of the first: two of one seed are no two draws.
 std::vector<std::vector<const FoundRun*>> by_configuration(const std::vector<FoundRun>& runs) {
   std::vector<std::vector<const FoundRun*>> groups;
   for (const auto& run : runs) {
-    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g[0]->config == run.config; });
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) {
+      return g[0]->config == run.config &&
+             std::none_of(g.begin(), g.end(), [&](const FoundRun* of) { return of->seed == run.seed; });
+    });
     if (group == groups.end()) group = groups.insert(group, std::vector<const FoundRun*>{});
     group->push_back(&run);
   }
   return groups;
 }
 
-/// A column of every run of a group, cut to the records that all of them have.
+/// A column of every run of a group: one that has ended stays where it was, of others nobody knows more than their
+/// records.
 std::vector<std::vector<double>> curves_of(const std::vector<const FoundRun*>& group, const std::string& column) {
   std::vector<std::vector<double>> curves;
-  std::size_t length = SIZE_MAX;
+  std::size_t longest = 0, known = SIZE_MAX;
   for (const auto* run : group) {
     curves.push_back(run->records.column(column));
-    length = std::min(length, curves.back().size());
+    longest = std::max(longest, curves.back().size());
+    if (!run->ended) known = std::min(known, curves.back().size());
   }
-  for (auto& curve : curves) curve.resize(length);
+  for (auto& curve : curves) curve.resize(std::min(longest, known), curve.empty() ? NAN : curve.back());
   return curves;
+}
+
+/// The steps of those curves, of the run that has most of them.
+std::vector<double> steps_of(const std::vector<const FoundRun*>& group) {
+  const auto longest = *std::max_element(group.begin(), group.end(), [](const FoundRun* a, const FoundRun* b) {
+    return a->records.rows.size() < b->records.rows.size();
+  });
+  auto steps = longest->records.column("step");
+  steps.resize(curves_of(group, "step")[0].size());
+  return steps;
 }
 
 Cell key_cell(const nlohmann::json& value) {
@@ -121,6 +148,13 @@ Findings joint_findings(const std::vector<FoundRun>& runs) {
     // Of many keys the folder's name tells more, and is short.
     if (name.empty() || keys.size() > 2) name = group[0]->folder.filename().string();
     while (!names.insert(name).second) name += "′";
+    const auto steps = steps_of(group);
+    for (const auto* run : group) {
+      if (run->ended) continue;
+      found.warnings.push_back(
+          fmt::format("{} has not ended: its row and its curve have what was recorded up to step {}",
+                      run->folder.filename().string(), steps.empty() ? 0 : steps.back()));
+    }
     std::vector<Cell> row{fmt::format("{}{}", group[0]->folder.filename().string(),
                                       group.size() > 1 ? fmt::format(" and {} more", group.size() - 1) : "")};
     for (const auto& key : keys) row.push_back(key_cell(value_at(group[0]->config, key)));
@@ -129,7 +163,6 @@ Findings joint_findings(const std::vector<FoundRun>& runs) {
       std::vector<double> last;
       for (const auto& curve : curves) last.push_back(curve.empty() ? NAN : curve.back());
       row.push_back(summary(last));
-      const auto steps = curves_of(group, "step")[0];
       figure.figure.panels[q].series.push_back(band_series(steps, curves, name, 1));
     }
     table.rows.push_back(std::move(row));

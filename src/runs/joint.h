@@ -18,6 +18,7 @@ struct FoundRun {
   nlohmann::json config;  ///< without what no result depends on (threads, device) and without the seed
   std::string seed;       ///< empty where config.json has none
   CsvTable records;
+  bool ended = true;  ///< done or diverged
 };
 
 /// The runs in a folder: itself, or those in its runs/, by name. @throws InputError where there are none.
@@ -27,7 +28,7 @@ std::vector<FoundRun> find_runs(const std::filesystem::path& folder);
 std::vector<std::string> differing_keys(const std::vector<FoundRun>& runs);
 
 /// One curve for each configuration, its seeds together, named by the keys in which it differs from the others; a table
-/// of the final values with these keys first.
+/// of the final values with these keys first. Runs of one configuration and one seed are a row each.
 Findings joint_findings(const std::vector<FoundRun>& runs);
 
 /// The runs as one tidy CSV: run, the keys in which they differ, seed, step, column, value.
