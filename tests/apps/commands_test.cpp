@@ -3,12 +3,13 @@
 
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::commands_test {
 namespace {
 
 using testing::entk;
+using testing::entk_in_place;
 using testing::exits_with;
 using testing::says;
 using testing::TemporaryFolder;
@@ -155,9 +156,10 @@ TEST(Commands, AKernelIsWrittenWithItsEigenvaluesPredictionsAndTestLoss) {
     EXPECT_EQ(read_csv(folder / kind / "eigenvalues.csv").rows.size(), 20u);
     EXPECT_TRUE(std::filesystem::exists(folder / kind / "kernel.pt"));
   }
-  const auto again = entk(Words{"kernel", "--out", "ntk"} + sizes, folder.path());
+  const auto again = entk_in_place(Words{"kernel", "--out", "ntk"} + sizes, folder.path());
   EXPECT_TRUE(exits_with(again, 2) && says(again, "--out: 'ntk' exists already\n"));
-  const auto none = entk(Words{"kernel", "--set", "model.kernel=none", "--out", "none"} + sizes, folder.path());
+  const auto none =
+      entk_in_place(Words{"kernel", "--set", "model.kernel=none", "--out", "none"} + sizes, folder.path());
   EXPECT_TRUE(exits_with(none, 2) && says(none, "model.kernel: expected a kernel"));
   EXPECT_FALSE(std::filesystem::exists(folder / "none"));
   // A run of a kernel is finished at once, and what it leaves can be evaluated.
@@ -188,8 +190,7 @@ TEST(Commands, AnOptionWithoutAValueOrWithAWrongOneIsNamed) {
                                                {"--threads", "", "--threads: expected N, got nothing"},
                                                {"--threads", "two", "--threads: expected N, got 'two'"},
                                                {"--out", "", "--out: expected DIR, got nothing"}}) {
-    const auto result = run_program({ENTK_BINARY_DIR "/entk", "figure1", "--preset", "quick", option, value},
-                                    folder.path(), std::chrono::minutes(1));
+    const auto result = entk_in_place({"figure1", "--preset", "quick", option, value}, folder.path());
     EXPECT_EQ(result.status, 2) << option << " '" << value << "'";
     EXPECT_NE(result.output.find(message), std::string::npos) << result.output;
   }
@@ -198,11 +199,11 @@ TEST(Commands, AnOptionWithoutAValueOrWithAWrongOneIsNamed) {
 
 TEST(Commands, HelpListsNoOptionThatTheCommandRefuses) {
   for (const std::string command : {"spectrum", "expressivity", "figure2", "r1-noise", "reproduce"}) {
-    const auto help = entk({command, "--help"}, "/").output;
+    const auto help = entk_in_place({command, "--help"}, "/").output;
     for (const auto& [option, value] :
          {std::pair{"--seeds", "3"}, {"--device", "cpu"}, {"--threads", "1"}, {"--dtype", "float32"}}) {
       const bool listed = help.find(std::string("  ") + option) != std::string::npos;
-      const auto result = entk({command, option, value, "--print-config"}, "/");
+      const auto result = entk_in_place({command, option, value, "--print-config"}, "/");
       EXPECT_EQ(result.status == 0, listed) << command << ' ' << option << ": " << result.output;
     }
   }
@@ -211,10 +212,11 @@ TEST(Commands, HelpListsNoOptionThatTheCommandRefuses) {
 TEST(Commands, PrintConfigGivesAConfigurationThatGivesItselfAgain) {
   using testing::operator+;
   const TemporaryFolder folder;
-  const auto first = entk(Words{"figure1", "--print-config", "--sweep", "lambda.3=0,1"} + small, folder.path());
+  const auto first =
+      entk_in_place(Words{"figure1", "--print-config", "--sweep", "lambda.3=0,1"} + small, folder.path());
   ASSERT_TRUE(exits_with(first, 0));
   testing::write_text(folder / "c.json", first.output);
-  const auto second = entk({"train", "--config", "c.json", "--print-config"}, folder.path());
+  const auto second = entk_in_place({"train", "--config", "c.json", "--print-config"}, folder.path());
   EXPECT_EQ(second.output, first.output);
   EXPECT_FALSE(std::filesystem::exists(folder / "runs"));
 }

@@ -6,8 +6,7 @@
 #include <regex>
 #include <set>
 
-#include "entk/report/process.h"
-#include "tests/support/testing.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::documentation_test {
 namespace {
@@ -118,7 +117,7 @@ TEST(Documentation, CommandsAreUnderstood) {
     for (const auto& command : commands_of(page)) {
       const auto name = command.substr(0, command.find(' '));
       if (!help.count(name)) {
-        help[name] = run_program({program, name, "--help"}, source, 60s).output;
+        help[name] = testing::entk_in_place({name, "--help"}, source).output;
         EXPECT_NE(help[name].find("Usage: "), std::string::npos) << page << ": entk " << name;
       }
       for (const auto& option : matches(command, R"(\s(--[a-z0-9-]+))")) {

@@ -1,6 +1,6 @@
 // `entk evaluate` against explicit matrices written in Python, at tensors that Python saved, and at a
 // checkpoint that entk saved and Python opens.
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 #include "tests/io/io_testing.h"
 
 namespace entk::evaluate_test {
@@ -110,12 +110,14 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
                            {"W", torch::zeros({4, 4}, torch::kDouble)},
                            {"X", torch::arange(24, torch::kDouble).sin().reshape({6, 4})},
                            {"y", torch::zeros({6}, torch::kDouble)}};
-  const auto evaluate = [&](TensorDict tensors, const std::string& projector, const std::string& more) {
+  const auto evaluate = [&](TensorDict tensors, const std::string& projector, const std::string& more,
+                            bool refusal = false) {
     std::filesystem::remove(folder / "in.pt");
     write_pt(folder / "in.pt", tensors);
     testing::write_text(folder / "c.json", "{\"activation\": {\"name\": \"sigmoid\", \"shift\": 1}, \"projector\": " +
                                                projector + more + "}");
-    return testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json"}, folder.path());
+    const testing::Words words = {"evaluate", "in.pt", "--config", "c.json", "--out", "out.json"};
+    return refusal ? testing::entk_in_place(words, folder.path()) : testing::entk(words, folder.path());
   };
   const std::string features = "{\"source\": \"features\", \"rank\": 2}";
   EXPECT_EQ(evaluate(good, features, "").status, 0);
@@ -131,7 +133,7 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   std::filesystem::remove(folder / "out.json");
   const auto refused = [&](const TensorDict& tensors, const std::string& projector, const std::string& more,
                            const std::string& part) {
-    const auto result = evaluate(tensors, projector, more);
+    const auto result = evaluate(tensors, projector, more, true);
     EXPECT_TRUE(testing::exits_with(result, 2)) << part;
     EXPECT_TRUE(contains(result.output, part));
     EXPECT_FALSE(std::filesystem::exists(folder / "out.json")) << part;

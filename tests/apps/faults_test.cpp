@@ -5,12 +5,13 @@
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::faults_test {
 namespace {
 
 using testing::entk;
+using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
 using testing::says;
@@ -205,7 +206,7 @@ TEST_F(Faults, WhatExistsIsNotOverwrittenAndAHeldFolderIsRefused) {
 
 TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(5)}), folder.path()), 0));
-  const auto changed = resume("run", {"--set", "train.learning_rate=0.5"});
+  const auto changed = entk_in_place({"train", "--resume", "run", "--set", "train.learning_rate=0.5"}, folder.path());
   EXPECT_TRUE(exits_with(changed, 2));
   EXPECT_TRUE(says(changed, "train.learning_rate"));
 
@@ -260,11 +261,11 @@ TEST_F(Faults, KeysThatADataFileDecidesAreRefusedOrSaid) {
                        "--set",
                        "projector.rank=3"};
   for (const std::string key : {"data.samples=50", "data.dimension=6", "data.target.name=figure2"}) {
-    const auto refused = entk(train + Words{"--set", key}, folder.path());
+    const auto refused = entk_in_place(train + Words{"--set", key}, folder.path());
     EXPECT_TRUE(exits_with(refused, 2));
     EXPECT_TRUE(says(refused, "--set " + key + ": the data file decides it"));
   }
-  EXPECT_TRUE(says(entk(train + Words{"--sweep", "data.samples=4,5"}, folder.path()),
+  EXPECT_TRUE(says(entk_in_place(train + Words{"--sweep", "data.samples=4,5"}, folder.path()),
                    "--sweep data.samples=4,5: the data file"));
   const auto said = entk(train, folder.path());
   EXPECT_TRUE(exits_with(said, 0));
@@ -277,15 +278,16 @@ TEST_F(Faults, KeysWithoutEffectOnAModelAreRefused) {
   const Words words = {"train", "--out", "run", "--set", "data.dimension=64", "--set", steps(1)};
   const Words convolutional = words + Words{"--set", "model.kind=convolutional"};
   for (const std::string key : {"model.width=50", "model.activation=tanh"}) {
-    EXPECT_TRUE(says(entk(convolutional + Words{"--set", key}, folder.path()),
+    EXPECT_TRUE(says(entk_in_place(convolutional + Words{"--set", key}, folder.path()),
                      "--set " + key + ": a convolutional network has model.kind.channels and ReLU"));
   }
-  EXPECT_TRUE(says(entk(convolutional + Words{"--sweep", "model.activation=tanh,relu"}, folder.path()),
+  EXPECT_TRUE(says(entk_in_place(convolutional + Words{"--sweep", "model.activation=tanh,relu"}, folder.path()),
                    "--sweep model.activation=tanh,relu: a convolutional"));
-  EXPECT_TRUE(says(entk(words + Words{"--set", R"(model.kind={"name":"mlp","widths":[3,4]})", "--set", "model.width=9"},
-                        folder.path()),
-                   "--set model.width=9: model.kind.widths has each layer's"));
-  EXPECT_TRUE(says(entk(convolutional + Words{"--set", "data.dimension=9"}, folder.path()),
+  EXPECT_TRUE(says(
+      entk_in_place(words + Words{"--set", R"(model.kind={"name":"mlp","widths":[3,4]})", "--set", "model.width=9"},
+                    folder.path()),
+      "--set model.width=9: model.kind.widths has each layer's"));
+  EXPECT_TRUE(says(entk_in_place(convolutional + Words{"--set", "data.dimension=9"}, folder.path()),
                    "model.kind.blocks: expected so many that 3 by 3 pixels"));
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
@@ -362,7 +364,7 @@ TEST_F(Faults, AConfigurationThatIsNotWholeIsNotResumed) {
   for (const std::string run : {"run", "study"}) {
     for (const char* text : {"{}", "[]", "{\"model\": {}, \"data\": {}, \"train\": {\"steps\": \"x\"}}"}) {
       testing::write_text(folder / run / "config.json", text);
-      const auto refused = resume(run, {});
+      const auto refused = entk_in_place({"train", "--resume", run}, folder.path());
       EXPECT_TRUE(exits_with(refused, 2)) << text;
       EXPECT_TRUE(says(refused, run + "/config.json: ")) << text;
       EXPECT_FALSE(says(refused, "json.exception")) << text;
@@ -379,21 +381,21 @@ TEST_F(Faults, AFolderOfAnotherCommandIsRefusedByItsName) {
   const auto page = testing::read_text(folder / "f/report.html");
   for (const std::string command : {"train", "compare", "complexity", "escape", "depth", "figure2", "r1-noise",
                                     "appendix-g", "spectrum", "expressivity", "landscape"}) {
-    const auto refused = entk({command, "--resume", "f"}, folder.path());
+    const auto refused = entk_in_place({command, "--resume", "f"}, folder.path());
     EXPECT_TRUE(exits_with(refused, 2)) << command;
     EXPECT_TRUE(says(refused, "f: begun by entk figure1, not by " + command + "; go on with: entk figure1 --resume f"));
   }
   EXPECT_EQ(testing::read_text(folder / "f/report.html"), page);
-  const auto single = entk({"compare", "--resume", "f/runs/lambda.3=0,seed=1"}, folder.path());
+  const auto single = entk_in_place({"compare", "--resume", "f/runs/lambda.3=0,seed=1"}, folder.path());
   EXPECT_TRUE(exits_with(single, 2));
   EXPECT_TRUE(says(single, "a single run, not a study; go on with: entk train"));
-  const auto landscape = entk({"landscape", "f", "--out", "l"}, folder.path());
+  const auto landscape = entk_in_place({"landscape", "f", "--out", "l"}, folder.path());
   EXPECT_TRUE(exits_with(landscape, 2));
   EXPECT_TRUE(says(landscape, "expected the folder of one run, got a study's; its runs are in "));
   EXPECT_FALSE(std::filesystem::exists(folder / "l"));
   testing::write_text(folder / "f/config.json", "{}");
   for (const char* option : {"--resume", "--at"}) {
-    const auto lost = entk(Words{"figure1", option, "f"}, folder.path());
+    const auto lost = entk_in_place(Words{"figure1", option, "f"}, folder.path());
     EXPECT_TRUE(exits_with(lost, 2));
     EXPECT_TRUE(says(lost, "f/config.json: it has no keys, so it is not the configuration"));
   }
@@ -583,7 +585,7 @@ TEST_F(Faults, ClosedOutputsDoNotEndUpInAFile) {
 }
 
 TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
-  const auto figure2 = entk({"figure2", "--out", "two", "--set", "dimensions=[100000]"}, folder.path());
+  const auto figure2 = entk_in_place({"figure2", "--out", "two", "--set", "dimensions=[100000]"}, folder.path());
   EXPECT_TRUE(exits_with(figure2, 2));
   EXPECT_TRUE(says(figure2, "memory: this run would take about"));
   EXPECT_FALSE(std::filesystem::exists(folder / "two"));
@@ -591,11 +593,11 @@ TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
   testing::write_text(folder / "models.json",
                       R"({"models": [{"name": "small"}, {"name": "large", "set": {"model": {"width": 900000000}}}],
     "data": {"samples": 10, "test_samples": 10}, "projector": {"rank": 5}})");
-  const auto models = entk({"compare", "--config", "models.json", "--out", "three"}, folder.path());
+  const auto models = entk_in_place({"compare", "--config", "models.json", "--out", "three"}, folder.path());
   EXPECT_TRUE(exits_with(models, 2));
   EXPECT_TRUE(says(models, "memory: this run would take about"));
   EXPECT_FALSE(std::filesystem::exists(folder / "three"));
-  const auto bench = entk({"bench", "--sizes", "1000x100x100000000", "--pieces", "step"}, folder.path());
+  const auto bench = entk_in_place({"bench", "--sizes", "1000x100x100000000", "--pieces", "step"}, folder.path());
   EXPECT_TRUE(exits_with(bench, 2));
   EXPECT_TRUE(says(bench, "the size 1000x100x100000000 smaller"));
 }
@@ -658,13 +660,13 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
   for (const auto& [words, message] : cases) {
     using testing::operator+;
     const bool own = words[1] == "file.json";
-    const auto result = entk(own ? Words{"train", "--out", "run"} + words : tiny("run", words), folder.path());
+    const auto result = entk_in_place(own ? Words{"train", "--out", "run"} + words : tiny("run", words), folder.path());
     EXPECT_TRUE(exits_with(result, 2)) << message;
     EXPECT_TRUE(says(result, message));
     EXPECT_FALSE(std::filesystem::exists(folder / "run")) << message;
     std::filesystem::remove_all(folder / "run");
   }
-  EXPECT_TRUE(says(entk({"trian"}, folder.path()), "did you mean train"));
+  EXPECT_TRUE(says(entk_in_place({"trian"}, folder.path()), "did you mean train"));
 }
 
 }  // namespace

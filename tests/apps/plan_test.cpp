@@ -4,12 +4,13 @@
 #include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
 #include "entk/io/strict_json.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::plan_test {
 namespace {
 
 using testing::entk;
+using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
 using testing::says;
@@ -156,7 +157,7 @@ TEST_F(SharedOut, WhatDoesNotGoTogetherIsRefusedBeforeAnythingIsMade) {
       {{"spectrum", "--plan", "--out", "none.json"}, "--plan makes a folder"},
       {{"train", "--seeds", "1,2", "--plan", "--out", "none", "--set", "model.width=900000000"}, "memory"}};
   for (const auto& [words, message] : cases) {
-    const auto result = run(words);
+    const auto result = entk_in_place(words, folder.path());
     EXPECT_TRUE(exits_with(result, 2)) << message;
     EXPECT_TRUE(says(result, message));
     for (const char* made : {"none", "none.json", "runs", "study/runs"})
@@ -175,7 +176,7 @@ TEST_F(SharedOut, OneWordBeginsARunOrAStudyAndGoesOnWithIt) {
     EXPECT_EQ(std::filesystem::last_write_time(file), written);
     EXPECT_TRUE(exits_with(run(words + Words{"--set", "train.steps=40"}), 0)) << "more steps";
     EXPECT_EQ(read_csv(file).rows.size(), read_csv(file).column("step").size());
-    const auto changed = run(words + Words{"--set", "train.learning_rate=0.5"});
+    const auto changed = entk_in_place(words + Words{"--set", "train.learning_rate=0.5"}, folder.path());
     EXPECT_TRUE(exits_with(changed, 2));
     EXPECT_TRUE(says(changed, "train.learning_rate"));
   }

@@ -4,8 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "entk/studies/reproduce.h"
-#include "entk/report/process.h"
-#include "tests/support/testing.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::reproduce_test {
 namespace {
@@ -23,11 +22,14 @@ ProcessResult entk(const std::vector<std::string>& words) {
   return run_program(arguments, "/", 120s);
 }
 
+/// The same where no stage is begun, which would be this test: reproduce starts the program that it is.
+ProcessResult in_place(const std::vector<std::string>& words) { return testing::entk_in_place(words, "/"); }
+
 /// What the program says of a stage's options: its configuration, or that they exist.
 void expect_understood(const Stage& stage, const std::string& preset) {
   auto config = read_reproduce_config({{"preset", preset}, {"device", "cpu"}}, "test");
   auto arguments = stage_arguments(stage, config, "/nowhere");
-  const auto help = entk({stage.command[0], "--help"}).output;
+  const auto help = in_place({stage.command[0], "--help"}).output;
   for (const auto& word : arguments) {
     if (word.rfind("--", 0) == 0) {
       EXPECT_THAT(help, HasSubstr(word));
@@ -36,7 +38,7 @@ void expect_understood(const Stage& stage, const std::string& preset) {
   if (help.find("--print-config") == std::string::npos) return;
   arguments.resize(arguments.size() - 2);  // --out
   arguments.push_back("--print-config");
-  const auto run = entk(arguments);
+  const auto run = in_place(arguments);
   EXPECT_EQ(run.status, 0) << stage.name << ": " << run.output;
 }
 
@@ -102,14 +104,14 @@ TEST(ReproduceProgram, AWrongKeyOfALaterStageIsFoundBeforeTheFirst) {
 TEST(ReproduceProgram, AStageThatReadsAnotherIsNotTakenWithoutIt) {
   const TemporaryFolder folder;
   const auto out = (folder / "r").string();
-  const auto run = entk({"reproduce", "--stages", "landscape", "--out", out});
+  const auto run = in_place({"reproduce", "--stages", "landscape", "--out", out});
   EXPECT_EQ(run.status, 2);
   EXPECT_THAT(run.output, HasSubstr("landscape reads what figure1 leaves"));
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST(ReproduceProgram, SeedsAreAStagesOwn) {
-  const auto run = entk({"reproduce", "--seeds", "1", "--print-config"});
+  const auto run = in_place({"reproduce", "--seeds", "1", "--print-config"});
   EXPECT_EQ(run.status, 2);
   EXPECT_THAT(run.output, HasSubstr("--seeds"));
 }
