@@ -281,6 +281,8 @@ ExitCode take(const Study& study, const StudyOptions& o, const std::string& comm
   if (!o.force) task->check_memory();
   if (numbers) return write_numbers(*task, o, command_line);
 
+  // What is there may refuse this configuration: said before the folder has it.
+  if (o.goes_on() && leads()) task->units({.folder = RunFolder::shared(o.earlier()), .command = "", .take = false});
   const auto folder = open_together(
       [&] { return open_study(o, study.name, task->config(), task->may_change(), device, command_line); });
   if (!leads()) return take_as_another(*task, folder, command_line);

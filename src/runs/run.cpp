@@ -630,7 +630,10 @@ void check_resumable(const RunFolder& folder, const RunConfig& config, bool othe
     throw InputError(fmt::format("{}: it was made for the objective {}, and is not gone on with for {}", path.string(),
                                  text(objective), text(wanted)));
   }
-  auto refused = differing_paths(deciding(read_written_config(path, config.catalogue)), deciding(config));
+  const auto before = read_written_config(path, config.catalogue);
+  auto refused = differing_paths(deciding(before), deciding(config));
+  // best.pt is that of all records, or there is none.
+  if (before.train.keep_best != config.train.keep_best) refused.push_back("train.keep_best");
   if (other_device) std::erase(refused, "device");
   if (!recorded(path, "data").is_null()) std::erase(refused, "data.file");  // what is in it is compared
   if (!refused.empty()) {

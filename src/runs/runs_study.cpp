@@ -1,5 +1,7 @@
 #include "entk/runs/runs_study.h"
 
+#include <algorithm>
+
 #include "entk/config/config_layers.h"
 
 namespace entk {
@@ -17,6 +19,13 @@ class SweepTask : public RunsTask {
     for (const char* key : {"seeds", "sweep"}) {
       if (own.contains(key)) json[key] = own[key];
     }
+    // The rank d + 1 is each run's own where d is swept: 0 stands for it.
+    const auto rank = [](const PlannedRun& run) { return run.config.projector.rank; };
+    const bool differs =
+        std::any_of(plan().begin(), plan().end(), [&](const PlannedRun& run) { return rank(run) != rank(plan()[0]); });
+    const bool swept = std::any_of(study_.sweep.begin(), study_.sweep.end(),
+                                   [](const SweepAxis& axis) { return axis.path == "projector.rank"; });
+    if (differs && !swept) json["projector"]["rank"] = 0;
     return json;
   }
   std::vector<std::string> may_change() const override {

@@ -55,6 +55,10 @@ bool is_settled(const std::filesystem::path& folder, const RunConfig& config) {
 std::optional<RunOutcome> settled_run(const std::filesystem::path& folder, const RunConfig& config) {
   if (!is_settled(folder, config)) return std::nullopt;
   const auto status = read_status(folder);
+  if (status.state == RunState::done && status.step > config.train.steps) {
+    throw InputError(fmt::format("{}: it has taken {} steps, more than train.steps = {}", folder.string(), status.step,
+                                 config.train.steps));
+  }
   RunOutcome outcome;
   outcome.state = status.state;
   outcome.message = status.message;
@@ -183,8 +187,8 @@ std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const 
       found = all.end() - 1;
     }
     const auto folder = run_path(study, run);
-    const auto status = folder / "status.json";
-    if (!std::filesystem::exists(status) || read_status(folder).state != RunState::done) {
+    // One that ended under fewer steps has no last values yet.
+    if (!is_settled(folder, run.config) || read_status(folder).state != RunState::done) {
       ++found->missing;
       continue;
     }

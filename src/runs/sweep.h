@@ -57,7 +57,8 @@ struct PlannedRun {
 /// Every combination of swept values, then of seeds. @throws InputError where one is refused.
 std::vector<PlannedRun> plan_runs(const StudyConfig& study, const std::string& source);
 
-/// How a run ended that has nothing left to do under this configuration; nothing for others.
+/// How a run ended that has nothing left to do under this configuration; nothing for others. @throws InputError for one
+/// that has taken more steps than it is told now.
 std::optional<RunOutcome> settled_run(const std::filesystem::path& folder, const RunConfig& config);
 /// A unit for each planned run. `cache` holds what they share: TakeOptions::release is its forget. They refer to the
 /// plan and the context. @throws InputError where a run that is there was made with another data file.
@@ -71,10 +72,10 @@ struct SweepCurves {
   std::vector<nlohmann::json> swept;
   std::vector<double> steps;
   std::map<std::string, std::vector<std::vector<double>>> columns;  ///< one curve a finished seed
-  int missing = 0;                                                  ///< runs that are not done
+  int missing = 0;                                                  ///< runs that are not done, or not with this plan
   std::vector<std::uint64_t> seeds{};                               ///< the finished ones, in the columns' order
 };
-/// Cut to the steps that all finished runs of a combination have.
+/// A run that settled earlier than others stays where it was.
 std::vector<SweepCurves> read_curves(const std::vector<PlannedRun>& plan, const std::filesystem::path& study);
 
 }  // namespace entk

@@ -2,8 +2,10 @@
 #include <set>
 
 #include "entk/io/strict_json.h"
+#include "entk/runs/runs_study.h"
 #include "entk/runs/sweep.h"
 #include "entk/tools/evaluate.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::training_keys_test {
@@ -116,6 +118,64 @@ TEST(TrainingKeys, SeedsThatSettleAtDifferentStepsKeepTheirLastValuesInCurves) {
     EXPECT_EQ(curves[0].columns.at("test_loss")[i].back(), read_csv(path / "metrics.csv").column("test_loss").back());
   }
   EXPECT_GT(steps.size(), 1u) << "a case with different ends";
+}
+
+TEST(TrainingKeys, AStudyOfMoreStepsHasNoValuesOfThoseOfFewerAndOneOfFewerIsRefused) {
+  const TemporaryFolder folder;
+  const auto plan_of = [](int steps) {
+    auto config = small({{"steps", steps}});
+    config["seeds"] = {1, 2};
+    return plan_runs(read_study_config(config, "test"), "test");
+  };
+  const auto place = RunFolder::create(folder / "study");
+  const TakeContext context{.folder = place, .command = "test"};
+  const auto take_parts = [&](const std::vector<PlannedRun>& plan, std::size_t count) {
+    ProblemCache cache;
+    auto units = run_units(plan, context, cache);
+    units.resize(count);
+    EXPECT_EQ(take_units(units, place.path(), {}).code, ExitCode::ok);
+  };
+  take_parts(plan_of(8), 2);
+  EXPECT_EQ(read_curves(plan_of(8), place.path())[0].missing, 0);
+  const auto longer = plan_of(20);
+  take_parts(longer, 1);
+  const auto curves = read_curves(longer, place.path());
+  EXPECT_EQ(curves[0].missing, 1);
+  EXPECT_EQ(curves[0].seeds, std::vector<std::uint64_t>{1});
+  EXPECT_EQ(curves[0].steps.back(), 20);
+  const auto fewer = plan_of(5);
+  ProblemCache cache;
+  const TakeContext looking{.folder = place, .command = "", .take = false};
+  EXPECT_NE(testing::error_of([&] { run_units(fewer, looking, cache); }).find("it has taken 20 steps, more than"),
+            std::string::npos);
+}
+
+TEST(TrainingKeys, ASweepOfDimensionsHasEachItsOwnRankInAResumedStudyToo) {
+  auto json = small({{"steps", 5}});
+  json["projector"].erase("rank");
+  json["sweep"]["data.dimension"] = {4, 6};
+  const auto ranks = [](const nlohmann::json& of) {
+    std::vector<std::int64_t> all;
+    for (const auto& run : plan_runs(read_study_config(of, "test"), "test")) all.push_back(run.config.projector.rank);
+    return all;
+  };
+  EXPECT_EQ(ranks(json), (std::vector<std::int64_t>{5, 7}));
+  const auto study = runs_study({.name = "s"}, [](const RunsSoFar&) { return Findings{}; });
+  // What the study's folder has, from which it is resumed.
+  EXPECT_EQ(ranks(study.read(json, "test", built_in_catalogue())->config()), (std::vector<std::int64_t>{5, 7}));
+  json["projector"]["rank"] = 3;
+  EXPECT_EQ(ranks(study.read(json, "test", built_in_catalogue())->config()), (std::vector<std::int64_t>{3, 3}));
+}
+
+TEST(TrainingKeys, WhetherTheBestRecordIsKeptIsNoMatterOfResuming) {
+  for (const bool kept : {true, false}) {
+    const TemporaryFolder folder;
+    EXPECT_EQ(take(small({{"steps", 8}, {"keep_best", kept}}), folder / "run").code, ExitCode::ok);
+    EXPECT_NE(testing::error_of([&] {
+                take(small({{"steps", 20}, {"keep_best", !kept}}), folder / "run");
+              }).find("this one changes train.keep_best"),
+              std::string::npos);
+  }
 }
 
 TEST(TrainingKeys, AnInterruptedRunOfAnyUpdateRuleGoesOnToTheSameBits) {
