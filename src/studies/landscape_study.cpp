@@ -76,6 +76,17 @@ Loaded load(const LandscapeConfig& c, std::vector<std::string>& notices) {
   return loaded;
 }
 
+/// What there are no products with the Hessian of, said before there is a folder for them.
+void check_has_hessian(const Problem& p, const std::string& file) {
+  const auto& model = p.config.model;
+  const auto refuse = [&](const char* key, const std::string& got) {
+    throw InputError(fmt::format("{}: {}: a landscape is that of a trained model of order 2, got {}", file, key, got));
+  };
+  if (model.kernel != ModelKernel::none) refuse("model.kernel", word_of(model.kernel));
+  if (model.order != 2) refuse("model.order", fmt::format("{}", model.order));
+  if (model.whole_network && !p.module) refuse("model.whole_network", "the two-layer network itself");
+}
+
 void check_same(const std::string& file, const char* name, const at::Tensor& stored, const at::Tensor& made) {
   const auto a = stored.to(at::kDouble), b = made.detach().to(at::kCPU, at::kDouble);
   // A run in float32 rounded what is made here in float64.
@@ -188,6 +199,7 @@ LandscapePoint read_landscape_point(const LandscapeConfig& c) {
   check_can_be_shared(config);
   const auto device = pick_device(c.device);
   auto p = make_problem(config, device);
+  check_has_hessian(p, c.run);
   // This process's rows of what is of all; blocks were read of its own.
   const auto own = [&](const at::Tensor& t) {
     return !p.module && t.dim() > 0 && t.size(0) == config.model.width ? own_rows(t) : t;
@@ -391,8 +403,10 @@ class LandscapeTask : public Task {
   static RunOutcome outcome_of(const nlohmann::json& numbers) {
     RunOutcome outcome;
     const auto verdict = numbers.at("verdict");
-    if (verdict == name_of(StationaryVerdict::not_sosp) || verdict == name_of(StationaryVerdict::undecided))
+    if (verdict == name_of(StationaryVerdict::not_sosp) || verdict == name_of(StationaryVerdict::undecided)) {
       outcome.code = ExitCode::check_failed;
+      outcome.message = numbers.at("statement").get<std::string>();
+    }
     return outcome;
   }
 

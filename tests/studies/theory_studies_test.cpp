@@ -96,6 +96,23 @@ RunConfig small_run(const nlohmann::json& changes) {
   return read_run_config(json, "test");
 }
 
+TEST(LandscapeStudy, RunsWithoutProductsWithTheHessianAreRefusedBeforeAFolderIsMade) {
+  const std::vector<std::pair<const char*, nlohmann::json>> models = {
+      {"model.order: ", {{"order", 3}}},
+      {"model.order: ", {{"order", 1}}},
+      {"model.whole_network: ", {{"whole_network", true}}},
+      {"model.kernel: ", {{"kernel", "ntk"}}}};
+  for (const auto& [key, model] : models) {
+    const TemporaryFolder folder;
+    ProblemCache cache;
+    const auto run = RunFolder::create(folder / "run");
+    const auto config = small_run({{"model", model}, {"lambda", {0, 0, 0, 0}}});
+    ASSERT_EQ(take_run(config, run, "run", "test", cache, {}).code, ExitCode::ok);
+    const auto asked = read_landscape_config({{"run", run.path().string()}}, "test");
+    EXPECT_NE(error_of([&] { read_landscape_point(asked); }).find(key), std::string::npos) << key;
+  }
+}
+
 TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   const TemporaryFolder folder;
   ProblemCache cache;
