@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -128,6 +129,18 @@ void check_without_neurons(const EvaluateConfig& config, const std::string& sour
   }
 }
 
+/// What `model` says of the run's own model, where its loss is another than this one's, of f_L + f_Q.
+std::string other_model(const ModelConfig& m) {
+  std::vector<std::string> keys;
+  if (m.order != 2) keys.push_back("order");
+  if (!m.linear_term) keys.push_back("linear_term");
+  if (m.whole_network) keys.push_back("whole_network");
+  if (m.initialisation == Initialisation::plain && m.initial_output) keys.push_back("initial_output");
+  if (keys.empty()) return "";
+  return fmt::format("model.{}: no effect: loss, regularized_loss and gradient are those of f_L + f_Q, without f(x;0)",
+                     fmt::join(keys, ", model."));
+}
+
 void check_result(const char* name, const at::Tensor& value) {
   if (!at::isfinite(value).all().item<bool>()) throw NotFiniteError(fmt::format("{}: the result is not finite", name));
 }
@@ -190,7 +203,9 @@ EvaluateResult evaluate_tensors(const TensorDict& tensors, const nlohmann::json&
     result.warnings = sigma.warnings();
     return paper_regularizers(sigma, of, x, config.lambda);
   }();
-  if (!config.model) {
+  if (config.model) {
+    if (auto note = other_model(*config.model); !note.empty()) result.warnings.push_back(std::move(note));
+  } else {
     const auto [lowest, highest] = argument_range(x, network->w0);
     if (auto two = assumption_two(*config.activation, lowest, highest); !two.holds) {
       result.warnings.push_back(std::move(two.warning));

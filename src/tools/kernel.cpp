@@ -40,7 +40,8 @@ KernelResult measure_kernel(const RunConfig& config, c10::Device device) {
       {"dimension", data.train.x.size(1)},
       {"samples", n},
       {"test_samples", fit.test.defined() ? fit.test.size(0) : 0},
-      {"width", model.kernel == ModelKernel::ntk_infinite ? nlohmann::json() : nlohmann::json(model.width)},
+      {"width", model.kernel == ModelKernel::ntk_infinite || problem.module ? nlohmann::json()
+                                                                            : nlohmann::json(problem.w0.size(0))},
       {"rank", fit.regression.rank},
       {"norm", std::sqrt(std::max(0.0, fit.regression.squared_norm))},
       {"train_loss", number(fit.train_loss)},

@@ -107,13 +107,17 @@ Observable harmonic_shares(const Parameters&, const Setting& s) {
           true};
 }
 
-/// E f_L² and E f_Q² over the test points.
+/// E f_L² and E f_Q² over the test points; of the network itself those of its expansion, whose t_2 here is f_Q and all
+/// that follows.
 Observable term_squares(const Parameters&, const Setting& s) {
   if (!s.data.test.x.defined()) throw InputError("observable term_squares: expected test points, got none");
+  const auto expansion = s.model->options().whole_network
+                             ? s.model->expanded().primitive(s.data.test.x, {.mode = KernelMode::recompute})
+                             : nullptr;
   return {{"test_f_L_square", "test_f_Q_square"},
-          [](const Observation& in) {
-            const bool quadratic = in.test_terms.size(0) > 1;
-            return std::vector<double>{mean_square(in.test_terms[0]), quadratic ? mean_square(in.test_terms[1]) : NAN};
+          [expansion](const Observation& in) {
+            const auto terms = expansion ? expansion->terms(in.w) : in.test_terms;
+            return std::vector<double>{mean_square(terms[0]), terms.size(0) > 1 ? mean_square(terms[1]) : NAN};
           },
           true};
 }

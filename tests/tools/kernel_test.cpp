@@ -57,6 +57,12 @@ TEST(KernelTool, OfTheNtkHoldsTheGramMatrixItsEigenvaluesAndAWWhoseLinearTermIsT
       close(torch::tensor(evaluated.values["f_L"].get<std::vector<double>>(), torch::kFloat64), t["f_test"], 1e-8));
 }
 
+TEST(KernelTool, WidthIsThatOfATwoLayerNetworkAlone) {
+  const nlohmann::json module = {{"name", "mlp"}, {"widths", {4, 3}}};
+  EXPECT_EQ(measure_kernel(config("ntk"), c10::kCPU).numbers.at("width"), 60);
+  EXPECT_TRUE(measure_kernel(config("ntk", {{"model", {{"kind", module}}}}), c10::kCPU).numbers.at("width").is_null());
+}
+
 TEST(KernelTool, APlainStartIsFittedAroundItsOutput) {
   auto result = measure_kernel(config("quadratic_ntk", {{"model", {{"initialisation", "plain"}}}}), c10::kCPU);
   EXPECT_TRUE(close(result.tensors["f"], result.tensors["y"], 1e-8));
