@@ -149,6 +149,12 @@ std::string trial_text(const Trial& t, double seconds) {
                      t.samples, t.seed, t.losses.train, t.losses.test, seconds);
 }
 
+std::string diverged_text(const std::vector<Trial>& trials) {
+  const auto count =
+      std::count_if(trials.begin(), trials.end(), [](const Trial& t) { return !std::isfinite(t.losses.test); });
+  return count == 0 ? "" : fmt::format("{} of {} runs diverged, and count as not learned", count, trials.size());
+}
+
 std::vector<Unit> search_units(const SampleSearch& search, const std::filesystem::path& study) {
   const auto shared = std::make_shared<const SampleSearch>(search);
   const auto reading = reading_alone(search);

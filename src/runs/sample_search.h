@@ -30,6 +30,9 @@ struct Trial {
 /// "d = 10, n = 40, seed 1: training loss 0.01, test loss 0.4 (3.2 s)"
 std::string trial_text(const Trial& trial, double seconds);
 
+/// "3 of 12 runs diverged, and count as not learned"; nothing where none did. Their n bounds a rate, no samples.
+std::string diverged_text(const std::vector<Trial>& trials);
+
 enum class SearchMethod {
   scan,       ///< every candidate upwards, until one learns
   bisection,  ///< upwards, each time to at most twice the last n, until one learns, then between the last two

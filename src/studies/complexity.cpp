@@ -46,7 +46,8 @@ std::optional<FinalLosses> final_losses(const RunConfig& config, const std::func
 struct ModelSamples {
   std::map<std::int64_t, NeededSamples> needed;
   ExponentFit fit;
-  bool complete;  ///< in every dimension
+  bool complete;         ///< in every dimension
+  std::string diverged;  ///< how many of its runs did
 };
 
 std::vector<ModelSamples> samples_of(const ComplexityConfig& config, const std::vector<SampleSearchResult>& models) {
@@ -54,7 +55,8 @@ std::vector<ModelSamples> samples_of(const ComplexityConfig& config, const std::
   for (const auto& model : models) {
     auto needed = needed_samples(model, true);
     const auto complete = complete_dimensions(needed, config.seeds.size());
-    all.push_back({std::move(needed), sample_exponent(complete), complete.size() == config.dimensions.size()});
+    all.push_back({std::move(needed), sample_exponent(complete), complete.size() == config.dimensions.size(),
+                   diverged_text(model.trials)});
   }
   return all;
 }
@@ -124,10 +126,13 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
   if (!joint) return claims;
   const auto [low, high] = std::minmax_element(config.dimensions.begin(), config.dimensions.end());
   const bool large = config.dimensions.size() >= 4 && *high >= 3 * *low;
-  const auto small = [&](bool complete) {
-    return !large      ? "needs four dimensions over a factor of three"
-           : !complete ? "needs an n, not a bound, of every seed at every dimension"
-                       : "";
+  const auto small = [&](const std::vector<const ModelSamples*>& of) -> std::string {
+    if (!large) return "needs four dimensions over a factor of three";
+    for (const auto* m : of) {
+      if (!m->complete) return "needs an n, not a bound, of every seed at every dimension";
+      if (!m->diverged.empty()) return m->diverged;
+    }
+    return "";
   };
   const auto& ours = models[*joint];
   claims.push_back(
@@ -138,7 +143,7 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
               .reason = "exponent within 0.3 of k",
               .figure = "complexity",
               .evidence = {{"exponent", ours.fit.exponent, 0.7, 1.3}}},
-             finished, small(ours.complete)));
+             finished, small({&ours})));
   for (const auto& [name, what] :
        {std::pair{"ntk", "the NTK"}, {"ntk_infinite", "the infinitely wide NTK"}, {"quadntk", "the quadratic NTK"}}) {
     const auto other = index_of(name);
@@ -163,7 +168,7 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
          .reason = "exponent of the quotient of the two numbers of samples, seed by seed, above 0",
          .figure = "complexity",
          .evidence = {{"exponent of the quotient", sample_exponent(quotient).exponent, 0, INFINITY}}},
-        finished, small(ours.complete && theirs.complete)));
+        finished, small({&ours, &theirs})));
   }
   return claims;
 }
@@ -173,7 +178,7 @@ std::vector<Claim> claims_of(const ComplexityConfig& config, const std::vector<M
 ComplexityConfig read_complexity_config(const nlohmann::json& json, const std::string& source,
                                         const Catalogue& catalogue) {
   auto c = read_runs_config<ComplexityConfig>(json, source, catalogue);
-  check_models(c.models, {"data", "seed", "dtype", "device", "threads"}, source);
+  check_models(c.models, {"data", "loss", "seed", "dtype", "device", "threads"}, source);
   if (c.dimensions.empty()) throw InputError(source + ": dimensions: expected at least one value, got nothing");
   for (const auto& model : c.models) {
     for (const auto d : c.dimensions) complexity_run(c, model, d, candidates(c, d)[0], c.seeds[0], source);
@@ -258,13 +263,19 @@ Findings complexity_findings(const ComplexityConfig& config, const std::vector<S
   const auto samples = samples_of(config, models);
   const bool finished =
       std::all_of(models.begin(), models.end(), [](const SampleSearchResult& m) { return m.finished; });
+  std::vector<std::string> warnings;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    if (!samples[i].diverged.empty())
+      warnings.push_back(fmt::format("{}: {}", shown_title(config.models[i], config.base), samples[i].diverged));
+  }
   return {.table = table_of(config, samples),
           .figures = {{"complexity", plot_of(config, samples),
                        fmt::format("Smallest number of samples for a test loss below {:g}, one point per seed; lines: "
                                    "the mean of the seeds' "
                                    "fits.",
                                    config.threshold)}},
-          .claims = claims_of(config, samples, finished)};
+          .claims = claims_of(config, samples, finished),
+          .warnings = std::move(warnings)};
 }
 
 Study complexity_study() {

@@ -31,7 +31,7 @@ std::string too_small(const Figure2Config& config, const Figure2Result& result) 
     return "needs at least four dimensions, the largest 40 or more and 4 times the smallest";
   if (config.train.steps < 30000) return "needs 30000 steps";
   if (!result.complete) return "needs an n, not a bound, of every seed at every dimension";
-  return "";
+  return result.diverged;
 }
 
 }  // namespace
@@ -117,6 +117,7 @@ Figure2Result figure2_result(const Figure2Config& config, const SampleSearchResu
   result.complete = complete.size() == config.dimensions.size();
   result.fit = sample_exponent(complete);
   result.finished = searches.found.size() == config.dimensions.size() * config.seeds.size();
+  result.diverged = diverged_text(searches.trials);
   return result;
 }
 
@@ -240,6 +241,7 @@ class Figure2Task : public Task {
             .figures = {{"figure2", figure2_plot(config_, result),
                          "The smallest n whose final test loss is below the threshold, beside 6d² and d³."}},
             .claims = figure2_claims(config_, result),
+            .warnings = result.diverged.empty() ? std::vector<std::string>{} : std::vector{result.diverged},
             .numbers = numbers};
   }
 

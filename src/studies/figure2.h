@@ -91,6 +91,7 @@ struct Figure2Result {
   ExponentFit fit;                               ///< of n against d, over the dimensions that every seed has its n of
   bool complete = false;                         ///< those are all
   bool finished = false;                         ///< every search has ended
+  std::string diverged{};                        ///< how many runs did
 };
 /// The searches of all dimensions and seeds; `interrupted` goes to the runs.
 SampleSearch figure2_search(const Figure2Config& config, const std::function<int()>& interrupted);

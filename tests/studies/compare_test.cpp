@@ -234,6 +234,24 @@ TEST(Claims, AVerdictIsThatOfItsIntervals) {
   EXPECT_EQ(small.verdict, Verdict::too_small_to_tell);
   EXPECT_EQ(small.reason, "x below 2; needs more");
 }
+TEST(Complexity, RunsThatDivergedAreSaidAndDecideNothing) {
+  const auto config = read_complexity_config(preset("complexity"), "test");
+  std::vector<SampleSearchResult> models;
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    models.push_back(found([](std::int64_t d, std::uint64_t seed) { return 3.0 * d * (1 + 0.01 * (seed % 3)); },
+                           config.dimensions, config.seeds));
+    models.back().trials = {{.dimension = 10, .samples = 20, .seed = 1, .losses = {0.1, 0.2}}};
+  }
+  const auto verdict = [&] { return complexity_findings(config, models).claims.at(0).verdict; };
+  EXPECT_TRUE(complexity_findings(config, models).warnings.empty());
+  EXPECT_EQ(verdict(), Verdict::held);
+  for (auto& model : models) model.trials.push_back({.dimension = 10, .samples = 40, .seed = 1, .losses = {NAN, NAN}});
+  const auto found = complexity_findings(config, models);
+  EXPECT_EQ(found.warnings.size(), models.size());
+  EXPECT_NE(found.warnings.at(0).find(": 1 of 2 runs diverged, and count as not learned"), std::string::npos);
+  EXPECT_EQ(verdict(), Verdict::too_small_to_tell);
+}
+
 
 TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   auto json = preset("complexity-quick");
