@@ -35,7 +35,10 @@ std::map<std::uint64_t, double> zero_losses(const std::vector<SweepCurves>& curv
   std::map<std::uint64_t, double> losses;
   for (const auto& c : curves) {
     const auto run = std::find_if(plan.begin(), plan.end(), [&](const PlannedRun& r) { return r.swept == c.swept; });
-    if (!has_runs(c) || c.steps[0] != 0 || run == plan.end() || run->config.model.start_deviation > 0) continue;
+    if (!has_runs(c) || c.steps[0] != 0 || run == plan.end()) continue;
+    const auto& start = run->config.model;
+    const bool has_output = start.initialisation == Initialisation::plain && start.initial_output;
+    if (has_output || start.start_deviation > 0) continue;
     for (std::size_t i = 0; i < c.seeds.size(); ++i) losses.emplace(c.seeds[i], c.columns.at("test_loss")[i][0]);
   }
   return losses;
@@ -179,7 +182,7 @@ void check_models(std::vector<CompareModel>& models, const std::vector<std::stri
 
 CompareConfig read_compare_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   auto config = read_runs_config<CompareConfig>(json, source, catalogue);
-  check_models(config.models, {"data", "seed", "dtype", "device", "threads"}, source);
+  check_models(config.models, {"data", "loss", "seed", "dtype", "device", "threads"}, source);
   return config;
 }
 

@@ -207,7 +207,7 @@ std::vector<std::int64_t> matched_widths(std::int64_t dimension, std::int64_t de
 
 DepthConfig read_depth_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   auto c = read_runs_config<DepthConfig>(json, source, catalogue);
-  check_models(c.models, {"data", "seed", "dtype", "device", "threads"}, source);
+  check_models(c.models, {"data", "loss", "seed", "dtype", "device", "threads"}, source);
   check_names(c.targets, "target", source);
   for (const auto& [key, values] : {std::pair("depths", &c.depths), std::pair("samples", &c.samples)}) {
     if (values->empty()) throw InputError(fmt::format("{}: {}: expected at least one value, got nothing", source, key));

@@ -326,7 +326,7 @@ std::vector<Claim> escape_claims(const EscapeConfig& config, const std::vector<W
 
 EscapeConfig read_escape_config(const nlohmann::json& json, const std::string& source, const Catalogue& catalogue) {
   auto c = read_runs_config<EscapeConfig>(json, source, catalogue);
-  check_models(c.models, {"data", "seed", "dtype", "device", "threads", "observables"}, source);
+  check_models(c.models, {"data", "loss", "seed", "dtype", "device", "threads", "observables"}, source);
   if (c.widths.empty()) throw InputError(source + ": widths: expected at least one value, got nothing");
   for (const auto& model : c.models) {
     if (model.set.contains("/model/width"_json_pointer)) {

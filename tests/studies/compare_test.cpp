@@ -80,6 +80,29 @@ TEST(Compare, TrainsAllModelsAndLeavesTableFigureAndClaims) {
   EXPECT_NEAR(kernel.column("test_loss")[0] / loss_at_start("ntk,seed=1"), 1, 1e-5);
 }
 
+TEST(Compare, AModelThatDoesNotStartAtZeroIsNoZeroModel) {
+  const auto shares = [](const nlohmann::json& second) {
+    auto json = small_compare();
+    json["models"] = {{{"name", "plain"}, {"title", "plain"}, {"set", {{"model", {{"initialisation", "plain"}}}}}},
+                      {{"name", "other"}, {"title", "other"}, {"set", {{"model", second}}}}};
+    const TemporaryFolder folder;
+    const auto config = read_compare_config(json, "test");
+    const auto plan = plan_compare(config, "test");
+    const auto study = RunFolder::create(folder / "study");
+    ProblemCache cache;
+    const TakeContext context{.folder = study, .command = "test"};
+    EXPECT_EQ(take_units(run_units(plan, context, cache), study.path(), {}).code, ExitCode::ok);
+    const auto found = compare_findings(study.path(), config, plan);
+    const auto zero = read_records(study.path() / "runs/other,seed=1").column("test_loss")[0];
+    const auto last = read_records(study.path() / "runs/plain,seed=1").column("test_loss").back();
+    return std::pair{std::get<double>(found.table.rows[0][4].content), last / zero};
+  };
+  const auto [share, wanted] = shares({{"initialisation", "symmetric"}});
+  EXPECT_NEAR(share, wanted, 1e-12) << "the symmetric start's loss is the zero model's, though another comes first";
+  EXPECT_TRUE(std::isnan(shares({{"initialisation", "plain"}, {"order", 1}}).first)) << "nobody starts at zero";
+  EXPECT_FALSE(std::isnan(shares({{"initialisation", "plain"}, {"initial_output", false}}).first));
+}
+
 TEST(Compare, TheWholeNetworkIsTrainedAsItselfBesideItsExpansionOnTheSamePoints) {
   const TemporaryFolder folder;
   const auto study = RunFolder::create(folder / "study");
@@ -100,6 +123,9 @@ TEST(Compare, AModelThatChangesTheDataOrRepeatsANameIsRefused) {
   auto json = small_compare();
   json["models"][0]["set"]["data"]["samples"] = 41;
   EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("keys other than data"), std::string::npos);
+  json = small_compare();
+  json["models"][0]["set"]["loss"] = "logistic";  // whose labels are the target's signs
+  EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("keys other than loss"), std::string::npos);
   json = small_compare();
   json["models"][1]["name"] = "ntk";
   EXPECT_NE(message_of([&] { read_compare_config(json, "test"); }).find("a name that no other model has"),
@@ -208,6 +234,24 @@ TEST(Complexity, ItsClaimsHoldOnTheoremOnesExponentsAndFailOnOthers) {
   EXPECT_EQ(theorem.evidence[0].at_most, 1.3);
 }
 
+TEST(Complexity, RunsThatDivergedAreSaidAndDecideNothing) {
+  const auto config = read_complexity_config(preset("complexity"), "test");
+  std::vector<SampleSearchResult> models;
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    models.push_back(found([](std::int64_t d, std::uint64_t seed) { return 3.0 * d * (1 + 0.01 * (seed % 3)); },
+                           config.dimensions, config.seeds));
+    models.back().trials = {{.dimension = 10, .samples = 20, .seed = 1, .losses = {0.1, 0.2}}};
+  }
+  const auto verdict = [&] { return complexity_findings(config, models).claims.at(0).verdict; };
+  EXPECT_TRUE(complexity_findings(config, models).warnings.empty());
+  EXPECT_EQ(verdict(), Verdict::held);
+  for (auto& model : models) model.trials.push_back({.dimension = 10, .samples = 40, .seed = 1, .losses = {NAN, NAN}});
+  const auto found = complexity_findings(config, models);
+  EXPECT_EQ(found.warnings.size(), models.size());
+  EXPECT_NE(found.warnings.at(0).find(": 1 of 2 runs diverged, and count as not learned"), std::string::npos);
+  EXPECT_EQ(verdict(), Verdict::too_small_to_tell);
+}
+
 TEST(Claims, TheSizeIsWhatTheStudyVariesBeforeARunsOwnKeys) {
   EXPECT_EQ(size_text(preset("escape-quick")), "d = 20, n = 160, m = 250 … 4000, steps = 6000, 3 seeds");
   EXPECT_EQ(size_text({{"dimension", 8}, {"samples", {40}}, {"width", 50}}), "d = 8, n = 40, m = 50");
@@ -234,24 +278,6 @@ TEST(Claims, AVerdictIsThatOfItsIntervals) {
   EXPECT_EQ(small.verdict, Verdict::too_small_to_tell);
   EXPECT_EQ(small.reason, "x below 2; needs more");
 }
-TEST(Complexity, RunsThatDivergedAreSaidAndDecideNothing) {
-  const auto config = read_complexity_config(preset("complexity"), "test");
-  std::vector<SampleSearchResult> models;
-  for (std::size_t i = 0; i < config.models.size(); ++i) {
-    models.push_back(found([](std::int64_t d, std::uint64_t seed) { return 3.0 * d * (1 + 0.01 * (seed % 3)); },
-                           config.dimensions, config.seeds));
-    models.back().trials = {{.dimension = 10, .samples = 20, .seed = 1, .losses = {0.1, 0.2}}};
-  }
-  const auto verdict = [&] { return complexity_findings(config, models).claims.at(0).verdict; };
-  EXPECT_TRUE(complexity_findings(config, models).warnings.empty());
-  EXPECT_EQ(verdict(), Verdict::held);
-  for (auto& model : models) model.trials.push_back({.dimension = 10, .samples = 40, .seed = 1, .losses = {NAN, NAN}});
-  const auto found = complexity_findings(config, models);
-  EXPECT_EQ(found.warnings.size(), models.size());
-  EXPECT_NE(found.warnings.at(0).find(": 1 of 2 runs diverged, and count as not learned"), std::string::npos);
-  EXPECT_EQ(verdict(), Verdict::too_small_to_tell);
-}
-
 
 TEST(Complexity, MeasuresResumesAndWritesItsResults) {
   auto json = preset("complexity-quick");
