@@ -80,6 +80,28 @@ void check_without_effect(const CommonOptions& o, const nlohmann::json& json) {
     if (!value_at(json, run + "model.kind.widths").is_null()) {
       refuse(run + "model.width", "model.kind.widths has each layer's");
     }
+    // What a study has a list of in its place.
+    for (const auto& [list, key] : {std::pair{"seeds", "seed"},
+                                    {"widths", "model.width"},
+                                    {"parameters", "model.width"},
+                                    {"samples", "data.samples"},
+                                    {"targets", "data.target"},
+                                    {"dimensions", "data.dimension"},
+                                    {"dimensions", "data.samples"}}) {
+      if (const auto values = value_at(json, list); values.is_array() ? !values.empty() : values.is_number_integer())
+        refuse(run + key, fmt::format("what {} says stands in its place", list));
+    }
+  }
+  const auto sweep = value_at(json, "sweep");
+  if (!sweep.is_object()) return;
+  for (const auto& text : o.set) {
+    const auto path = text.substr(0, text.find('='));
+    if (path.starts_with("data.")) continue;  // by sizes the keys beside the sweep are checked, before it is made
+    for (const auto& [swept, values] : sweep.items()) {
+      if (path != swept && !path.starts_with(swept + ".")) continue;
+      throw InputError(
+          fmt::format("--set {}: the sweep has the values of {}: leave it out, or give --sweep {}", text, swept, text));
+    }
   }
 }
 
@@ -113,6 +135,11 @@ void set_theory_weights(const CommonOptions& o, nlohmann::json& json, const std:
   if (!sparse) throw InputError("--theory-weights: expected a target with a sparse part of degree k + 1");
   const int k = sparse->degree - 1;
   json["lambda"] = theorem4_weights(config.model.width, config.data.dimension, k, *o.theory_weights);
+  for (const auto& text : o.set) {
+    const auto [path, value] = parse_override(text);
+    if (path == "lambda") throw InputError("--theory-weights sets lambda; --set lambda does not go with it");
+    if (path.starts_with("lambda.")) set_at(json, path, value);
+  }
   const auto rank = cumulative_multiplicity(static_cast<int>(config.data.dimension), k);
   if (config.projector.source != ProjectorSource::none && static_cast<double>(config.projector.rank) != rank) {
     say(fmt::format("note: Theorem 4 has r = n_k = {}, this configuration has projector.rank = {}", rank,

@@ -331,6 +331,46 @@ TEST_F(Faults, AFinishedRunWithoutItsCheckpointIsNotTakenAgain) {
   EXPECT_EQ(testing::read_text(folder / "run/metrics.csv"), metrics);
 }
 
+TEST_F(Faults, AKeyThatAStudysListOrSweepReplacesIsRefusedBesideIt) {
+  const std::vector<std::pair<Words, std::string>> cases = {
+      {{"train", "--seeds", "1,2", "--set", "seed=3"},
+       "--set seed=3: what seeds says stands in its place; leave it out"},
+      {{"escape", "--set", "model.width=50"}, "--set model.width=50: what widths says"},
+      {{"depth", "--set", "model.width=50"}, "--set model.width=50: what parameters says"},
+      {{"depth", "--set", "data.samples=50"}, "--set data.samples=50: what samples says"},
+      {{"depth", "--set", "data.target.name=parity"}, "--set data.target.name=parity: what targets says"},
+      {{"complexity", "--set", "data.dimension=9"}, "--set data.dimension=9: what dimensions says"},
+      {{"r1-noise", "--set", "run.seed=9"}, "--set run.seed=9: what seeds says"},
+      {{"figure1", "--set", "lambda.3=5"}, "--set lambda.3=5: the sweep has the values of lambda.3"},
+      {{"train", "--sweep", "lambda.3=0,1", "--set", "lambda.3=5"}, "--set lambda.3=5: the sweep has the values"}};
+  for (auto [words, message] : cases) {
+    words.push_back("--print-config");
+    const auto refused = entk(words, folder.path());
+    EXPECT_TRUE(exits_with(refused, 2)) << message;
+    EXPECT_TRUE(says(refused, message));
+  }
+  EXPECT_TRUE(exits_with(entk({"figure1", "--set", "lambda.4=1e-9", "--print-config"}, folder.path()), 0));
+}
+
+TEST_F(Faults, AWeightThatIsTypedBesideTheoremFoursIsTaken) {
+  const Words words = {
+      "train",          "--set", R"(data.target={"name":"low_degree_plus_sparse"})", "--theory-weights", "0.1",
+      "--print-config", "--set"};
+  using testing::operator+;
+  const auto taken = entk(words + Words{"lambda.4=0"}, folder.path());
+  EXPECT_EQ(parse_json(taken.output, "stdout").at("lambda"), nlohmann::json({10, 0.1, 10, 0}));
+  EXPECT_TRUE(exits_with(entk(words + Words{"lambda=[0,0,1,0]"}, folder.path()), 2));
+}
+
+TEST_F(Faults, AStudyThatIsRefusedFewerStepsKeepsItsConfiguration) {
+  ASSERT_TRUE(exits_with(entk(tiny("study", {"--seeds", "1,2", "--set", steps(8)}), folder.path()), 0));
+  const auto config = testing::read_text(folder / "study/config.json");
+  const auto refused = resume("study", {"--set", steps(5)});
+  EXPECT_TRUE(exits_with(refused, 2));
+  EXPECT_TRUE(says(refused, "it has taken 8 steps, more than train.steps = 5"));
+  EXPECT_EQ(testing::read_text(folder / "study/config.json"), config);
+}
+
 TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
   using testing::operator+;
   const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8",         "--set",   "train.steps=20",
