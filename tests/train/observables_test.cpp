@@ -156,7 +156,7 @@ TEST(Observables, TermSquaresAreMeansOverTheTestPoints) {
   EXPECT_NEAR(t.values[1], t.setting.model->quadratic->forward(x).square().mean().item<double>(), 1e-12);
   EXPECT_GT(t.values[1], 0);
   // Of the network itself f_Q is a term of its expansion, and not all that f_L leaves.
-  const auto whole = train("term_squares", {}, {.model = {.whole_network = true}});
+  auto whole = train("term_squares", {}, {.model = {.whole_network = true}});
   const auto at_test = whole.setting.data.test.x;
   const auto f_q = whole.setting.model->quadratic->forward(at_test);
   EXPECT_NEAR(whole.values[1], f_q.square().mean().item<double>(), 1e-12);
