@@ -2,7 +2,7 @@
 // reverse mode twice. Internal to the library: taylor_expansion.h and module_primitive.h say what is made of it.
 #pragma once
 
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
 #include <vector>

@@ -1,6 +1,6 @@
 #include "entk/kernels/cpu/relu_descent.h"
 
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <array>
 

@@ -1,6 +1,7 @@
 // Which of torch's modules LibTorch can expand: each is right, by the power with which the Taylor remainder falls, or
 // refused by name.
 #include <gmock/gmock.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/nn.h>
 
 #include "entk/base/error.h"

@@ -1,6 +1,6 @@
 // R1, R2, R3 by the projector in closed form: values and derivatives against explicit matrices.
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include "entk/regularizers/regularizers.h"

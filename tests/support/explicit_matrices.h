@@ -2,7 +2,7 @@
 // taken, Σ from samples. What the fast forms are compared with.
 #pragma once
 
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include "entk/models/network.h"

@@ -1,7 +1,7 @@
 // Small modules of points, and their derivatives one by one.
 #pragma once
 
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/nn/cloneable.h>
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>

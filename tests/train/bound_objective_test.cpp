@@ -3,7 +3,7 @@
 #include <ATen/record_function.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include <set>

@@ -2,7 +2,7 @@
 #include "entk/train/learning_rate.h"
 
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include "entk/kernels/reference.h"

@@ -1,7 +1,7 @@
 // Each built-in observable, as a trainer records it, against a small computation of another kind at the W that
 // training ends with.
 #include <ATen/ATen.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <array>

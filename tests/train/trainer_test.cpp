@@ -1,7 +1,7 @@
 #include "entk/train/trainer.h"
 
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include "entk/base/error.h"

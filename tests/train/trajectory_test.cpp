@@ -1,6 +1,6 @@
 // A thousand steps beside ordinary autograd's.
 #include <gtest/gtest.h>
-#include <torch/autograd.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 
 #include "entk/base/threads.h"
