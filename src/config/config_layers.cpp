@@ -116,6 +116,9 @@ void set_at(nlohmann::json& config, const std::string& path, const nlohmann::jso
       at = &(*at)[index];
     } else if (at->is_object()) {
       at = &(*at)[part];
+    } else if (at->is_string()) {
+      *at = {{"name", *at}};  // a name alone stands for itself with its parameters' defaults
+      at = &(*at)[part];
     } else {
       throw InputError(fmt::format("{}: '{}' is inside a value that is no object and no list", path, part));
     }

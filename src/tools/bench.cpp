@@ -324,6 +324,14 @@ void check_sizes(const BenchOptions& o) {
   }
 }
 
+/// A row is known by its size, piece and number of threads.
+template <class T>
+void check_different(const char* name, const std::vector<T>& values) {
+  for (auto v = values.begin(); v != values.end(); ++v) {
+    if (std::find(values.begin(), v, *v) != v) throw InputError(fmt::format("{}: expected each one once", name));
+  }
+}
+
 std::int64_t peak_memory() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -377,6 +385,9 @@ BenchResult run_bench(const BenchOptions& options) {
       throw InputError(fmt::format("pieces: expected {}, got '{}'", fmt::join(known, ", "), piece));
     }
   }
+  check_different("pieces", options.pieces);
+  check_different("sizes", options.sizes);
+  check_different("threads", options.threads);
   check_sizes(options);
   BenchResult result;
   Bench bench(options);

@@ -19,6 +19,7 @@ namespace entk {
 
 struct BenchSize {
   std::int64_t samples = 1000, dimension = 100, width = 10000;
+  bool operator==(const BenchSize&) const = default;
 };
 
 struct BenchOptions {
@@ -65,7 +66,7 @@ struct BenchResult {
   std::int64_t peak_memory_bytes = 0;  ///< of this process, after the first number of threads
 };
 
-/// One row for each size, number of threads and piece. @throws InputError for an unknown piece.
+/// One row for each size, number of threads and piece. @throws InputError for an unknown piece or what is asked for twice.
 BenchResult run_bench(const BenchOptions& options);
 
 Table bench_table(const BenchResult& result);

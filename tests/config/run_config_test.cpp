@@ -33,6 +33,11 @@ TEST(ConfigLayers, LaterLayersReplaceValuesAndWholeNamedThings) {
   EXPECT_EQ(value_at(base, "lambda.5"), nullptr);
   EXPECT_EQ(value_at(base, "lambda.name"), nullptr);
   EXPECT_EQ(error_of([&] { set_at(base, "lambda.5", 1); }), "lambda.5: expected a number from 1 to 4 in place of '5'");
+  set_at(base, "model.kind", "mlp");
+  set_at(base, "model.kind.depth", 3);
+  EXPECT_EQ(base["model"]["kind"], (nlohmann::json{{"name", "mlp"}, {"depth", 3}}));
+  EXPECT_EQ(error_of([&] { set_at(base, "lambda.3.x", 1); }),
+            "lambda.3.x: 'x' is inside a value that is no object and no list");
   EXPECT_EQ(differing_paths({{"a", {{"b", 1}}}, {"c", 2}}, {{"a", {{"b", 3}}}, {"c", 2}}),
             std::vector<std::string>{"a.b"});
 }

@@ -6,6 +6,7 @@
 
 #include "entk/base/error.h"
 #include "entk/tools/bench_growth.h"
+#include "tests/support/errors.h"
 #include "tests/support/testing.h"
 
 namespace entk::bench_test {
@@ -31,13 +32,12 @@ TEST(Bench, EachPieceHasARowForEachSizeAndNumberOfThreads) {
   EXPECT_NE(to_text(bench_table(result)).find("pull-back"), std::string::npos);
 }
 
-TEST(Bench, AnUnknownPieceIsNamed) {
-  try {
-    run_bench({.sizes = {{}}, .pieces = {"stepp"}, .threads = {1}});
-    FAIL();
-  } catch (const InputError& e) {
-    EXPECT_NE(std::string(e.what()).find("'stepp'"), std::string::npos) << e.what();
-  }
+TEST(Bench, AnUnknownPieceAndOneTwiceAreNamed) {
+  const auto refused = [](const BenchOptions& options) { return testing::error_of([&] { run_bench(options); }); };
+  EXPECT_NE(refused({.sizes = {{}}, .pieces = {"stepp"}, .threads = {1}}).find("'stepp'"), std::string::npos);
+  EXPECT_EQ(refused({.sizes = {{}}, .pieces = {"step"}, .threads = {1, 1}}), "threads: expected each one once");
+  EXPECT_EQ(refused({.sizes = {{}, {}}, .pieces = {"step"}, .threads = {1}}), "sizes: expected each one once");
+  EXPECT_EQ(refused({.sizes = {{}}, .pieces = {"step", "step"}, .threads = {1}}), "pieces: expected each one once");
 }
 
 TEST(BenchGrowth, FitsTheExponentsFromFigure1sSizeUpward) {
