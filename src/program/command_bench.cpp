@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "entk/program/commands.h"
+#include "entk/program/common_options.h"
 #include "entk/program/console.h"
 #include "entk/base/device.h"
 #include "entk/base/threads.h"
@@ -62,8 +63,7 @@ ExitCode bench(CommandOptions o) {
   o.bench.device = pick_device(o.device);
   o.bench.kernel = from_word<KernelMode>(o.kernel, "--kernel");
   if (o.bench.threads.empty()) o.bench.threads = {threads()};
-  if (!o.out.empty() && std::filesystem::exists(o.out))
-    throw InputError(fmt::format("--out: '{}' exists already", o.out));
+  check_new_file(o.out);
   const auto result = run_bench(o.bench);
   const auto json = dump_json(bench_json(result, o.bench));
   if (!o.out.empty()) write_file_atomically(o.out, json);

@@ -52,6 +52,7 @@ constexpr int twins = 8;
 const char* const spread = "spread.";  // prefix of the tolerances in a reference file
 
 ExitCode write_reference(const CompareOptions& o, const RunConfig& config) {
+  check_new_file(o.write_reference, {}, "--write-reference");
   auto q = comparison_quantities(config, pick_device(o.device));
   const auto tolerances = config.dtype == at::kDouble
                               ? float64_tolerances()
@@ -59,9 +60,6 @@ ExitCode write_reference(const CompareOptions& o, const RunConfig& config) {
   TensorDict file = q;
   for (const auto& [name, t] : tolerances) file[spread + name] = at::tensor({t.first, t.second}, at::kDouble);
   file["config"] = as_bytes(fingerprint(config));
-  if (std::filesystem::exists(o.write_reference)) {
-    throw InputError(fmt::format("--write-reference: '{}' exists already", o.write_reference));
-  }
   write_pt(o.write_reference, file);
   if (!o.quiet)
     say(fmt::format("wrote {}; check it elsewhere with: entk compare-devices --against {}", o.write_reference,

@@ -43,8 +43,7 @@ ExitCode kernel(const CommonOptions& o, const std::string& command_line) {
     fmt::print("{}", dump_json(to_json(config)));
     return ExitCode::ok;
   }
-  if (!o.out.empty() && std::filesystem::exists(o.out))
-    throw InputError(fmt::format("--out: '{}' exists already", o.out));
+  check_new_file(o.out);
   const auto device = pick_device(config.device);
   set_threads(static_cast<int>(config.threads));
   config = with_file_sizes(config);

@@ -319,10 +319,10 @@ std::vector<std::string> changed_paths(const CommonOptions& o, const nlohmann::j
   return paths;
 }
 
-void check_new_file(const std::string& out, std::optional<bool> force) {
+void check_new_file(const std::string& out, std::optional<bool> force, const char* option) {
   if (force.value_or(false) || !std::filesystem::exists(out)) return;
   throw InputError(
-      fmt::format("--out: '{}' exists: another name{}", out, force ? ", or --force to write over it" : ""));
+      fmt::format("{}: '{}' exists: another name{}", option, out, force ? ", or --force to write over it" : ""));
 }
 
 void say_how_to_resume(const CommonOptions& o, const std::string& command, const RunFolder& folder) {

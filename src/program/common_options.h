@@ -67,8 +67,8 @@ ExitCode take_study_command(const std::string& name, const CommonOptions& option
 std::vector<std::string> changed_paths(const CommonOptions& options, const nlohmann::json& before,
                                        const nlohmann::json& now);
 
-/// @throws InputError for a file of --out that exists, unless `force`; none: the command has no such flag.
-void check_new_file(const std::string& out, std::optional<bool> force = {});
+/// @throws InputError for what an option would write and exists, unless `force`; none: the command has no such flag.
+void check_new_file(const std::string& out, std::optional<bool> force = {}, const char* option = "--out");
 
 /// "resume with: entk train --resume DIR", on stderr.
 void say_how_to_resume(const CommonOptions& options, const std::string& command, const RunFolder& folder);

@@ -157,7 +157,9 @@ TEST(Commands, AKernelIsWrittenWithItsEigenvaluesPredictionsAndTestLoss) {
     EXPECT_TRUE(std::filesystem::exists(folder / kind / "kernel.pt"));
   }
   const auto again = entk_in_place(Words{"kernel", "--out", "ntk"} + sizes, folder.path());
-  EXPECT_TRUE(exits_with(again, 2) && says(again, "--out: 'ntk' exists already\n"));
+  EXPECT_TRUE(exits_with(again, 2) && says(again, "--out: 'ntk' exists: another name\n"));
+  const auto reference = entk_in_place({"compare-devices", "--write-reference", "ntk"}, folder.path());
+  EXPECT_TRUE(exits_with(reference, 2) && says(reference, "--write-reference: 'ntk' exists: another name\n"));
   const auto none =
       entk_in_place(Words{"kernel", "--set", "model.kernel=none", "--out", "none"} + sizes, folder.path());
   EXPECT_TRUE(exits_with(none, 2) && says(none, "model.kernel: expected a kernel"));

@@ -1,6 +1,7 @@
 // A study shared out: --plan, --run, --pending, --at.
 #include <signal.h>
 
+#include "entk/base/error.h"
 #include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
 #include "entk/io/strict_json.h"
