@@ -29,9 +29,9 @@ SweepAxis parse_sweep(const std::string& text);
 void merge_over(nlohmann::json& base, const nlohmann::json& over);
 
 /// Puts a value at a path ("train.steps"), making objects on the way. A number names an entry of a
-/// list, counted from 1 as the paper counts: lambda.3 is R3's weight. A name on the way becomes the object that it stands
-/// for: model.kind.depth in "mlp" makes {"name": "mlp", "depth": …}. @throws InputError where the path runs through
-/// any other value.
+/// list, counted from 1 as the paper counts: lambda.3 is R3's weight. A name on the way becomes the object that it
+/// stands for: model.kind.depth in "mlp" makes {"name": "mlp", "depth": …}. @throws InputError where the path runs
+/// through any other value.
 void set_at(nlohmann::json& config, const std::string& path, const nlohmann::json& value);
 
 /// The value at a path, or null. @throws InputError as set_at.

@@ -132,7 +132,7 @@ void throw_not_differentiable(int order, const c10::Error& e) {
 at::Tensor output_at_start(const FunctionAtStart& f, const ModuleStart& start, const variable_list& inputs, int order,
                            bool in_inputs, bool& random) {
   const auto& parameters = start.parameters();
-  std::vector<std::uint32_t> versions;
+  std::vector<std::int64_t> versions;
   for (const auto& t : parameters) versions.push_back(t._version());
   const auto generators = generator_states(parameters);
   auto output = of_user("module: its forward failed", [&] { return f(inputs); });

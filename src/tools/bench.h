@@ -66,7 +66,8 @@ struct BenchResult {
   std::int64_t peak_memory_bytes = 0;  ///< of this process, after the first number of threads
 };
 
-/// One row for each size, number of threads and piece. @throws InputError for an unknown piece or what is asked for twice.
+/// One row for each size, number of threads and piece. @throws InputError for an unknown piece or what is asked for
+/// twice.
 BenchResult run_bench(const BenchOptions& options);
 
 Table bench_table(const BenchResult& result);

@@ -49,7 +49,7 @@ class Untouched {
   struct Read {
     const char* name;
     at::Tensor values;
-    std::uint32_t version;
+    std::int64_t version;
   };
   std::vector<Read> read_;
 };

@@ -234,8 +234,9 @@ TEST(FusedKernels, TheObjectiveAndItsCotangentsAreThoseOfAutograd) {
         const auto want = torch::autograd::grad({total}, {u})[0];
         EXPECT_TRUE(close(square.cotangents, want, 1e-6));
         EXPECT_NEAR(square.values[0].item<double>(), loss.item<double>(), 1e-6 * loss.item<double>());
-        if (projector)
+        if (projector) {
           EXPECT_NEAR(square.values[1].item<double>(), high.item<double>(), 1e-6 + 1e-5 * high.item<double>());
+        }
         EXPECT_NEAR(square.values[2].item<double>(), total.item<double>(), 2e-6 * total.item<double>());
       }
     }

@@ -73,7 +73,9 @@ TEST(Axis, APowerStandsAtThatPower) {
       int power = 0;
       if (std::sscanf(tick.text.c_str(), "10^{−%d}", &power) == 1) power = -power;
       if (power == 0) std::sscanf(tick.text.c_str(), "10^{%d}", &power);
-      if (!tick.text.empty()) EXPECT_NEAR(std::log10(tick.at), power, 1e-9) << tick.text;
+      if (!tick.text.empty()) {
+        EXPECT_NEAR(std::log10(tick.at), power, 1e-9) << tick.text;
+      }
     }
   }
 }

@@ -160,7 +160,8 @@ TEST(TrainingKeys, ASweepOfDimensionsHasEachItsOwnRankInAResumedStudyToo) {
     return all;
   };
   EXPECT_EQ(ranks(json), (std::vector<std::int64_t>{5, 7}));
-  const auto study = runs_study({.name = "s"}, [](const RunsSoFar&) { return Findings{}; });
+  const auto study =
+      runs_study({.name = "s", .summary = "a study", .title = "A study"}, [](const RunsSoFar&) { return Findings{}; });
   // What the study's folder has, from which it is resumed.
   EXPECT_EQ(ranks(study.read(json, "test", built_in_catalogue())->config()), (std::vector<std::int64_t>{5, 7}));
   json["projector"]["rank"] = 3;
