@@ -294,14 +294,14 @@ TEST_F(Faults, KeysWithoutEffectOnAModelAreRefused) {
 
 TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
   const auto one = entk(
-      tiny("run", {"--set", steps(1), "--sweep", "lambda.3=0,1", "--sweep", "lambda.4=0.5", "--sweep", "lambda.3=2"}),
+      tiny("run", {"--set", steps(1), "--sweep", "lambda.4=0,1", "--sweep", "lambda.2=0.5", "--sweep", "lambda.4=2"}),
       folder.path());
   ASSERT_TRUE(exits_with(one, 0));
   for (const char* value : {"0", "1", "2"}) {
-    EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.3=" + std::string(value) + ",lambda.4=0.5,seed=1")).state,
+    EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.2=0.5,lambda.4=" + std::string(value) + ",seed=1")).state,
               RunState::done);
   }
-  const auto twice = entk(tiny("twice", {"--sweep", "lambda.3=0,1", "--sweep", "lambda.3=1"}), folder.path());
+  const auto twice = entk(tiny("twice", {"--sweep", "lambda.4=0,1", "--sweep", "lambda.4=1"}), folder.path());
   EXPECT_TRUE(exits_with(twice, 2));
   EXPECT_TRUE(says(twice, "expected each value once"));
 }
@@ -680,7 +680,7 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
        "model.activation.coefficients.2: expected 0 or a size"},
       {{"--set", "train.learning_rate=1e-60"}, "train.learning_rate: expected 0 or a size"},
       {{"--set", "lambda.3=-2"}, "lambda.3: expected a finite number of at least 0, got -2"},
-      {{"--sweep", "lambda.3=1,-2"}, "lambda.3: expected a finite number of at least 0, got -2"},
+      {{"--sweep", "lambda.4=1,-2"}, "lambda.4: expected a finite number of at least 0, got -2"},
       {{"--seeds", "1,-1"}, "--seeds: expected whole numbers of at least 0, got -1"},
       {{"--theory-weights", "-1"}, "--theory-weights: expected a finite number above 0, got -1"},
       {{"--set", "model.width=7"}, "model.width: expected an even number"},

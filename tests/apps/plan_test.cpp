@@ -177,7 +177,8 @@ TEST_F(SharedOut, OneWordBeginsARunOrAStudyAndGoesOnWithIt) {
     EXPECT_EQ(std::filesystem::last_write_time(file), written);
     EXPECT_TRUE(exits_with(run(words + Words{"--set", "train.steps=40"}), 0)) << "more steps";
     EXPECT_EQ(read_csv(file).rows.size(), read_csv(file).column("step").size());
-    const auto changed = entk_in_place(words + Words{"--set", "train.learning_rate=0.5"}, folder.path());
+    const auto changed =
+        entk_in_place(words + Words{"--set", "train.steps=40", "--set", "train.learning_rate=0.5"}, folder.path());
     EXPECT_TRUE(exits_with(changed, 2));
     EXPECT_TRUE(says(changed, "train.learning_rate"));
   }
