@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "entk/base/error.h"
@@ -22,6 +23,15 @@ at::Tensor group_sums(const at::Tensor& values, const Shard& shard) {
       .reshape({shard.halves(), groups, pair_group})
       .sum(2)
       .sum(0);
+}
+
+// On the host not at::dot: MKL's sums in an order that the processor and the place in memory decide.
+double sum_of_products(const at::Tensor& v, const at::Tensor& w) {
+  if (!v.is_cpu()) return at::dot(v, w).item<double>();
+  const double *a = v.const_data_ptr<double>(), *b = w.const_data_ptr<double>();
+  std::array<double, 8> lanes{};
+  for (std::int64_t i = 0; i < v.numel(); ++i) lanes[static_cast<std::size_t>(i % 8)] += a[i] * b[i];
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
 /// The sum of parts first … last−1 by the tree.
@@ -199,14 +209,13 @@ double neuron_dot(const at::Tensor& v, const at::Tensor& w) {
   const at::NoGradGuard no_grad;
   const auto shard = shard_with(w.size(0));
   auto sums = at::zeros({shard.own_groups()}, w.options().dtype(at::kDouble));
-  // Copied: where entries lie in memory could be part of the bits.
   const auto entries = [&](const at::Tensor& of, std::int64_t half, std::int64_t g) {
-    return shard.group_rows(of, half, g).reshape({-1}).to(at::kDouble, false, true);
+    return shard.group_rows(of, half, g).reshape({-1}).to(at::kDouble).contiguous();
   };
   for (std::int64_t g = 0; g < shard.own_groups(); ++g) {
     for (std::int64_t half = 0; half < shard.halves(); ++half) {
       const auto values = entries(v, half, g);
-      sums.select(0, g) += at::dot(values, v.is_same(w) ? values : entries(w, half, g));
+      sums.select(0, g) += sum_of_products(values, v.is_same(w) ? values : entries(w, half, g));
     }
   }
   return sum_of_groups(sums, shard).item<double>();
