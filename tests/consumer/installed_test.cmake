@@ -34,7 +34,7 @@ set(configure ${CMAKE_COMMAND} -S "${SOURCE}" "-DCMAKE_CXX_COMPILER=${COMPILER}"
 run("the consumer's configuration" works ${configure} -B "${WORK}/build")
 run("the consumer's build" works ${CMAKE_COMMAND} --build "${WORK}/build")
 run("the consumer" works "${WORK}/build/consumer")
-run("the consumer's program" works "${WORK}/build/consumer_program" list losses)
+run("the consumer's program" works "${WORK}/build/consumer" list losses)
 if(NOT output MATCHES "own_loss")
   message(FATAL_ERROR "the consumer's program does not list its loss: ${output}")
 endif()
