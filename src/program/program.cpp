@@ -20,6 +20,7 @@
 #include "entk/io/json_reader.h"
 #include "entk/kernels/cpu/tile_kernels.h"
 #include "entk/report/process.h"
+#include "entk/runs/memory.h"
 #include "entk/program/signals.h"
 #include "entk/studies/studies.h"
 
@@ -163,6 +164,7 @@ int run(int argc, char** argv, const Own& own) {
     return static_cast<int>(ExitCode::bad_input);
   }
   catch_signals();
+  keep_freed_memory();
   try {
     check_not_empty(app);
     if (!isa.empty()) setenv("ENTK_ISA", isa.c_str(), 1);

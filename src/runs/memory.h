@@ -15,6 +15,11 @@ namespace entk {
 std::int64_t estimate_peak_bytes(const RunConfig& config, c10::Device device);
 /// Bytes that this process holds now.
 std::int64_t resident_bytes_now();
+/// Of a program, at its start: what a step frees stays with the process, up to 32 MB a thread. The allocator would
+/// otherwise give a tile's matrices back to the system and have them zeroed again at each tile, half of the time of a
+/// whole network's step; and it would raise by itself, as it goes, the size from which matrices are not torn out of the
+/// heap.
+void keep_freed_memory();
 /// Gives memory that was freed back to the system, which the allocator otherwise keeps in pieces.
 void release_free_memory();
 /// Bytes that this process may hold in all: what it holds and the least that is left of the machine's available memory,

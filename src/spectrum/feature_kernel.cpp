@@ -236,11 +236,17 @@ double feature_kernel_bytes(double rows, double columns, const ProjectorSizes& s
   const double m = static_cast<double>(s.width), d = static_cast<double>(s.dimension);
   const double all = s.twins ? m / 2 : m, neurons = std::min(static_cast<double>(pair_group), all);
   const double points = rows == columns ? rows : rows + columns;
-  // K; the tree's open sums for a stripe of it; a group's W0 and the points in float64; slopes and their scaled copy;
-  // the eight blocks that σ' of a sigmoid takes on the way, for each worker.
+  // The rows of K that are made, of a symmetric one from the diagonal on, and the tree's open sums for the next stripe.
   const double open = 1 + std::floor(std::log2(std::max(1.0, std::ceil(all / static_cast<double>(pair_group)))));
-  return 8 * (rows * columns + open * std::min(rows, static_cast<double>(stripe_rows)) * columns + neurons * d +
-              points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
+  double kernel = rows * columns;
+  for (double top = 0; top < rows; top += static_cast<double>(stripe_rows)) {
+    const bool symmetric = rows == columns;
+    const double made = top * (columns - (symmetric ? top / 2 : 0)), across = columns - (symmetric ? top : 0);
+    kernel = std::max(kernel, made + open * std::min(rows - top, static_cast<double>(stripe_rows)) * across);
+  }
+  // Beside them a group's W0 and the points in float64; slopes and their scaled copy; the eight blocks that σ' of a
+  // sigmoid takes on the way, for each worker.
+  return 8 * (kernel + neurons * d + points * d + 2 * points * neurons + s.workers * 8 * block_rows * neurons);
 }
 
 at::Tensor feature_kernel(const Expandable& of, const at::Tensor& x, const at::Tensor& x2, int order) {
