@@ -237,7 +237,8 @@ ExitCode take_part(const Study& study, Task& task, const StudyOptions& o, const 
 
 /// What another process than the first does: the same units, of which it writes nothing and says nothing.
 ExitCode take_as_another(Task& task, const RunFolder& folder, const std::string& command_line) {
-  for (const auto& unit : task.units({folder, command_line, {.interrupted = caught_signal}})) {
+  const TakeContext context{folder, command_line, {.interrupted = caught_signal}};  // which the units refer to
+  for (const auto& unit : task.units(context)) {
     if (!unit.settled && unit.take(folder).state == RunState::interrupted) break;
   }
   return ExitCode::ok;
