@@ -25,17 +25,18 @@ using Clock = std::chrono::steady_clock;
 /// For work to stop by itself, and then for the process to say so and end.
 constexpr auto patience = 1500ms, last_words = 300ms;
 
-volatile sig_atomic_t caught = 0, count = 0;
+std::atomic<int> caught{0}, count{0};                  // other threads read them
+static_assert(std::atomic<int>::is_always_lock_free);  // and a handler writes them
 std::atomic<bool> resumable{true};
 int wake[2] = {-1, -1};  // a byte a signal
 
 void handle(int signal) {
-  count = count + 1;
-  if (count > 2) _exit(128 + (signal == SIGUSR1 ? SIGTERM : signal));
+  const int signals = ++count;
+  if (signals > 2) _exit(128 + (signal == SIGUSR1 ? SIGTERM : signal));
   caught = signal == SIGUSR1 ? SIGTERM : signal;  // mpirun passes SIGUSR1 on, and after SIGTERM it kills
   static const char message[] = "\nentk: stopping; again to leave at once\n";
   [[maybe_unused]] auto written = write(wake[1], "!", 1);
-  if (count == 1) written = write(STDERR_FILENO, message, sizeof message - 1);
+  if (signals == 1) written = write(STDERR_FILENO, message, sizeof message - 1);
 }
 
 bool heard(std::chrono::milliseconds wait) {
