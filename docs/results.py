@@ -50,7 +50,7 @@ def add(folder, name):
         shutil.copyfile(path, to)
     # Where it ran and on how many threads decides nothing.
     typed = (target / "command.txt").read_text()
-    (target / "command.txt").write_text(re.sub(r"^\S+| --(out|threads) \S+| --quiet", lambda m: "" if m[0][0] == " " else "entk", typed))
+    (target / "command.txt").write_text(re.sub(r"^\S+| --(out|threads) \S+| --(quiet|plan)", lambda m: "" if m[0][0] == " " else "entk", typed))
     if note is not None:
         (target / "note.md").write_text(note)
 
