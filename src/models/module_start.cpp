@@ -62,7 +62,8 @@ ModuleStart::ModuleStart(const std::shared_ptr<torch::nn::Module>& module, const
     at::Tensor at_start = item.value();
     if (value.scalar_type() != at_start.scalar_type()) check_floating("parameters: " + item.key(), value);
     const auto wanted = value.detach().to(at_start.device(), at_start.scalar_type());
-    if (!at::equal(at_start, wanted)) at_start.copy_(wanted);  // a module that is held stays as it is where it can
+    // A module that is held stays as it is where it can.
+    if (!at_start.is_alias_of(wanted) && !at::equal(at_start, wanted)) at_start.copy_(wanted);
     if (!at_start.requires_grad()) continue;
     if (at_start.is_inference()) {
       throw InputError(

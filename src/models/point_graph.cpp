@@ -186,25 +186,13 @@ bool PointGraph::read(Operation& op) {
   op.uses = op.of_points && points < valid;
   if (entrywise_operations.contains(name)) {
     op.kind = Kind::entrywise;
-    if (!op.of_points || op.inputs.size() != 1) return false;
-    const at::AutoGradMode recording(true);
-    const auto one = at::ones_like(zeros_of(*op.node), at::MemoryFormat::Contiguous);
-    const auto slope = call(*op.node, one)[0];
-    op.slope = slope.detach();
-    if (name == "ReluBackward0" || name == "LeakyReluBackward0" || !slope.requires_grad()) return true;
-    const auto& edge = op.node->next_edge(0);
-    op.curvature = torch::autograd::Engine::get_default_engine().execute({torch::autograd::impl::gradient_edge(slope)},
-                                                                         {one}, true, false, false, {edge})[0];
-    return true;
+    return op.of_points && op.inputs.size() == 1;
   }
   if (!linear_operations.contains(name)) return false;
   op.kind = Kind::linear;
   if ((name == "MulBackward0" || name == "DivBackward0") && (valid != 1 || (name == "DivBackward0" && !known(0)))) {
     return false;
   }
-  const at::AutoGradMode recording(true);
-  op.unit = zeros_of(*op.node).requires_grad_(true);
-  op.pulled = pull(op, op.unit);
   if (!op.of_points) {
     op.keeps_size = rearrangements.contains(name);
     if (name == "MulBackward0") {
@@ -323,8 +311,8 @@ PointGraph::Tensors PointGraph::adjoints(const at::Tensor& cotangent) const {
 }
 
 void PointGraph::pull_points(const Operation& op, const at::Tensor& bar, Tensors& bars) const {
-  if (op.kind == Kind::entrywise) return add(bars[op.inputs[0]], bar * op.slope);
-  if (op.kind != Kind::linear) {
+  if (op.kind == Kind::entrywise && op.slope.defined()) return add(bars[op.inputs[0]], bar * op.slope);
+  if (op.kind == Kind::product || op.kind == Kind::convolution) {
     if (op.inputs[0] >= 0) add(bars[op.inputs[0]], to_points(op, bar, op.b));
     return;
   }
@@ -338,7 +326,26 @@ void PointGraph::pull_points(const Operation& op, const at::Tensor& bar, Tensors
   }
 }
 
+/// What an operation does to displacements.
+void PointGraph::prepare(Operation& op) const {
+  const at::AutoGradMode recording(true);
+  if (op.kind == Kind::linear) {
+    op.unit = zeros_of(*op.node).requires_grad_(true);
+    op.pulled = pull(op, op.unit);
+  }
+  if (op.kind != Kind::entrywise) return;
+  const auto one = at::ones_like(zeros_of(*op.node), at::MemoryFormat::Contiguous);
+  const auto slope = call(*op.node, one)[0];
+  op.slope = slope.detach();
+  const auto name = op.node->name();
+  if (name == "ReluBackward0" || name == "LeakyReluBackward0" || !slope.requires_grad()) return;
+  const auto& edge = op.node->next_edge(0);
+  op.curvature = torch::autograd::Engine::get_default_engine().execute({torch::autograd::impl::gradient_edge(slope)},
+                                                                       {one}, true, false, false, {edge})[0];
+}
+
 void PointGraph::fix() {
+  for (auto& op : operations_) prepare(op);
   const at::NoGradGuard no_grad;
   const auto bars = adjoints(at::ones_like(zeros_of(*operations_.back().node), at::MemoryFormat::Contiguous));
   for (std::size_t i = 0; i < bars.size(); ++i) {

@@ -37,7 +37,7 @@ class PointGraph {
     std::int64_t bytes() const;
   };
 
-  /// b where the output's is ones, and what else the functions below need. The output: n numbers.
+  /// b where the output's is ones, and what else the functions below need, but for factors(). The output: n numbers.
   void fix();
   /// t_1: n. parts: δ, one tensor a parameter.
   at::Tensor linear_term(const Tensors& parts) const;
@@ -88,6 +88,7 @@ class PointGraph {
   };
 
   bool read(Operation& op);
+  void prepare(Operation& op) const;
   Tensors moved_parameters(const Tensors& parts) const;
   Motion moved(const Tensors& parts, bool with_adjoints) const;
   Tensors adjoints(const at::Tensor& cotangent) const;

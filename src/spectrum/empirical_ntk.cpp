@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <optional>
 
 #include "entk/base/check.h"
@@ -48,35 +50,49 @@ at::Tensor outputs_at(const PointModule& module, const at::Tensor& x) {
   return output_at_start(outputs_of(module), module.start, {x}, 1, false, random);
 }
 
+}  // namespace
+
+/// What calls learn of a module, for those after them.
+struct EmpiricalNtk::Known {
+  struct Shape {
+    std::int64_t outputs;
+    std::optional<std::int64_t> structure_bytes;  // a point, where structured derivatives serve
+  };
+  NtkOptions options;
+  std::vector<PointModule> modules;                     // one a worker
+  std::map<std::vector<std::int64_t>, Shape> shapes{};  // of a point on the left, and on the right
+  std::mutex mutex{};
+};
+
+namespace {
+
 class Ntk {
  public:
-  Ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2, const NtkOptions& options)
-      : options_(options),
-        modules_{module},
+  Ntk(EmpiricalNtk::Known& known, const at::Tensor& x, const at::Tensor& x2)
+      : options_(known.options),
+        modules_(known.modules),
         symmetric_(!x2.defined()),
-        left_(at_start(module, "x", x)),
-        right_(symmetric_ ? left_ : at_start(module, "x2", x2)) {
+        left_(at_start(modules_[0], "x", x)),
+        right_(symmetric_ ? left_ : at_start(modules_[0], "x2", x2)) {
+    const auto& module = modules_[0];
     for (const auto& t : module.start.parameters()) parameters_ += t.numel();
-    for (const auto& side : {left_, right_}) {
-      check_function_of_points(outputs_of(module), module.start,
-                               side.narrow(0, 0, std::min<std::int64_t>(8, side.size(0))), 1);
-      if (symmetric_) break;
-    }
-    const at::NoGradGuard no_grad;
-    outputs_ = outputs_at(module, left_.narrow(0, 0, 1)).size(1);
+    auto shape = left_.sizes().slice(1).vec();
+    shape.insert(shape.end(), right_.sizes().begin() + 1, right_.sizes().end());
+    const auto found = known.shapes.find(shape);
+    const auto of = found != known.shapes.end() ? found->second : learned();
+    outputs_ = of.outputs;
+    structure_bytes_ = of.structure_bytes;
+    known.shapes.emplace(shape, of);
     if (left_.is_cpu() && module.start.is_copy()) {
-      while (static_cast<int>(modules_.size()) < threads()) modules_.push_back(module.copy());
+      while (static_cast<int>(known.modules.size()) < threads()) known.modules.push_back(known.modules[0].copy());
     }
   }
 
   at::Tensor kernel() const {
-    const bool structured = options_.method == NtkMethod::structured_derivatives;
-    if (structured || options_.method == NtkMethod::automatic) {
-      if (const auto bytes = structure_bytes()) {
-        if (const auto k = by_structure(*bytes); k.defined()) return k;
-      }
+    if (structure_bytes_) {
+      if (const auto k = by_structure(*structure_bytes_); k.defined()) return k;
+      if (options_.method == NtkMethod::structured_derivatives) throw InputError(no_structure);
     }
-    if (structured) throw InputError(no_structure);
     const bool products = options_.method == NtkMethod::ntk_vector_products ||
                           (options_.method == NtkMethod::automatic && products_are_cheaper());
     auto k = products ? by_products() : by_contraction();  // nO × n'O
@@ -95,6 +111,28 @@ class Ntk {
     check_finite(name, x);
     check_like(name, x, "the module's parameters", module.start.parameters()[0]);
     return recordable(x.detach());
+  }
+
+  /// @throws InputError where the module's outputs are not functions of points.
+  EmpiricalNtk::Known::Shape learned() {
+    const bool structured = options_.method == NtkMethod::structured_derivatives;
+    std::optional<std::int64_t> bytes;
+    differentiated(1, [&] {
+      const auto& most = left_.size(0) < right_.size(0) ? right_ : left_;  // of one point any order of rows is right
+      const auto x = most.narrow(0, 0, std::min<std::int64_t>(3, most.size(0)));
+      bool random = false;
+      const auto output = output_at_start(outputs_of(modules_[0]), modules_[0].start, {x}, 1, false, random);
+      outputs_ = output.size(1);
+      if (!random && (structured || options_.method == NtkMethod::automatic)) bytes = structure_bytes(x, output);
+    });
+    for (const auto& side : {left_, right_}) {
+      if (bytes && left_.sizes().slice(1) == right_.sizes().slice(1)) break;
+      check_function_of_points(outputs_of(modules_[0]), modules_[0].start,
+                               side.narrow(0, 0, std::min<std::int64_t>(8, side.size(0))), 1);
+      if (symmetric_) break;
+    }
+    if (structured && !bytes) throw InputError(no_structure);
+    return {outputs_, bytes};
   }
 
   /// Multiplications of one forward pass at a point, as the profiler counts those of products and convolutions.
@@ -171,34 +209,37 @@ class Ntk {
     return found;
   }
 
-  /// Their bytes a point, if the module has them and vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it, for some v:
-  /// one gradient, where the kernel of these points by autograd takes one for each of them.
-  std::optional<std::int64_t> structure_bytes() const {
-    const auto& most = left_.size(0) < right_.size(0) ? right_ : left_;  // of one point any order of rows is right
-    const auto x = most.narrow(0, 0, std::min<std::int64_t>(3, most.size(0)));
+  /// Their bytes a point, if the module has them, vᵀKv at a few points is ‖Σ v ∇f‖² as autograd has it for some v (one
+  /// gradient, where their kernel by autograd takes one for each), and a point's row of K is the same with it alone.
+  /// The output is that at x.
+  std::optional<std::int64_t> structure_bytes(const at::Tensor& x, const at::Tensor& output) const {
+    const auto& module = modules_[0];
+    const auto factors = factors_of(module, output);
+    if (factors.empty()) return std::nullopt;
     auto generator = at::detail::createCPUGenerator(7);
     const auto v = at::randn({x.size(0), outputs_}, generator, at::kDouble).to(x.options());
-    std::optional<std::int64_t> bytes;
-    for_each(1, [&](std::int64_t, const PointModule& module) {
-      const auto output = outputs_at(module, x);
-      const auto factors = factors_of(module, output);
-      if (factors.empty()) return;
-      double own = 0, wanted = 0;
-      for (const auto& g : gradients({output}, module.start.parameters(), {v}, false)) {
-        wanted += g.square().sum().item<double>();
+    double own = 0, wanted = 0;
+    for (const auto& g : gradients({output}, module.start.parameters(), {v}, false)) {
+      wanted += std::pow(g.norm().item<double>(), 2);
+    }
+    const auto between = x.size(0) / 2;  // a running sum over the points, from either end, would change it
+    const auto alone = factors_of(module, outputs_at(module, x.narrow(0, between, 1)));
+    if (alone.empty()) return std::nullopt;
+    const at::NoGradGuard no_grad;
+    const double tolerance = std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7);
+    for (std::int64_t o = 0; o < outputs_; ++o) {
+      for (std::int64_t p = 0; p < outputs_; ++p) {
+        auto k = at::zeros({x.size(0), x.size(0)}, x.options()), row = at::zeros({1, x.size(0)}, x.options());
+        contract(factors[o], factors[p], k);
+        contract(alone[o], factors[p], row);
+        const auto together = k.narrow(0, between, 1);
+        if (!((row - together).norm().item<double>() <= tolerance * together.norm().item<double>()))
+          return std::nullopt;
+        own += v.select(1, o).dot(k.mv(v.select(1, p))).item<double>();
       }
-      const at::NoGradGuard no_grad;
-      for (std::int64_t o = 0; o < outputs_; ++o) {
-        for (std::int64_t p = 0; p < outputs_; ++p) {
-          auto k = at::zeros({x.size(0), x.size(0)}, x.options());
-          contract(factors[o], factors[p], k);
-          own += v.select(1, o).dot(k.mv(v.select(1, p))).item<double>();
-        }
-      }
-      const bool agrees = std::abs(own - wanted) <= std::sqrt(x.scalar_type() == at::kDouble ? 2e-16 : 1e-7) * wanted;
-      if (agrees) bytes = bytes_of(factors) / x.size(0) + 1;
-    });
-    return bytes;
+    }
+    if (!(std::abs(own - wanted) <= tolerance * wanted)) return std::nullopt;
+    return bytes_of(factors) / x.size(0) + 1;
   }
 
   /// out += Σ over the layers of their kernels.
@@ -367,25 +408,29 @@ class Ntk {
     return symmetric_ ? k.triu() + k.triu(1).t() : k;
   }
 
-  NtkOptions options_;
-  std::vector<PointModule> modules_;  // one a worker
+  const NtkOptions& options_;
+  const std::vector<PointModule>& modules_;
   bool symmetric_;
   at::Tensor left_, right_;
   std::int64_t parameters_ = 0, outputs_ = 1;
+  std::optional<std::int64_t> structure_bytes_;  // a point, where structured derivatives serve
 };
 
 thread_local double* Ntk::counted = nullptr;
 
 }  // namespace
 
-at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2,
-                         const NtkOptions& options) {
-  module.start.check_unchanged();
+EmpiricalNtk::EmpiricalNtk(const PointModule& module, const NtkOptions& options)
+    : known_(new Known{.options = options, .modules = {module}}) {}
+
+at::Tensor EmpiricalNtk::operator()(const at::Tensor& x, const at::Tensor& x2) const {
+  const std::lock_guard lock(known_->mutex);
+  known_->modules[0].start.check_unchanged();
   kernels::check_constant("x", x);
   kernels::check_constant("x2", x2);
   const SerialTorch serial;  // copies and single points too: OpenMP's threads would wait, busily, beside the workers
   const Differentiating recording;
-  return Ntk(module, x, x2, options).kernel().detach();
+  return Ntk(*known_, x, x2).kernel().detach();
 }
 
 }  // namespace entk

@@ -28,12 +28,30 @@ struct NtkOptions {
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< bytes of derivatives held at a time
 };
 
-/// K(x, x2), in the parameters' type and on their device; the bits do not depend on the number of threads. Points are
-/// rows of x and x2, outputs n, or n×O. Without x2: K(x, x), exactly symmetric, in half the time.
-/// @throws InputError where x does not fit the module, its outputs are no vector a point, depend on the other points or
-/// are drawn at random, or structured derivatives are asked of a module that has none.
-at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2 = {},
-                         const NtkOptions& options = {});
+/// K of one module, for points of its choice, call after call: the first call with points of a shape checks what the
+/// module does with them and makes a copy of it for each thread, which those after it use (a third of a call's time for
+/// a million parameters). Calls from several threads wait for each other.
+class EmpiricalNtk {
+ public:
+  explicit EmpiricalNtk(const PointModule& module, const NtkOptions& options = {});
+
+  /// K(x, x2), in the parameters' type and on their device; the bits do not depend on the number of threads. Points are
+  /// rows of x and x2, outputs n, or n×O. Without x2: K(x, x), exactly symmetric, in half the time.
+  /// @throws InputError where x does not fit the module, its outputs are no vector a point, depend on the other points
+  /// or are drawn at random, or structured derivatives are asked of a module that has none.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& x2 = {}) const;
+
+  struct Known;  ///< internal to the library
+
+ private:
+  std::shared_ptr<Known> known_;
+};
+
+/// One such call.
+inline at::Tensor empirical_ntk(const PointModule& module, const at::Tensor& x, const at::Tensor& x2 = {},
+                                const NtkOptions& options = {}) {
+  return EmpiricalNtk(module, options)(x, x2);
+}
 /// Of a module at its parameters.
 template <ModuleOfPoints M>
 at::Tensor empirical_ntk(const std::shared_ptr<M>& module, const at::Tensor& x, const at::Tensor& x2 = {},

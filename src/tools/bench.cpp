@@ -240,8 +240,8 @@ class Bench {
         times = time_steps(model, square_loss(), problem.data, 0.01, o_, {}, row.kernel);
         row.operations = 12 * n * p;  // δ twice forward and twice back, and twice for the gradient
       } else {
-        const auto module = point_module(three_layers(row.size, o_).ptr());
-        times = time_calls([&] { return empirical_ntk(module, x); }, o_.seconds, o_.device);
+        const EmpiricalNtk ntk(point_module(three_layers(row.size, o_).ptr()));
+        times = time_calls([&] { return ntk(x); }, o_.seconds, o_.device);
         row.operations = 4 * n * p + n * n * (d + 4 * m + 1);
       }
     } else {

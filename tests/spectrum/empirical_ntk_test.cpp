@@ -139,9 +139,37 @@ TEST(EmpiricalNtk, WhatDependsOnOtherPointsOrIsDrawnIsRefused) {
         return torch::tanh((h - h.mean(0))).mm(p[1].t());
       },
       "depends on the other points");
+  // Right derivatives, of points that are moved by the others.
+  said([](const Parameters& p,
+          const torch::Tensor& at) { return torch::tanh((at - at.mean(0)).mm(p[0].t())).mm(p[1].t()); },
+       "depends on the other points");
   said([](const Parameters& p,
           const torch::Tensor& at) { return torch::dropout(torch::tanh(at.mm(p[0].t())), 0.5, true).mm(p[1].t()); },
        "draws random numbers");
+}
+
+TEST(EmpiricalNtk, LaterCallsGiveWhatACallAloneDoes) {
+  const ConvolutionalNetwork module(ConvolutionalOptions{
+      .input_channels = 2, .height = 4, .width = 4, .blocks = 2, .channels = 3, .dtype = at::kDouble});
+  const EmpiricalNtk ntk(point_module(module.ptr()));
+  // The last as rows, which this network takes too.
+  for (const auto& [n, flat] : {std::pair{6, false}, {2, false}, {130, false}, {5, true}}) {
+    const auto of = [&](std::uint64_t seed) {
+      const auto rows = random_matrix(n, 32, seed);
+      return flat ? rows : rows.view({n, 2, 4, 4});
+    };
+    EXPECT_TRUE(identical(ntk(of(1)), empirical_ntk(module, of(1))));
+    EXPECT_TRUE(identical(ntk(of(1), of(2)), empirical_ntk(module, of(1), of(2))));
+  }
+  // By its columns it is a function of points, or not.
+  const auto either = function_module({{1}}, [](const Parameters& p, const torch::Tensor& x) {
+    return torch::tanh(p[0] * (x.size(1) == 3 ? x.sum(1) : x.sum(1) - x.sum(1).mean(0)));
+  });
+  const EmpiricalNtk of_either(point_module(either.ptr()));
+  for (const std::int64_t columns : {3, 4, 3, 4}) {
+    const auto said = error_of([&] { of_either(random_matrix(5, columns, 1)); });
+    EXPECT_EQ(said.find("depends on the other points") != std::string::npos, columns == 4) << said;
+  }
 }
 
 TEST(EmpiricalNtk, OfAModuleWithoutItsParametersIsZero) {
