@@ -653,6 +653,34 @@ TEST_F(Faults, StudiesThatDoNotFitTheMemoryAreRefusedBeforeAFolderIsMade) {
 }
 
 // 30 is no recorded step.
+TEST_F(Faults, ForcedStudiesRunAlthoughTheEstimateSaysNo) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs all addresses";
+#endif
+  using testing::operator+;
+  for (const auto& [command, key] : {std::pair{"r1-noise", "run.data.samples"}, {"figure1", "data.samples"}}) {
+    // Addresses are bounded: where a system promises more than it has, the run would take all of it.
+    const Words words{"/bin/sh",
+                      "-c",
+                      "ulimit -v 8000000; exec \"$0\" \"$@\"",
+                      ENTK_BINARY_DIR "/entk",
+                      command,
+                      "--quiet",
+                      "--preset",
+                      "quick",
+                      "--set",
+                      fmt::format("{}=1000000000", key)};
+    const auto run = [&](const Words& more) {
+      return run_program(words + more, folder.path(), std::chrono::minutes(2));
+    };
+    const auto refused = run({"--out", "refused"});
+    EXPECT_TRUE(exits_with(refused, 2));
+    EXPECT_TRUE(says(refused, "memory: this run would take about"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
+    EXPECT_TRUE(says(run({"--force", "--out", command}), "can't allocate memory"));
+  }
+}
+
 TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
   ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(30)}), folder.path()), 0));
   const auto table = read_records(folder / "runs/deep/one");
