@@ -13,7 +13,13 @@ Failure current_failure(bool backtrace) {
   } catch (const Error& e) {
     return {e.code(), e.what()};
   } catch (const c10::Error& e) {
-    return {ExitCode::failed, backtrace ? e.what() : e.what_without_backtrace()};
+    const std::string text = backtrace ? e.what() : e.what_without_backtrace();
+    // "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate
+    // …"
+    const std::string allocator = "DefaultCPUAllocator: can't allocate memory: you";
+    const auto at = text.find(allocator);
+    if (at == std::string::npos) return {ExitCode::failed, text};
+    return {ExitCode::failed, "out of memory: LibTorch" + text.substr(at + allocator.size())};
   } catch (const std::bad_alloc&) {
     return {ExitCode::failed, "out of memory"};
   } catch (const nlohmann::json::exception& e) {

@@ -214,19 +214,25 @@ LandscapePoint read_landscape_point(const LandscapeConfig& c) {
   }
   notices.insert(notices.end(), p.notices.begin(), p.notices.end());
   const auto w = own(tensors.at("W")).to(device, p.data.train.x.scalar_type()).contiguous();
-  return {std::move(p), w, std::move(notices)};
+  auto model = make_model(p);
+  auto objective = make_objective(p, model);
+  check_can_be_shared(objective);
+  for (const auto& term : objective.terms) {
+    if (term.reads != TermReads::model || term.weight == 0) continue;
+    throw InputError(fmt::format(
+        "{}: regularizers.{}: a landscape takes terms of the vectors and of W, this one is of the whole model", c.run,
+        term.name));
+  }
+  return {std::move(p), std::move(model), std::move(objective), w, std::move(notices)};
 }
 
 LandscapeResult study_landscape(const LandscapePoint& point, const LandscapeConfig& c,
                                 const std::function<bool(const LanczosProgress&)>& progress) {
-  const auto& [p, w, notices] = point;
+  const auto& [p, model, objective, w, notices] = point;
   const auto& asked = c.landscape;
   LandscapeResult r;
   r.notices = notices;
   r.parameters = sum_of_all(w.numel());
-  const auto model = make_model(p);
-  const auto objective = make_objective(p, model);
-  check_can_be_shared(objective);
   const BoundObjective bound(model, objective, p.data.train,
                              {.memory_limit = static_cast<std::int64_t>(p.config.train.memory_limit_gb * 1e9)});
   const ObjectiveHessian hessian(bound, w);

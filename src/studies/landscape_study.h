@@ -57,11 +57,13 @@ LandscapeConfig read_landscape_config(const nlohmann::json& json, const std::str
 /// if asked for.
 struct LandscapePoint {
   Problem problem;
+  TaylorModel model;
+  Objective objective;
   at::Tensor w;  ///< m×d
   std::vector<std::string> notices;
 };
 /// @throws InputError for what is no checkpoint, or one whose X, y, W0 or a is not what its configuration
-/// gives.
+/// gives, and for a model or a term that has no products with the Hessian.
 LandscapePoint read_landscape_point(const LandscapeConfig& config);
 
 struct LandscapeResult {

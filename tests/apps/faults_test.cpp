@@ -677,7 +677,7 @@ TEST_F(Faults, ForcedStudiesRunAlthoughTheEstimateSaysNo) {
     EXPECT_TRUE(exits_with(refused, 2));
     EXPECT_TRUE(says(refused, "memory: this run would take about"));
     EXPECT_FALSE(std::filesystem::exists(folder / "refused"));
-    EXPECT_TRUE(says(run({"--force", "--out", command}), "can't allocate memory"));
+    EXPECT_TRUE(says(run({"--force", "--out", command}), "out of memory: LibTorch tried to allocate"));
   }
 }
 

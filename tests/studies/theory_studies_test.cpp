@@ -113,6 +113,25 @@ TEST(LandscapeStudy, RunsWithoutProductsWithTheHessianAreRefusedBeforeAFolderIsM
   }
 }
 
+TEST(LandscapeStudy, ATermOfTheWholeModelIsRefusedBeforeAFolderIsMade) {
+  const TemporaryFolder folder;
+  Catalogue own = built_in_catalogue();
+  own.regularizer("smallness", "mean f² by the model itself", {}, [](const Parameters&, const Setting& s) {
+    return model_regularizer("smallness",
+                             [x = s.data.train.x](TaylorModelImpl& model) { return model.forward(x).square().mean(); });
+  });
+  ProblemCache cache;
+  for (const double weight : {0.0, 0.5}) {
+    const auto run = RunFolder::create(folder / fmt::format("run{}", weight));
+    auto json = nlohmann::json(to_json(small_run({{"lambda", {0, 0, 0, 0}}})));
+    json["regularizers"]["smallness"] = weight;
+    ASSERT_EQ(take_run(read_run_config(json, "test", own), run, "run", "test", cache, {}).code, ExitCode::ok);
+    const auto asked = read_landscape_config({{"run", run.path().string()}}, "test", own);
+    EXPECT_EQ(error_of([&] { read_landscape_point(asked); }).find("regularizers.smallness: ") != std::string::npos,
+              weight != 0);
+  }
+}
+
 TEST(LandscapeStudy, FindsTheSaddleOfAQuadraticOnlyRun) {
   const TemporaryFolder folder;
   ProblemCache cache;
