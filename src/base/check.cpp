@@ -12,6 +12,17 @@ namespace {
 
 std::string wanted(std::int64_t size, const char* free_name) { return size < 0 ? free_name : std::to_string(size); }
 
+/// LibTorch refuses sparse tensors in words of its own, and drops an imaginary part with a warning.
+void check_real(const std::string& name, const at::Tensor& t) {
+  if (!t.defined()) return;
+  const auto type = t.scalar_type();
+  if (t.layout() == at::kStrided && (at::isFloatingType(type) || at::isIntegralType(type, /*includeBool=*/false))) {
+    return;
+  }
+  throw InputError(fmt::format("{}: expected real numbers in dense memory, got {}{}", name, toString(type),
+                               t.layout() == at::kStrided ? "" : ", sparse"));
+}
+
 }  // namespace
 
 std::string shape_text(const at::Tensor& t) {
@@ -20,6 +31,7 @@ std::string shape_text(const at::Tensor& t) {
 }
 
 void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t rows, std::int64_t columns) {
+  check_real(name, t);
   const bool fits = t.defined() && t.dim() == 2 && t.numel() > 0 && (rows < 0 || t.size(0) == rows) &&
                     (columns < 0 || t.size(1) == columns);
   if (fits) return;
@@ -28,6 +40,7 @@ void check_matrix(const std::string& name, const at::Tensor& t, std::int64_t row
 }
 
 void check_vector(const std::string& name, const at::Tensor& t, std::int64_t length) {
+  check_real(name, t);
   if (t.defined() && t.dim() == 1 && t.numel() > 0 && (length < 0 || t.size(0) == length)) return;
   throw InputError(fmt::format("{}: expected a vector of length {} (at least 1), got {}", name, wanted(length, "any"),
                                shape_text(t)));
@@ -38,6 +51,7 @@ void check_sizes(const std::string& name, const at::Tensor& t, at::IntArrayRef s
 }
 
 void check_floating(const std::string& name, const at::Tensor& t) {
+  check_real(name, t);
   if (t.scalar_type() == at::kFloat || t.scalar_type() == at::kDouble) return;
   throw InputError(fmt::format("{}: expected float32 or float64, got {}", name, toString(t.scalar_type())));
 }
@@ -50,7 +64,9 @@ void check_like(const std::string& name, const at::Tensor& t, const std::string&
 }
 
 void check_finite(const std::string& name, const at::Tensor& t) {
+  check_real(name, t);
   if (t.numel() == 0) return;
+  if (t.is_meta()) throw InputError(name + ": expected numbers, got a tensor of the device meta, which has none");
   // By the extremes, which NaN passes through: nothing of the tensor's size is made.
   const auto [least, greatest] = at::aminmax(t);
   if (std::isfinite(least.item<double>()) && std::isfinite(greatest.item<double>())) return;

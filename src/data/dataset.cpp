@@ -19,6 +19,8 @@ namespace {
 /// @throws InputError where a finite entry is beyond the type, or all of them vanish in it.
 at::Tensor moved(const char* name, const at::Tensor& t, at::Device device, at::ScalarType dtype) {
   if (!t.defined()) return t;
+  if (t.is_complex())
+    throw InputError(fmt::format("{}: expected real numbers, got {}", name, toString(t.scalar_type())));
   const auto out = t.to(device, dtype);
   if (t.scalar_type() != at::kDouble || dtype != at::kFloat) return out;
   // By the extremes: nothing of the tensor's size is made.

@@ -86,6 +86,11 @@ void check_batch(const at::Tensor& batch, std::int64_t samples) {
                                greatest.item<std::int64_t>()));
 }
 
+void check_terms(const at::Tensor& terms, const Primitive& primitive) {
+  check_matrix("terms", terms, primitive.orders(), primitive.samples());
+  check_like("terms", terms, "X", primitive.points());
+}
+
 /// @throws InputError for targets whose squares, as a loss sums them, are beyond the type.
 void check_loss_fits(const Loss& loss, const at::Tensor& output, const at::Tensor& y) {
   if (std::isfinite(value_of(loss, output, y).item<double>()))
@@ -195,8 +200,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
 }
 
 TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
-  check_matrix("terms", all_terms, primitive_->orders(), primitive_->samples());
-  check_like("terms", all_terms, "X", targets_);
+  check_terms(all_terms, *primitive_);
   TermInputs in;
   in.step = step;
   in.terms = columns(all_terms, 0, samples_);
@@ -258,6 +262,7 @@ Evaluation BoundObjective::evaluate_parts(const at::Tensor& terms, const at::Ten
                                           const at::Tensor& batch,
                                           const std::function<bool(std::size_t part)>& wanted) const {
   kernels::check_weights("w", w, *primitive_);
+  check_terms(terms, *primitive_);
   check_batch(batch, samples_);
   const SerialTorch serial;
   const Differentiating recording;
@@ -341,6 +346,7 @@ Evaluation BoundObjective::evaluate_at(const at::Tensor& batch, const at::Tensor
 
 std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms, const at::Tensor& w,
                                                          std::int64_t step) const {
+  kernels::check_weights("w", w, *primitive_);
   const SerialTorch serial;
   // By the extremes, NaN included: nothing of W's size is made beside the gradient.
   const auto extremes = [](const at::Tensor& t) {
@@ -379,6 +385,7 @@ std::vector<std::string> BoundObjective::check_gradients(const at::Tensor& terms
 }
 
 Evaluation BoundObjective::values(const at::Tensor& terms, const at::Tensor& w, std::int64_t step) const {
+  kernels::check_weights("w", w, *primitive_);
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   Evaluation result;

@@ -174,7 +174,11 @@ TEST(Misuse, OfObjectivesAndTheirHessian) {
        {"evaluate's terms",
         [&] { bound.evaluate(terms.narrow(1, 0, 7), s.w); },
         {"terms: expected", "[2, 23]", "[2, 7]"}},
+       {"evaluate's terms' type", [&] { bound.evaluate(terms.to(torch::kLong), s.w); }, {"terms: expected", "Long"}},
+       {"evaluate's terms of nothing", [&] { bound.evaluate({}, s.w); }, {"terms: expected", "nothing"}},
        {"values' terms", [&] { bound.values(terms[0], s.w); }, {"terms: expected", "[23]"}},
+       {"values' w", [&] { bound.values(terms, s.turned); }, {"w: expected", "[12, 5]", "[5, 12]"}},
+       {"check_gradients' w", [&] { bound.check_gradients(terms, {}, 0); }, {"w: expected", "nothing"}},
        {"loss_of's targets",
         [&] { bound.loss_of(at::zeros({s.x.size(0)}, s.x.options()), s.longer); },
         {"targets: expected", "length 23", "[24]"}},
@@ -341,7 +345,9 @@ TEST(Misuse, OfNumbersAndShapesThatAreNone) {
        {"eigenvalues", [&] { restored(basis, values * 0); }, {"projector eigenvalues", "above 0, got 0"}},
        {"a kernel", [&] { kernel_regression(lopsided, s.y); }, {"kernel: expected a symmetric matrix"}},
        {"a kernel's type", [&] { kernel_regression(identity.to(torch::kFloat32), s.y); }, {"float64, got Float"}},
-       {"complex y", [&] { kernel_regression(identity, torch::complex(s.y, s.y)); }, {"y: expected float32 or"}},
+       {"complex y",
+        [&] { kernel_regression(identity, torch::complex(s.y, s.y)); },
+        {"y: expected real numbers", "ComplexDouble"}},
        {"predictions",
         [&] { kernel_prediction([](const Tensor& a, const Tensor&) { return a; }, s.x, s.x, s.y); },
         {"kernel's values: expected", "[23, 23]", "[23, 5]"}},
@@ -368,6 +374,37 @@ TEST(Misuse, OfNumbersAndShapesThatAreNone) {
         {"device: "}}});
   EXPECT_EQ(lanczos_failure_probability(10, 5, 0, 1, NAN), 1);
   EXPECT_EQ(lanczos_failure_probability(10, 0, 0, 1, 1), 1);
+}
+
+// LibTorch drops an imaginary part with a warning, and refuses sparse tensors in its own words.
+TEST(Misuse, OfTensorsThatAreNoRealNumbersInDenseMemory) {
+  const Setting s;
+  const auto complex = torch::complex(s.x, s.x), sparse = s.x.to_sparse(), complex_y = torch::complex(s.y, s.y);
+  const SmallMlp mlp(std::vector<std::int64_t>{d, 3, 1});
+  const auto fit = [&](const Tensor& x, const Tensor& y) {
+    DataSet data;
+    data.train = {x, y};
+    Trainer(s.model, square_loss(), {.steps = 1}).fit(data);
+  };
+  const auto refused = [](const char* name, const char* got) {
+    return std::vector<std::string>{std::string(name) + ": expected real numbers in dense memory, got " + got};
+  };
+  expect_refused(
+      {{"training inputs", [&] { fit(complex, s.y); }, {"X: expected real numbers, got ComplexDouble"}},
+       {"labels", [&] { fit(s.x, complex_y); }, {"y: expected real numbers, got ComplexDouble"}},
+       {"R3", [&] { R3(s.sigma, *s.network, complex); }, refused("x", "ComplexDouble")},
+       {"R1_at", [&] { R1_at(s.sigma, *s.network, complex); }, refused("x", "ComplexDouble")},
+       {"harmonic R3", [&] { R3(s.harmonic, complex); }, refused("x", "ComplexDouble")},
+       {"moments", [&] { s.harmonic.moments(torch::complex(s.w, s.w)); }, refused("W", "ComplexDouble")},
+       {"from_features", [&] { SigmaProjector::from_features(s.network, complex, 6); }, refused("X", "ComplexDouble")},
+       {"empirical_ntk", [&] { empirical_ntk(mlp, complex); }, refused("x", "ComplexDouble")},
+       {"sparse points", [&] { s.model.ptr()->forward(sparse); }, refused("x", "Double, sparse")},
+       {"sparse data", [&] { own_data({sparse, s.y}); }, refused("X", "Double, sparse")},
+       {"a sparse W", [&] { taylor_terms(make_primitive(*s.network, s.x), s.w.to_sparse()); },
+        refused("w", "Double, sparse")},
+       {"no numbers",
+        [&] { SigmaProjector::from_features(s.network, s.x.to(at::kMeta), 6); },
+        {"X: expected numbers", "meta"}}});
 }
 
 TEST(Misuse, OfWhatAUserWritesIsSaidWithItsName) {
