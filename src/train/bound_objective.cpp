@@ -92,12 +92,12 @@ void check_terms(const at::Tensor& terms, const Primitive& primitive) {
 }
 
 /// @throws InputError for targets whose squares, as a loss sums them, are beyond the type.
-void check_loss_fits(const Loss& loss, const at::Tensor& output, const at::Tensor& y) {
+void check_loss_fits(const std::string& name, const Loss& loss, const at::Tensor& output, const at::Tensor& y) {
   if (std::isfinite(value_of(loss, output, y).item<double>()))
     return;  // asked first: a loss checks its own parameters too
   const double largest = y.abs().max().item<double>(), most = largest_of(y.scalar_type());
   if (largest * std::sqrt(static_cast<double>(y.numel())) <= std::sqrt(most)) return;
-  throw InputError(fmt::format("y: entry [{}] is {}: the {} loss of it is beyond the largest of {}, {:.2g}",
+  throw InputError(fmt::format("{}: entry [{}] is {}: the {} loss of it is beyond the largest of {}, {:.2g}", name,
                                y.abs().argmax().item<std::int64_t>(), largest, loss.name, toString(y.scalar_type()),
                                most));
 }
@@ -196,7 +196,7 @@ BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Sam
   const auto points = sets.size() == 1 ? train.x : at::cat(sets);
   primitive_ = factory ? factory(*model_, points, primitive_options) : model_->primitive(points, primitive_options);
   initial_ = expanded.initial_output(train.x);
-  check_loss_fits(objective_.loss, initial_, targets_);
+  check_loss_fits("y", objective_.loss, initial_, targets_);
 }
 
 TermInputs BoundObjective::inputs_from(const at::Tensor& all_terms, std::int64_t step) const {
@@ -432,7 +432,9 @@ double BoundObjective::loss_of(const at::Tensor& output, const at::Tensor& targe
   check_vector("output", output, -1);
   check_vector("targets", targets, output.size(0));
   check_labels("targets", objective_.loss, targets);
-  return value_of(objective_.loss, output, targets).item<double>();
+  const double loss = value_of(objective_.loss, output, targets).item<double>();
+  if (!std::isfinite(loss)) check_loss_fits("targets (y_test)", objective_.loss, at::zeros_like(targets), targets);
+  return loss;
 }
 
 std::vector<std::string> BoundObjective::slow_terms() const {

@@ -236,6 +236,12 @@ TEST(Misuse, NumbersBeyondTheRunsTypeAreRefused) {
   DataSet data;
   data.train = {s.x, s.y * 1e300};
   expect_refused({{"y in float64", [&] { data.to(at::kCPU, at::kFloat); }, {"y: its entry number", "float32"}}});
+  DataSet tested;
+  tested.train = {x, y};
+  tested.test = {x, y * 1e30};
+  expect_refused({{"y_test",
+                   [&] { Trainer(TaylorModel(network), square_loss(), {.steps = 1}).fit(tested); },
+                   {"y_test): entry [", "square loss", "Float"}}});
   data.train.y = s.y * 1e-100;
   expect_refused({{"y that vanishes", [&] { data.to(at::kCPU, at::kFloat); }, {"y: all its entries", "vanish"}}});
 }
