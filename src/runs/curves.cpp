@@ -1,6 +1,7 @@
 #include "entk/runs/curves.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -104,6 +105,15 @@ std::string column_title(std::string column) {
 
 std::string value_text(const nlohmann::json& value) {
   if (value.is_number_float()) return format_number(value, 17, NumberFormat::shortest);
+  if (value.is_null()) return "default";
+  if (value.is_object() && value.contains("name")) {
+    std::vector<std::string> parameters;
+    for (const auto& [key, of] : value.items()) {
+      if (key != "name") parameters.push_back(fmt::format("{} {}", key, value_text(of)));
+    }
+    const auto name = value_text(value["name"]);
+    return parameters.empty() ? name : fmt::format("{} ({})", name, fmt::join(parameters, ", "));
+  }
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 

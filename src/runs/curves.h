@@ -33,7 +33,8 @@ std::string key_symbol(const std::string& path);
 std::string key_markup(const std::string& path);
 /// A recorded column as the title of a panel: "kernel drift" for kernel_drift.
 std::string column_title(std::string column);
-/// A swept value: 0.01, relu.
+/// A key's value: 0.01, relu, sigmoid (shift 1); "default" for null, a key that is not written where it has its
+/// default.
 std::string value_text(const nlohmann::json& value);
 
 /// What tables and captions say of the spread that they show, for the most seeds that one of `curves` has:

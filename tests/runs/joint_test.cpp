@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "entk/io/run_folder.h"
+#include "entk/io/strict_json.h"
 #include "entk/runs/joint.h"
 #include "tests/support/testing.h"
 
@@ -80,6 +81,18 @@ TEST(Joint, WhatNoKeySaysTellsConfigurationsApart) {
     EXPECT_EQ(std::get<std::string>(found.table.rows[1][1].content), "other");
     EXPECT_EQ(loss_in(found, 1, 2).value, 2);
   }
+}
+
+TEST(Joint, KeysAreToldInWordsTheDefaultThatIsNotWrittenToo) {
+  const TemporaryFolder folder;
+  const std::vector<std::filesystem::path> runs = {make_run(folder / "a", 1, {8, 4}),
+                                                   make_run(folder / "b", 1, {8, 2})};
+  auto config = load_json(runs[1] / "config.json");
+  config["model"]["kind"] = {{"name", "mlp"}, {"depth", 2}};
+  testing::write_text(runs[1] / "config.json", config.dump());
+  const auto found = together(runs);
+  EXPECT_EQ(std::get<std::string>(found.table.rows.at(0).at(1).content), "default");
+  EXPECT_EQ(std::get<std::string>(found.table.rows.at(1).at(1).content), "mlp (depth 2)");
 }
 
 }  // namespace
