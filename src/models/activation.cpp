@@ -135,6 +135,18 @@ void check_derivatives(const std::string& name, const std::function<at::Tensor(c
 
 }  // namespace
 
+void check_derivatives(const Activation& sigma) {
+  kernels::check_activation(sigma);
+  if (sigma.kind) return;
+  int highest = 2;
+  try {
+    while (highest < 4 && sigma.derivative(at::zeros({1}, at::kDouble), highest + 1).defined()) ++highest;
+  } catch (const std::exception&) {
+    // It ends there.
+  }
+  check_derivatives(sigma.name, sigma.derivative, highest);
+}
+
 Activation sigmoid(double shift) {
   check_shift("sigmoid", shift);
   return {.name = shifted_name("sigmoid", shift),

@@ -33,6 +33,10 @@ Activation polynomial(std::vector<double> coefficients);
 /// @throws InputError where a derivative, given or autograd's, is not what central differences say, kinks apart.
 Activation activation(std::string name, Activation::Function sigma, std::vector<Activation::Function> derivatives = {});
 
+/// The same of one that was not made by it, up to the fourth derivative as far as there are: what a Network asks of
+/// what the kernels do not know. @throws InputError likewise
+void check_derivatives(const Activation& sigma);
+
 /// Assumption 2 asks for |σ|, |σ'|, |σ''| < 1; here over an interval of arguments, on a fine grid.
 struct AssumptionTwo {
   double lowest;      ///< argument seen

@@ -30,6 +30,7 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
     throw InputError(fmt::format("dtype: expected float32 or float64, got {}", toString(options.dtype)));
   }
   checked_product("width times dimension", options.width, options.dimension);
+  check_derivatives(activation_);
   if (!symmetric_start && group().size() > 1) {
     throw InputError(
         "initialisation: a network is shared out among processes from the symmetric start alone, got plain");
@@ -55,7 +56,9 @@ NetworkImpl::NetworkImpl(const NetworkOptions& options) : activation_(options.ac
 }
 
 NetworkImpl::NetworkImpl(const at::Tensor& start, const at::Tensor& signs, Activation activation)
-    : NetworkImpl(SharedStart{copied(start), copied(signs)}, std::move(activation)) {}
+    : NetworkImpl(SharedStart{copied(start), copied(signs)}, std::move(activation)) {
+  check_derivatives(activation_);
+}
 
 NetworkImpl::NetworkImpl(const SharedStart& start, Activation activation) : activation_(std::move(activation)) {
   check_matrix("W0", start.w0, -1, -1);

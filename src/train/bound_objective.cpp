@@ -426,14 +426,14 @@ at::Tensor BoundObjective::gradient(const at::Tensor& w, const Evaluation& evalu
   return gradient;
 }
 
-double BoundObjective::loss_of(const at::Tensor& output, const at::Tensor& targets) const {
+double BoundObjective::loss_of(const at::Tensor& output, const at::Tensor& targets, const char* name) const {
   const SerialTorch serial;
   const at::NoGradGuard no_grad;
   check_vector("output", output, -1);
-  check_vector("targets", targets, output.size(0));
-  check_labels("targets", objective_.loss, targets);
+  check_vector(name, targets, output.size(0));
+  check_labels(name, objective_.loss, targets);
   const double loss = value_of(objective_.loss, output, targets).item<double>();
-  if (!std::isfinite(loss)) check_loss_fits("targets (y_test)", objective_.loss, at::zeros_like(targets), targets);
+  if (!std::isfinite(loss)) check_loss_fits(name, objective_.loss, at::zeros_like(targets), targets);
   return loss;
 }
 

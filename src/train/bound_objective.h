@@ -65,7 +65,7 @@ class BoundObjective {
   /// ∇L_λ(W), like W.
   at::Tensor gradient(const at::Tensor& w, const Evaluation& evaluation) const;
   /// The loss of an output at other points. @throws InputError for targets of another length, or labels that are none.
-  double loss_of(const at::Tensor& output, const at::Tensor& targets) const;
+  double loss_of(const at::Tensor& output, const at::Tensor& targets, const char* name = "targets") const;
   /// Terms, output and targets at the training points, from the primitive's terms (P×ñ).
   TermInputs training_inputs(const at::Tensor& terms) const { return inputs_from(terms, 0); }
 

@@ -55,7 +55,14 @@ double Meter::test_loss(Observation& seen) const {
   seen.test_terms = test_.primitive->terms(seen.w);
   seen.test_output = bound_.model()->output(seen.test_terms, test_.initial);
   seen.test_targets = test_targets_;
-  return bound_.loss_of(seen.test_output, test_targets_);
+  const double loss = bound_.loss_of(seen.test_output, test_targets_, "y_test");
+  if (std::isfinite(loss)) return loss;
+  // W is finite, and so is the training loss.
+  const auto farthest = seen.test_output.abs().nan_to_num(INFINITY).argmax().item<std::int64_t>();
+  throw InputError(fmt::format(
+      "X_test: the model at point {} is {}, and the test loss {}: beyond {}; the largest entry of that point is {:.3g}",
+      farthest, seen.test_output[farthest].item<double>(), loss, toString(seen.test_output.scalar_type()),
+      test_.primitive->points()[farthest].abs().max().item<double>()));
 }
 
 void Meter::observe(Observation& seen, const at::Tensor& terms, Record& r) const {

@@ -5,6 +5,8 @@
 #include <torch/types.h>
 
 #include "entk/base/error.h"
+#include "entk/base/sphere.h"
+#include "entk/models/network.h"
 #include "tests/support/errors.h"
 #include "tests/support/special_points.h"
 #include "tests/support/testing.h"
@@ -192,6 +194,27 @@ TEST(Activation, AUsersDerivativesAreCheckedByDifferences) {
               return activation("sum", [](const at::Tensor& z) { return z.sum(); });
             }).find("expected 204 numbers"),
             std::string::npos);
+}
+
+TEST(Activation, ANetworkChecksOneThatWasNotMadeByAMaker) {
+  const auto derivatives = [](double first, double third, int highest) {
+    return Activation{.name = "sine", .derivative = [=](const at::Tensor& z, int order) {
+                        if (order > highest) throw std::runtime_error("no more");
+                        const auto value = order % 2 == 0 ? torch::sin(z) : torch::cos(z);
+                        const double factor = order == 1 ? first : order == 3 ? third : 1;
+                        return (order % 4 < 2 ? factor : -factor) * value;
+                      }};
+  };
+  const auto w0 = sphere_points(4, 3, 1.0, RandomStream(Purpose::first_layer, 1)), a = torch::ones({4}, torch::kFloat64);
+  const auto said = [&](const Activation& sigma) {
+    const auto by_options = error_of([&] { Network(NetworkOptions{.dimension = 3, .width = 4, .activation = sigma}); });
+    EXPECT_EQ(error_of([&] { Network(w0, a, sigma); }), by_options);
+    return by_options;
+  };
+  EXPECT_EQ(said(derivatives(1, 1, 4)), "nothing thrown");
+  EXPECT_EQ(said(derivatives(1, 2, 2)), "nothing thrown");  // it ends at σ''
+  EXPECT_EQ(said(derivatives(1.01, 1, 4)).find("activation sine: derivative 1 at z = "), 0U);
+  EXPECT_EQ(said(derivatives(1, 1.01, 4)).find("activation sine: derivative 3 at z = "), 0U);
 }
 
 TEST(Activation, KinksJumpsFastAndFloat32FunctionsPassTheCheck) {

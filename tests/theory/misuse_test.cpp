@@ -241,7 +241,11 @@ TEST(Misuse, NumbersBeyondTheRunsTypeAreRefused) {
   tested.test = {x, y * 1e30};
   expect_refused({{"y_test",
                    [&] { Trainer(TaylorModel(network), square_loss(), {.steps = 1}).fit(tested); },
-                   {"y_test): entry [", "square loss", "Float"}}});
+                   {"y_test: entry [", "square loss", "Float"}}});
+  tested.test = {x * 1e30, y};
+  expect_refused({{"X_test",
+                   [&] { Trainer(TaylorModel(network), square_loss(), {.steps = 3}).fit(tested); },
+                   {"X_test: the model at point ", "beyond Float"}}});
   data.train.y = s.y * 1e-100;
   expect_refused({{"y that vanishes", [&] { data.to(at::kCPU, at::kFloat); }, {"y: all its entries", "vanish"}}});
 }
