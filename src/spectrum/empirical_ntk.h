@@ -33,6 +33,7 @@ struct NtkOptions {
 /// a million parameters). Calls from several threads wait for each other.
 class EmpiricalNtk {
  public:
+  /// Of a module at its parameters.
   explicit EmpiricalNtk(const PointModule& module, const NtkOptions& options = {});
 
   /// K(x, x2), in the parameters' type and on their device; the bits do not depend on the number of threads. Points are

@@ -205,7 +205,8 @@ TEST(Activation, ANetworkChecksOneThatWasNotMadeByAMaker) {
                         return (order % 4 < 2 ? factor : -factor) * value;
                       }};
   };
-  const auto w0 = sphere_points(4, 3, 1.0, RandomStream(Purpose::first_layer, 1)), a = torch::ones({4}, torch::kFloat64);
+  const auto w0 = sphere_points(4, 3, 1.0, RandomStream(Purpose::first_layer, 1)),
+             a = torch::ones({4}, torch::kFloat64);
   const auto said = [&](const Activation& sigma) {
     const auto by_options = error_of([&] { Network(NetworkOptions{.dimension = 3, .width = 4, .activation = sigma}); });
     EXPECT_EQ(error_of([&] { Network(w0, a, sigma); }), by_options);
