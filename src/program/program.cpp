@@ -189,6 +189,10 @@ int run(int argc, char** argv, const Own& own) {
 
 namespace entk {
 
-int run_program(int argc, char** argv, const Own& own) { return app::part_processes(app::run(argc, argv, own)); }
+int run_program(int argc, char** argv, const Own& own) {
+  const int code = app::part_processes(app::run(argc, argv, own));
+  app::let_return();
+  return code;
+}
 
 }  // namespace entk

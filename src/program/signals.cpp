@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "entk/program/console.h"
@@ -28,6 +29,8 @@ constexpr auto patience = 1500ms, last_words = 300ms;
 std::atomic<int> caught{0}, count{0};                  // other threads read them
 static_assert(std::atomic<int>::is_always_lock_free);  // and a handler writes them
 std::atomic<bool> resumable{true};
+std::mutex leaving;  // who has it decides how the process ends
+bool returns = false;
 int wake[2] = {-1, -1};  // a byte a signal
 
 void handle(int signal) {
@@ -45,7 +48,9 @@ bool heard(std::chrono::milliseconds wait) {
   return poll(&ready, 1, static_cast<int>(wait.count())) > 0 && read(wake[0], &byte, 1) == 1;
 }
 
-[[noreturn]] void leave() {
+void leave() {
+  const std::lock_guard lock(leaving);
+  if (returns) return;
   end_programs();
   const auto folders = mark_interrupted();
   std::error_code ignored;
@@ -70,6 +75,10 @@ void watch() {
 }  // namespace
 
 void catch_signals() {
+  {
+    const std::lock_guard lock(leaving);
+    returns = false;
+  }
   if (pipe2(wake, O_CLOEXEC) == 0) std::thread(watch).detach();
   struct sigaction action{};
   action.sa_handler = handle;
@@ -80,6 +89,11 @@ void catch_signals() {
   sigaction(SIGUSR1, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error to report, not a reason to die
+}
+
+void let_return() {
+  const std::lock_guard lock(leaving);
+  returns = true;
 }
 
 int caught_signal() { return caught; }

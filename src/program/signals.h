@@ -7,6 +7,8 @@
 namespace entk::app {
 
 void catch_signals();
+/// The command has come to its end: what is left to be done is the caller's, and no signal ends the process before.
+void let_return();
 /// The signal that came, or 0.
 int caught_signal();
 /// Of a command without --resume: what is said at a stop does not name it.

@@ -5,6 +5,7 @@
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
+#include "entk/program/signals.h"
 #include "tests/apps/in_place.h"
 
 namespace entk::faults_test {
@@ -552,6 +553,22 @@ TEST_F(Faults, ASignalDuringALongStepIsHeardWithinSecondsAndTheRunGoesOn) {
   EXPECT_GE(saved, 1);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
   EXPECT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(saved)}), 0));
+}
+
+// While a process ends, what the last words are made of is gone.
+TEST_F(Faults, AfterACommandsEndASignalIsTheCallers) {
+  for (const bool ends : {false, true}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      std::freopen("/dev/null", "w", stderr);
+      app::catch_signals();
+      ::raise(SIGTERM);
+      if (ends) app::let_return();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+      ::_exit(7);
+    }
+    EXPECT_EQ(wait_for(child), ends ? 7 : 143);
+  }
 }
 
 TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
