@@ -110,6 +110,11 @@ TEST(EmpiricalNtk, WhereAPointsRowsAreApartTakesAnotherMethod) {
     EXPECT_TRUE(close(empirical_ntk(module, x.narrow(0, 0, 1), x), want.narrow(0, 0, 1), tolerance));
     EXPECT_TRUE(close(empirical_ntk(module, x, x.narrow(0, 0, 1)), want.narrow(1, 0, 1), tolerance));
     EXPECT_THROW(empirical_ntk(module, x, {}, {.method = NtkMethod::structured_derivatives}), InputError);
+    // A call with fewer points, which could not have seen it, tells later ones nothing.
+    const EmpiricalNtk ntk(point_module(module.ptr()));
+    for (const std::int64_t count : {1, 2, 5, 1}) {
+      EXPECT_TRUE(close(ntk(x.narrow(0, 0, count)), want.narrow(0, 0, count).narrow(1, 0, count), tolerance));
+    }
   }
 }
 
