@@ -14,8 +14,7 @@ Failure current_failure(bool backtrace) {
     return {e.code(), e.what()};
   } catch (const c10::Error& e) {
     const std::string text = backtrace ? e.what() : e.what_without_backtrace();
-    // "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate
-    // …"
+    // After "[enforce fail at alloc_cpu.cpp:127] err == 0. ".
     const std::string allocator = "DefaultCPUAllocator: can't allocate memory: you";
     const auto at = text.find(allocator);
     if (at == std::string::npos) return {ExitCode::failed, text};

@@ -46,7 +46,7 @@ void MlpImpl::reset() {
   biases_.clear();
   auto inputs = o.dimension;
   const auto add = [&](const std::string& suffix, at::IntArrayRef sizes, at::IntArrayRef outputs) {
-    weights_.push_back(register_parameter("weight" + suffix, at::empty(sizes, options)));
+    weights_.push_back(register_parameter("weight" + suffix, at::zeros(sizes, options)));
     if (o.biases) biases_.push_back(register_parameter("bias" + suffix, at::zeros(outputs, options)));
   };
   for (std::size_t l = 0; l < o.widths.size(); ++l) {

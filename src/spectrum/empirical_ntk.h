@@ -29,8 +29,8 @@ struct NtkOptions {
 };
 
 /// K of one module, for points of its choice, call after call: the first call with points of a shape checks what the
-/// module does with them and makes a copy of it for each thread, which those after it use (a third of a call's time for
-/// a million parameters). Calls from several threads wait for each other.
+/// module does with them and makes a copy of it for each thread, which those after it use (a quarter of the first
+/// call's time for a million parameters). Calls from several threads wait for each other.
 class EmpiricalNtk {
  public:
   /// Of a module at its parameters.
