@@ -64,6 +64,8 @@ def plant(tree, mutants, write=True):
                 sys.exit(f"mutants.txt: '{original}' does not stand in {path}")
         if nth == 0 and text.count(original) > 1:
             sys.exit(f"mutants.txt: '{original}' stands more than once in {path}")
+        if any(part.count("(") != part.count(")") for part in (original, mutated)):
+            sys.exit(f"mutants.txt: '{original}' of {path}: expected whole expressions, or statements that end in ;")
         if original.endswith(";"):
             new = f"if (entk_mutant({number})) {{ {mutated} }} else {{ {original} }}"
         else:
