@@ -75,7 +75,14 @@ nlohmann::json data_checksums(const DataSet& data) {
 
 RunConfig with_file_sizes(const RunConfig& config) {
   auto filled = config;
-  if (config.data.loaded()) fill_sizes(filled, config.data.source->load(config.data.file));
+  if (!config.data.loaded()) return filled;
+  const auto data = config.data.source->load(config.data.file);
+  fill_sizes(filled, data);
+  if (config.model.kernel != ModelKernel::none) return filled;
+  const auto& of = config.data.file.empty() ? data.target : config.data.file;
+  for (const auto& [name, y] : {std::pair{"y", data.train.y}, {"y_test", data.test.y}}) {
+    if (y.defined()) check_targets(fmt::format("{}: {}", of, name), *config.loss, y.to(config.dtype));
+  }
   return filled;
 }
 

@@ -50,7 +50,7 @@ Problem make_problem(const RunConfig& config, c10::Device device);
 void make_projectors(Problem& p);
 
 /// The configuration with the sizes that its data file decides, and rank 0 as d + 1; without a file, as it is. @throws
-/// InputError for a file that cannot be used, or a rank above its points.
+/// InputError for a file that cannot be used, targets that the loss cannot take, or a rank above its points.
 RunConfig with_file_sizes(const RunConfig& config);
 
 /// A new network at the problem's start, and the model around it. @throws InputError for a regression on a kernel.

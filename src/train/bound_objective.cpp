@@ -139,6 +139,11 @@ at::Tensor columns(const at::Tensor& terms, std::int64_t first, std::int64_t cou
 
 }  // namespace
 
+void check_targets(const std::string& name, const Loss& loss, const at::Tensor& y) {
+  check_labels(name, loss, y);
+  check_loss_fits(name, loss, at::zeros_like(y), y);
+}
+
 BoundObjective::BoundObjective(TaylorModel model, Objective objective, const Samples& train,
                                const PrimitiveOptions& options, const PrimitiveFactory& factory)
     : model_(std::move(model)), objective_(std::move(objective)) {

@@ -25,6 +25,10 @@ struct Evaluation {
 using PrimitiveFactory = std::function<std::shared_ptr<const Primitive>(
     const TaylorModelImpl& model, const at::Tensor& x, const PrimitiveOptions& options)>;
 
+/// @throws InputError for targets that are no labels where the loss needs them, or whose loss at f = 0 is beyond their
+/// type.
+void check_targets(const std::string& name, const Loss& loss, const at::Tensor& y);
+
 /// @throws InputError where shapes, types, devices or labels do not fit.
 class BoundObjective {
  public:

@@ -712,11 +712,15 @@ TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
 }
 
 TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
+  using testing::operator+;
   torch::manual_seed(1);
   auto x = torch::randn({20, 4}), bad = x.clone();
   bad[3][2] = NAN;
   write_pt(folder / "nan.pt", {{"X", bad}, {"y", torch::randn({20})}});
   write_pt(folder / "short.pt", {{"X", x}, {"y", torch::randn({19})}});
+  const auto y = torch::randn({20});
+  write_pt(folder / "large.pt", {{"X", x}, {"y", y * 1e30}});
+  write_pt(folder / "test.pt", {{"X", x}, {"y", y}, {"X_test", x}, {"y_test", y * 1e30}});
   testing::write_text(folder / "twice.json", "{\"train\": {\n\"steps\": 1,\n\"steps\": 2}}");
   const auto file = [](const char* name) {
     return Words{"--config", "file.json", "--set", std::string("data.file=") + name};
@@ -750,10 +754,12 @@ TEST_F(Faults, BadInputIsRefusedByNameBeforeAFolderIsMade) {
       {{"--sweep", "train.steps=1,x"}, "train.steps"},
       {file("nan.pt"), "nan.pt: X: entry [3, 2]"},
       {file("short.pt"), "short.pt: y: expected a vector of length 20"},
+      {file("large.pt"), "large.pt: y: entry ["},
+      {file("test.pt"), "test.pt: y_test: entry ["},
+      {file("test.pt") + Words{"--set", "loss=logistic"}, "test.pt: y: the logistic loss needs labels"},
       {file("none.pt"), "none.pt"}};
   testing::write_text(folder / "list.json", "[]");
   for (const auto& [words, message] : cases) {
-    using testing::operator+;
     const bool own = words[1] == "file.json";
     const auto result = entk_in_place(own ? Words{"train", "--out", "run"} + words : tiny("run", words), folder.path());
     EXPECT_TRUE(exits_with(result, 2)) << message;
