@@ -47,7 +47,12 @@ void check_vector(const std::string& name, const at::Tensor& t, std::int64_t len
 }
 
 void check_sizes(const std::string& name, const at::Tensor& t, at::IntArrayRef sizes) {
-  sizes.size() == 2 ? check_matrix(name, t, sizes[0], sizes[1]) : check_vector(name, t, sizes[0]);
+  if (sizes.size() == 1) return check_vector(name, t, sizes[0]);
+  if (sizes.size() == 2) return check_matrix(name, t, sizes[0], sizes[1]);
+  check_real(name, t);
+  if (t.defined() && t.sizes() == sizes) return;
+  throw InputError(
+      fmt::format("{}: expected a tensor of shape [{}], got {}", name, fmt::join(sizes, ", "), shape_text(t)));
 }
 
 void check_floating(const std::string& name, const at::Tensor& t) {

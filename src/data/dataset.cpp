@@ -37,12 +37,22 @@ at::Tensor moved(const char* name, const at::Tensor& t, at::Device device, at::S
   return out;
 }
 
-void check_samples(const Samples& s, const std::string& suffix, std::int64_t dimension) {
-  check_matrix("X" + suffix, s.x, -1, dimension);
+/// Points one behind the other, each of any shape; of that shape, where one is given.
+void check_points(const std::string& name, const at::Tensor& x, at::IntArrayRef shape) {
+  if (!x.defined() || x.dim() < 2) check_matrix(name, x, -1, -1);
+  check_floating(name, x);
+  if (!shape.empty() && x.sizes().slice(1) != shape) {
+    auto wanted = shape.vec();
+    wanted.insert(wanted.begin(), x.size(0));
+    check_sizes(name, x, wanted);
+  }
+  check_finite(name, x);
+}
+
+void check_samples(const Samples& s, const std::string& suffix, at::IntArrayRef shape) {
+  check_points("X" + suffix, s.x, shape);
   check_vector("y" + suffix, s.y, s.x.size(0));
-  check_floating("X" + suffix, s.x);
   check_floating("y" + suffix, s.y);
-  check_finite("X" + suffix, s.x);
   check_finite("y" + suffix, s.y);
 }
 
@@ -134,14 +144,10 @@ DataSet draw_data(const DataSource& source, const DataOptions& o, const Target& 
 }
 
 DataSet own_data(Samples train, Samples test, at::Tensor unlabeled) {
-  check_samples(train, "", -1);
-  const std::int64_t d = train.x.size(1);
-  if (test.x.defined() || test.y.defined()) check_samples(test, "_test", d);
-  if (unlabeled.defined()) {
-    check_matrix("X_unlabeled", unlabeled, -1, d);
-    check_floating("X_unlabeled", unlabeled);
-    check_finite("X_unlabeled", unlabeled);
-  }
+  check_samples(train, "", {});
+  const auto point = train.x.sizes().slice(1);
+  if (test.x.defined() || test.y.defined()) check_samples(test, "_test", point);
+  if (unlabeled.defined()) check_points("X_unlabeled", unlabeled, point);
   DataSet data;
   data.train = std::move(train);
   data.test = std::move(test);
@@ -165,6 +171,7 @@ DataSet load_data(const std::string& file) {
     }
   }
   try {
+    check_matrix("X", take("X"), -1, -1);
     return own_data({take("X"), take("y")}, {take("X_test"), take("y_test")}, take("X_unlabeled"));
   } catch (const InputError& e) {
     throw InputError(file + ": " + e.what());

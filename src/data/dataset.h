@@ -73,7 +73,8 @@ inline DataSet gaussian_data(const DataOptions& options, const Target& target) {
   return draw_data(data_source(InputLaw::gaussian), options, target);
 }
 
-/// A user's own: checked for shapes and finite entries, naming the tensor and the first bad index.
+/// A user's own, X a row a point (of any shape, where the model takes others than vectors): checked for shapes and
+/// finite entries, naming the tensor and the first bad index.
 DataSet own_data(Samples train, Samples test = {}, at::Tensor unlabeled = {});
 /// The same from a .pt file with X, y and, if there, X_test, y_test, X_unlabeled. @throws InputError
 DataSet load_data(const std::string& file);

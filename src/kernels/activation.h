@@ -22,7 +22,8 @@ struct Activation {
   std::optional<kernels::KernelActivation> kind{};  ///< none: kernels take their tables from `derivative`
   std::vector<double> parameters{};                 ///< that the kernels' own code takes
 
-  at::Tensor operator()(const at::Tensor& z) const { return derivative(z, 0); }  ///< σ(z)
+  /// σ(z); one node in autograd's graph, differentiable as often as `derivative` has orders.
+  at::Tensor operator()(const at::Tensor& z) const;
 };
 
 }  // namespace entk

@@ -85,6 +85,12 @@ at::Tensor elementwise(const Activation& function, const at::Tensor& z, int orde
   return Elementwise::apply(z, function, order);
 }
 
+bool is_elementwise(const torch::autograd::Node& node) {
+  return dynamic_cast<const torch::autograd::CppNode<Elementwise>*>(&node) != nullptr;
+}
+
+at::Tensor Activation::operator()(const at::Tensor& z) const { return elementwise(*this, z); }
+
 std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
   // Sums of tiles; z, σ(z) and one on the way, for each worker.
   return samples * element_size * (tiles_of(width) + workers * 3 * function_tile);

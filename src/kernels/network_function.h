@@ -17,5 +17,7 @@ std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int 
 /// σ^(order)(z) for z of any shape. Its derivatives under autograd are σ^(order+1), σ^(order+2), … as `function` gives
 /// them.
 at::Tensor elementwise(const Activation& function, const at::Tensor& z, int order = 0);
+/// Whether that is what a node of autograd's graph stands for.
+bool is_elementwise(const torch::autograd::Node& node);
 
 }  // namespace entk

@@ -59,8 +59,10 @@ at::Tensor sigmoid_derivative(const at::Tensor& z, int order) {
 at::Tensor gaussian_derivative(const at::Tensor& z, int order, double b) {
   Polynomial h{1.0};
   for (int k = 0; k < order; ++k) h = add_scaled(differentiate(h), h, -2.0 * b, 1);
+  const auto exponential = at::exp(-b * z * z);
+  if (order == 0) return exponential;
   // Beyond 40 the exponential is 0 in any type, and H_k may overflow.
-  return evaluate(h, z.clamp(-40, 40)) * at::exp(-b * z * z);
+  return evaluate(h, z.clamp(-40, 40)) * exponential;
 }
 
 std::string shifted_name(const char* name, double shift) {
@@ -195,10 +197,12 @@ Activation gelu() {
   // (zΦ)^(k) = zΦ^(k) + kΦ^(k−1), Φ' = e^(−z²/2)/√(2π).
   return {.name = "gelu(z)", .derivative = [](const at::Tensor& z, int order) {
             const auto phi = [&](int k) {
-              if (k == 0) return 0.5 * at::erfc(-z / std::sqrt(2.0));
+              if (k == 0) return 0.5 * at::erfc(z / -std::sqrt(2.0));
               return gaussian_derivative(z, k - 1, 0.5) / std::sqrt(2.0 * M_PI);
             };
-            return order == 0 ? z * phi(0) : z * phi(order) + order * phi(order - 1);
+            if (order == 0) return z * phi(0);
+            const auto last = phi(order - 1);
+            return z * phi(order) + (order == 1 ? last : order * last);
           }};
 }
 

@@ -63,12 +63,14 @@ at::Tensor MlpImpl::forward(const at::Tensor& x) {
   const auto scale = [&](const at::Tensor& h) {
     return options_.parameterisation == Parameterisation::ntk ? 1 / std::sqrt(static_cast<double>(h.size(1))) : 1.0;
   };
-  const auto biased = [&](const at::Tensor& z, std::size_t layer) { return options_.biases ? z + biases_[layer] : z; };
+  const auto none = at::zeros({1}, x.options());
   auto h = x;
   for (std::size_t l = 0; l < options_.widths.size(); ++l) {
-    h = options_.activation(biased(scale(h) * h.mm(weights_[l].t()), l));
+    h = options_.activation(
+        at::addmm(options_.biases ? biases_[l] : none, h, weights_[l].t(), options_.biases ? 1 : 0, scale(h)));
   }
-  return biased(scale(h) * h.mv(weights_.back()), options_.widths.size());
+  const auto f = scale(h) * h.mv(weights_.back());
+  return options_.biases ? f + biases_.back() : f;
 }
 
 std::int64_t MlpImpl::parameter_count(std::int64_t dimension, const std::vector<std::int64_t>& widths, bool biases) {

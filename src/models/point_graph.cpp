@@ -12,6 +12,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "entk/kernels/network_function.h"
+
 namespace entk {
 
 namespace {
@@ -184,7 +186,7 @@ bool PointGraph::read(Operation& op) {
   }
   op.of_points = points > 0;
   op.uses = op.of_points && points < valid;
-  if (entrywise_operations.contains(name)) {
+  if (entrywise_operations.contains(name) || is_elementwise(*op.node)) {
     op.kind = Kind::entrywise;
     return op.of_points && op.inputs.size() == 1;
   }
@@ -342,6 +344,7 @@ void PointGraph::prepare(Operation& op) const {
   const auto& edge = op.node->next_edge(0);
   op.curvature = torch::autograd::Engine::get_default_engine().execute({torch::autograd::impl::gradient_edge(slope)},
                                                                        {one}, true, false, false, {edge})[0];
+  if (op.curvature.defined() && !op.curvature.any().item<bool>()) op.curvature.reset();  // relu, or a line
 }
 
 void PointGraph::fix() {

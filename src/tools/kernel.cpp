@@ -49,7 +49,8 @@ KernelResult measure_kernel(const RunConfig& config, c10::Device device) {
       {"zero_train_loss", number(fit.zero_train_loss)},
       {"zero_test_loss", number(fit.zero_test_loss)},
       {"largest_eigenvalue", values[0].item<double>()},
-      {"least_eigenvalue", values[n - 1].item<double>()}};
+      {"least_eigenvalue", values[n - 1].item<double>()},
+      {"notices", result.notices}};
   return result;
 }
 

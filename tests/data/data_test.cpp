@@ -179,5 +179,17 @@ TEST(OwnData, WhatDoesNotFitOrIsNotFiniteIsNamedWithItsFirstIndex) {
   EXPECT_NE(error_of([&] { own_data({bad, y}); }).find("X: entry [2, 1]"), std::string::npos);
 }
 
+TEST(OwnData, PointsMayBeOfAnyShapeTheSameInEachSample) {
+  const auto images = at::ones({4, 1, 2, 3}, at::kDouble), y = at::ones({4}, at::kDouble);
+  EXPECT_EQ(own_data({images, y}, {images, y}, images).test.x.dim(), 4);
+  const auto turned = images.transpose(2, 3);
+  EXPECT_NE(error_of([&] {
+              own_data({images, y}, {turned, y});
+            }).find("X_test: expected a tensor of shape [4, 1, 2, 3], got"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { own_data({images, y}, {}, turned); }).find("X_unlabeled"), std::string::npos);
+  EXPECT_NE(error_of([&] { own_data({y, y}); }).find("X: expected a matrix"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace entk::data_test

@@ -6,6 +6,7 @@
 
 #include "entk/base/error.h"
 #include "entk/kernels/taylor_function.h"
+#include "entk/models/mlp.h"
 #include "entk/models/taylor_expansion.h"
 #include "entk/models/taylor_model.h"
 #include "entk/models/whole_module_primitive.h"
@@ -163,6 +164,40 @@ void expect_as_autograd(const M& module, const torch::Tensor& x) {
 TEST(ModulePrimitive, ByTheGraphsRulesIsWhatAutogradSays) {
   expect_as_autograd(SmallMlp(std::vector<std::int64_t>{3, 5, 4, 1}), random_matrix(300, 3, 9));  // three batches
   expect_as_autograd(Mixed(), random_matrix(5, 32, 9).view({5, 2, 4, 4}));
+}
+
+// One entry's function is one of the graph's rules, however many operations it is written in.
+TEST(ModulePrimitive, AnMlpGoesByTheRulesWithEveryActivation) {
+  const auto x = random_matrix(140, 3, 9);
+  const auto sine = activation("sine", [](const torch::Tensor& z) { return z * torch::sin(z + 1); });
+  for (const auto& sigma : {sigmoid(1), entk::tanh(0.5), entk::erf(), softplus(), gelu(), silu(), relu(),
+                            polynomial({0, 1, 0.5, -0.2}), sine}) {
+    for (const bool biases : {false, true}) {
+      expect_as_autograd(
+          Mlp(MlpOptions{
+              .dimension = 3, .widths = {5, 4}, .activation = sigma, .biases = biases, .dtype = torch::kFloat64}),
+          x);
+    }
+  }
+}
+
+TEST(ModulePrimitive, AnMlpsTermsAreThoseOfItsFormulaInTorchsOperations) {
+  const Mlp mlp(MlpOptions{.dimension = 3, .widths = {5, 4}, .activation = gelu(), .dtype = torch::kFloat64});
+  const auto formula = function_module({{5, 3}, {4, 5}, {4}}, [](const auto& p, const torch::Tensor& x) {
+    const auto h = torch::gelu(x.mm(p[0].t()) / std::sqrt(3.0));
+    return torch::gelu(h.mm(p[1].t()) / std::sqrt(5.0)).mv(p[2]) / 2.0;
+  });
+  {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < 3; ++i) formula->own[i].copy_(mlp->parameters()[i]);
+  }
+  const auto x = random_matrix(9, 3, 9);
+  for (const int orders : {1, 2, 3}) {
+    const auto got = primitive_of(mlp, x, orders), want = primitive_of(formula, x, orders);
+    const auto w = random_vector(39, 2), g = random_matrix(orders, 9, 4);
+    EXPECT_TRUE(close(got->terms(w), want->terms(w), rounding)) << orders;
+    EXPECT_TRUE(close(got->pull_back(w, g), want->pull_back(w, g), rounding)) << orders;
+  }
 }
 
 using Parameters = FunctionModuleImpl::Tensors;
