@@ -80,9 +80,8 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
     check_function_of_points([&](const variable_list& in) { return output_at(modules_[0], in[0]); }, modules_[0].start,
                              x_.narrow(0, 0, std::min<std::int64_t>(batch_, 8)), orders_);
     if (options.mode == KernelMode::reference || orders_ > 2 || !graph_agrees()) return;
-    mode_ = options.mode == KernelMode::recompute || orders_ == 1 || kept_bytes() > options.memory_limit
-                ? KernelMode::recompute
-                : KernelMode::keep;
+    mode_ = options.mode == KernelMode::recompute || kept_bytes() > options.memory_limit ? KernelMode::recompute
+                                                                                         : KernelMode::keep;
   }
 
   KernelMode mode() const override { return mode_; }
@@ -239,7 +238,8 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
    public:
     explicit KeptStepper(std::shared_ptr<const ModulePrimitive> primitive) : of_(std::move(primitive)) {
       batches_.resize(static_cast<std::size_t>(of_->batches_));
-      of_->for_batches(of_->batches_, [&](std::int64_t i, Batch& b) { batches_[i].graph = std::move(b.graph); });
+      of_->for_batches(
+          of_->batches_, [&](std::int64_t i, Batch& b) { batches_[i].graph = std::move(b.graph); }, of_->orders_);
     }
     /// A forward that branches on its points may leave some without rules.
     bool is_whole() const {
@@ -250,15 +250,20 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
       kernels::check_weights("w", w, *of_);
       of_->modules_[0].start.check_unchanged();
       const Differentiating recording;
-      terms_ = at::zeros({2, of_->samples()}, of_->x_.options());
+      terms_ = at::zeros({of_->orders_, of_->samples()}, of_->x_.options());
       const auto at = constant(w);
       of_->shared_out(of_->batches_, [&](std::int64_t i) {
         auto& b = batches_[i];
+        const auto terms = rows(terms_, i);
         b.motions.clear();
         for (std::size_t c = 0; c < of_->copies_.count(); ++c) {
-          b.motions.push_back(b.graph->motion(of_->copies_.parts(at, c, of_->modules_[0].start.parameters())));
-          const auto& terms = b.motions.back().terms;
-          terms_.narrow(1, i * of_->batch_, terms.size(1)).add_(terms, of_->copies_.factors[c]);
+          const auto parts = of_->copies_.parts(at, c, of_->modules_[0].start.parameters());
+          if (of_->orders_ == 1) {
+            terms[0].add_(b.graph->linear_term(parts), of_->copies_.factors[c]);
+          } else {
+            b.motions.push_back(b.graph->motion(parts));
+            terms.add_(b.motions.back().terms, of_->copies_.factors[c]);
+          }
         }
       });
     }
@@ -267,7 +272,7 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
 
     void step(const at::Tensor& w, const at::Tensor& cotangents, const Update& update) override {
       kernels::check_weights("w", w, *of_);
-      kernels::check_cotangents(cotangents, 2, *of_);
+      kernels::check_cotangents(cotangents, of_->orders_, *of_);
       kernels::check_update(update, *of_);
       const at::NoGradGuard no_grad;
       const auto g = constant(cotangents);
@@ -275,8 +280,10 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
       auto gradient = of_->sums_of_lanes([&](std::int64_t i, const at::Tensor& sum) {
         const auto& b = batches_[i];
         for (std::size_t c = 0; c < copies.count(); ++c) {
-          const auto rows = g.narrow(1, i * of_->batch_, b.motions[c].terms.size(1)) * copies.factors[c];
-          b.graph->add_gradient(rows[0], {{&b.motions[c], rows[1]}}, copies.of(sum, c));
+          const auto u = rows(g, i) * copies.factors[c];
+          std::vector<PointGraph::Weighted> second;
+          if (of_->orders_ == 2) second.push_back({&b.motions[c], u[1]});
+          b.graph->add_gradient(u[0], second, copies.of(sum, c));
         }
       });
       kernels::descend(w, std::move(gradient), update);
@@ -288,6 +295,12 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
       std::optional<PointGraph> graph;
       std::vector<PointGraph::Motion> motions;
     };
+
+    /// Of a row of numbers a term: those of batch i.
+    at::Tensor rows(const at::Tensor& all, std::int64_t i) const {
+      const auto first = i * of_->batch_;
+      return all.narrow(1, first, std::min(of_->batch_, of_->samples() - first));
+    }
 
     std::shared_ptr<const ModulePrimitive> of_;
     std::vector<Kept> batches_;
@@ -347,14 +360,14 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
 
   /// f(lane, batch) for every batch, those of a lane one after another.
   template <class F>
-  void for_batches(std::int64_t lanes, F&& f) const {
+  void for_batches(std::int64_t lanes, F&& f, int order = 2) const {
     const SerialTorch serial;
     const auto lane = [&](std::int64_t which, const PointModule& module) {
       const Differentiating recording;
       for (std::int64_t i = which; i < batches_; i += lanes) {
         differentiated(orders_, [&] {
           auto b = batch_at(module, i * batch_, std::min(batch_, samples() - i * batch_));
-          if (mode_ != KernelMode::reference) add_graph(b);
+          if (mode_ != KernelMode::reference) add_graph(b, order);
           f(which, b);
         });
       }
@@ -376,9 +389,10 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
     return {module, first, count, orders_, output, std::nullopt};
   }
 
-  static bool add_graph(Batch& b) {
+  /// order 1: for terms and pull-backs of order 1 alone.
+  static bool add_graph(Batch& b, int order = 2) {
     b.graph = PointGraph::of(b.output, b.module.start);
-    if (b.graph) b.graph->fix();
+    if (b.graph) b.graph->fix(order);
     return b.graph.has_value();
   }
 
@@ -414,9 +428,10 @@ class ModulePrimitive final : public RowPrimitive, public std::enable_shared_fro
   std::int64_t kept_bytes() const {
     const Differentiating recording;
     auto b = batch_at(modules_[0], 0, 1);
-    if (!add_graph(b)) return std::numeric_limits<std::int64_t>::max();
+    if (!add_graph(b, orders_)) return std::numeric_limits<std::int64_t>::max();
     // A motion holds a tangent and an adjoint at each use, a graph an operand and an adjoint there, and more.
-    return b.graph->bytes() * (1 + static_cast<std::int64_t>(copies_.count())) * samples();
+    const auto motions = orders_ == 1 ? 0 : static_cast<std::int64_t>(copies_.count());
+    return b.graph->bytes() * (1 + motions) * samples();
   }
 
   /// A copy of the module for each worker; one that cannot be copied alone.

@@ -329,7 +329,7 @@ void PointGraph::pull_points(const Operation& op, const at::Tensor& bar, Tensors
 }
 
 /// What an operation does to displacements.
-void PointGraph::prepare(Operation& op) const {
+void PointGraph::prepare(Operation& op, int order) const {
   const at::AutoGradMode recording(true);
   if (op.kind == Kind::linear) {
     op.unit = zeros_of(*op.node).requires_grad_(true);
@@ -340,15 +340,15 @@ void PointGraph::prepare(Operation& op) const {
   const auto slope = call(*op.node, one)[0];
   op.slope = slope.detach();
   const auto name = op.node->name();
-  if (name == "ReluBackward0" || name == "LeakyReluBackward0" || !slope.requires_grad()) return;
+  if (order == 1 || name == "ReluBackward0" || name == "LeakyReluBackward0" || !slope.requires_grad()) return;
   const auto& edge = op.node->next_edge(0);
   op.curvature = torch::autograd::Engine::get_default_engine().execute({torch::autograd::impl::gradient_edge(slope)},
                                                                        {one}, true, false, false, {edge})[0];
   if (op.curvature.defined() && !op.curvature.any().item<bool>()) op.curvature.reset();  // relu, or a line
 }
 
-void PointGraph::fix() {
-  for (auto& op : operations_) prepare(op);
+void PointGraph::fix(int order) {
+  for (auto& op : operations_) prepare(op, order);
   const at::NoGradGuard no_grad;
   const auto bars = adjoints(at::ones_like(zeros_of(*operations_.back().node), at::MemoryFormat::Contiguous));
   for (std::size_t i = 0; i < bars.size(); ++i) {

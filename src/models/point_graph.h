@@ -37,8 +37,9 @@ class PointGraph {
     std::int64_t bytes() const;
   };
 
-  /// b where the output's is ones, and what else the functions below need, but for factors(). The output: n numbers.
-  void fix();
+  /// b where the output's is ones, and what else the functions below need, but for factors(): of order 1
+  /// linear_term() and add_gradient() of ∇f alone. The output: n numbers.
+  void fix(int order = 2);
   /// t_1: n. parts: δ, one tensor a parameter.
   at::Tensor linear_term(const Tensors& parts) const;
   /// (t_1, t_2): 2×n.
@@ -88,7 +89,7 @@ class PointGraph {
   };
 
   bool read(Operation& op);
-  void prepare(Operation& op) const;
+  void prepare(Operation& op, int order) const;
   Tensors moved_parameters(const Tensors& parts) const;
   Motion moved(const Tensors& parts, bool with_adjoints) const;
   Tensors adjoints(const at::Tensor& cotangent) const;
