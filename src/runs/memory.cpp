@@ -59,9 +59,11 @@ struct ModuleRun {
   ModuleBytes bytes{};
 };
 
+bool is_two_layer(const RunConfig& c) { return !c.model.kind || c.model.kind.name() == "two_layer"; }
+
 /// None for a two-layer network.
 std::optional<ModuleRun> module_run(const RunConfig& c, c10::Device device) {
-  if (!c.model.kind || c.model.kind.name() == "two_layer") return std::nullopt;
+  if (is_two_layer(c)) return std::nullopt;
   const auto shapes = c.model.kind.make(network_options(c, c10::kMeta));
   if (shapes.is_empty() || std::dynamic_pointer_cast<NetworkImpl>(shapes.ptr())) return std::nullopt;
   ModuleRun run{};
@@ -98,6 +100,12 @@ std::optional<ModuleRun> module_run(const RunConfig& c, c10::Device device) {
   return run;
 }
 
+bool any_weight(const RunConfig& c) {
+  return std::any_of(c.lambda.begin(), c.lambda.end(), [](double weight) { return weight != 0; }) ||
+         std::any_of(c.regularizers.terms.begin(), c.regularizers.terms.end(),
+                     [](const WeightedTerm& term) { return term.weight != 0; });
+}
+
 /// What a run has resident beyond what is counted here, as bench/memory.py measures it: the program, LibTorch and MKL;
 /// and for each worker MKL's buffers and pieces of freed memory that the allocator keeps.
 constexpr double used_library_bytes = 145e6, each_worker_bytes = 7e6;
@@ -119,6 +127,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   const int workers = static_cast<int>(c.threads > 0 ? c.threads : threads());
   const auto bytes = [&](double entries) { return entries * element; };
   const auto module = module_run(c, device);
+  const auto rule = descent_options(c).update;
   // Of this process; of a module, rows of d numbers that hold its displacement.
   const std::int64_t width =
       module ? (module->displacement + c.data.dimension - 1) / c.data.dimension : c.model.width / group().size();
@@ -206,7 +215,9 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
     held += (4 + 2 * (workers - 1)) * own;
     const auto& b = module->bytes;
     const auto batch = static_cast<double>(module_batch(c.data.samples)), batches = std::ceil(n / batch);
-    const double kept = batches * b.kept + n * b.kept_a_point;
+    // An optimizer and small minibatches take points anew at each step (Stepping).
+    const bool small = rule.batch > 0 && 2 * rule.batch < c.data.samples && !any_weight(c);
+    const double kept = rule.optimizer || small ? 0 : batches * b.kept + n * b.kept_a_point;
     if (kept <= static_cast<double>(limit)) held += kept;
     const auto moment = [&](double samples) {
       const auto at_once = static_cast<double>(module_batch(static_cast<std::int64_t>(samples)));
@@ -240,7 +251,7 @@ std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // The vectors of Lanczos' method.
   const double tuning = c.train.learning_rate ? 0 : 24 * weights;
   // An optimizer's tensors, which a checkpoint has a copy of, twice while it is written; the best W.
-  const double remembered = static_cast<double>(descent_options(c).update.held) * weights;
+  const double remembered = static_cast<double>(rule.held) * weights;
   const double kept = remembered + (c.train.keep_best ? weights : 0);
   // W0, W and X serialised, the projector's basis and unlabeled points with them.
   // Of several processes the first one brings all rows together to write them, unless they are written in blocks.
@@ -300,11 +311,12 @@ void check_fits(double bytes, const std::string& smaller) {
 }
 
 void check_memory(const RunConfig& config, c10::Device device) {
-  check_fits(
-      static_cast<double>(estimate_peak_bytes(config, device)),
-      fmt::format("data.samples ({}), data.test_samples ({}) or model.width ({}) smaller, or train.memory_limit_gb "
-                  "({}), above which tables are recomputed",
-                  config.data.samples, config.data.test_samples, config.model.width, config.train.memory_limit_gb));
+  const auto size = is_two_layer(config) ? fmt::format("model.width ({})", config.model.width)
+                                         : fmt::format("the {} of model.kind", config.model.kind.name());
+  check_fits(static_cast<double>(estimate_peak_bytes(config, device)),
+             fmt::format("data.samples ({}), data.test_samples ({}) or {} smaller, or train.memory_limit_gb "
+                         "({}), above which tables are recomputed",
+                         config.data.samples, config.data.test_samples, size, config.train.memory_limit_gb));
 }
 
 }  // namespace entk
