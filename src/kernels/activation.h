@@ -22,7 +22,8 @@ struct Activation {
   std::optional<kernels::KernelActivation> kind{};  ///< none: kernels take their tables from `derivative`
   std::vector<double> parameters{};                 ///< that the kernels' own code takes
 
-  /// σ(z); one node in autograd's graph, differentiable as often as `derivative` has orders.
+  /// σ(z); one node in autograd's graph, differentiable as often as `derivative` has orders. (Where `derivative` reads
+  /// tensors that are trained, what autograd makes of it.)
   at::Tensor operator()(const at::Tensor& z) const;
 };
 

@@ -33,18 +33,25 @@ void for_tiles(const at::Tensor& w0, F&& f) {
   });
 }
 
+/// What is known already; autograd is not to see it.
+struct Known {
+  at::Tensor value{};
+};
+
 /// σ^(order)(z); its derivative is σ^(order+1)(z), so any order is differentiable.
 struct Elementwise : Function<Elementwise> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const Activation& sigma, std::int64_t order) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& z, const Activation& sigma, std::int64_t order,
+                            const Known& known) {
     ctx->save_for_backward({z});
     ctx->saved_data["order"] = order;
     hold(ctx, sigma);
-    return sigma.derivative(z, static_cast<int>(order));
+    return known.value.defined() ? known.value : sigma.derivative(z, static_cast<int>(order));
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& cotangents) {
     const auto z = ctx->get_saved_variables()[0];
     const std::int64_t order = ctx->saved_data["order"].toInt();
-    return {cotangents[0] * Elementwise::apply(z, held<Activation>(ctx), order + 1), at::Tensor(), at::Tensor()};
+    return {cotangents[0] * Elementwise::apply(z, held<Activation>(ctx), order + 1, Known{}), at::Tensor(),
+            at::Tensor(), at::Tensor()};
   }
 };
 
@@ -66,7 +73,7 @@ struct NetworkOutput : Function<NetworkOutput> {
     const auto& sigma = held<Activation>(ctx);
     if (at::GradMode::is_enabled() || ctx->needs_input_grad(0)) {
       const auto rows = w0 + w;
-      const auto slopes = g.unsqueeze(1) * scale * Elementwise::apply(x.mm(rows.t()), sigma, 1);  // n×m
+      const auto slopes = g.unsqueeze(1) * scale * Elementwise::apply(x.mm(rows.t()), sigma, 1, Known{});  // n×m
       return {slopes.mm(rows), at::Tensor(), at::Tensor(), slopes.t().mm(x), at::Tensor()};
     }
     auto gradient = at::empty(w0.sizes(), x.options());
@@ -82,14 +89,18 @@ struct NetworkOutput : Function<NetworkOutput> {
 }  // namespace
 
 at::Tensor elementwise(const Activation& function, const at::Tensor& z, int order) {
-  return Elementwise::apply(z, function, order);
+  return Elementwise::apply(z, function, order, Known{});
 }
 
 bool is_elementwise(const torch::autograd::Node& node) {
   return dynamic_cast<const torch::autograd::CppNode<Elementwise>*>(&node) != nullptr;
 }
 
-at::Tensor Activation::operator()(const at::Tensor& z) const { return elementwise(*this, z); }
+at::Tensor Activation::operator()(const at::Tensor& z) const {
+  // A σ with tensors of its own that are trained has derivatives in these too: they are left to autograd.
+  const auto value = derivative(z.detach(), 0);
+  return value.requires_grad() ? derivative(z, 0) : Elementwise::apply(z, *this, 0, Known{value});
+}
 
 std::int64_t network_output_bytes(std::int64_t samples, std::int64_t width, int element_size, int workers) {
   // Sums of tiles; z, σ(z) and one on the way, for each worker.

@@ -198,6 +198,25 @@ TEST(ModulePrimitive, AnMlpsTermsAreThoseOfItsFormulaInTorchsOperations) {
   }
 }
 
+TEST(ModulePrimitive, AnActivationsOwnTensorsAreTrained) {
+  const auto x = random_matrix(9, 3, 9);
+  // A slope of its own: σ(z) = z sigmoid(βz), β among the module's parameters.
+  const auto module = function_module({{5, 3}, {1}, {5}}, [](const auto& p, const torch::Tensor& x) {
+    const auto swish = Activation{.name = "swish", .derivative = [beta = p[1]](const torch::Tensor& z, int) {
+                                    return z * torch::sigmoid(beta * z);
+                                  }};
+    return swish(x.mm(p[0].t())).mv(p[2]);
+  });
+  const auto plain = function_module({{5, 3}, {1}, {5}}, [](const auto& p, const torch::Tensor& x) {
+    const auto z = x.mm(p[0].t());
+    return (z * torch::sigmoid(p[1] * z)).mv(p[2]);
+  });
+  const auto w = random_vector(21, 2), g = random_matrix(2, 9, 4);
+  const auto got = primitive_of(module, x, 2), want = primitive_of(plain, x, 2);
+  EXPECT_TRUE(close(got->terms(w), want->terms(w), rounding));
+  EXPECT_TRUE(close(got->pull_back(w, g), want->pull_back(w, g), rounding));
+}
+
 using Parameters = FunctionModuleImpl::Tensors;
 
 torch::Tensor two_layers(const Parameters& p, const torch::Tensor& x) {
