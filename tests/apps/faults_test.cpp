@@ -519,11 +519,11 @@ TEST_F(Faults, ACommandThatCannotGoOnSaysNoWayTo) {
 }
 
 TEST_F(Faults, ASignalDuringALongStepIsHeardWithinSecondsAndTheRunGoesOn) {
-  // Slow kernels on one thread: seconds a step, in little memory. The first is saved because it is long.
+  // Slow kernels on one thread: a step of more than the four seconds below. The first is saved because it is long.
 #if defined(__SANITIZE_ADDRESS__)
   const char* const width = "model.width=2000";
 #else
-  const char* const width = "model.width=14000";
+  const char* const width = "model.width=24000";
 #endif
   const Words words = {"train",
                        "--threads",
@@ -548,15 +548,8 @@ TEST_F(Faults, ASignalDuringALongStepIsHeardWithinSecondsAndTheRunGoesOn) {
                        save_at_end,
                        "--set",
                        steps(1000)};
-  using Clock = std::chrono::steady_clock;
-  const auto begun = Clock::now();
-  auto saved_at = begun;
-  const double stopped = seconds_to_stop(words, folder.path(), [&] {
-    saved_at = Clock::now();
-    return std::filesystem::exists(folder / "run/checkpoint.pt");
-  });
-  // Until the first step's end, most of it the step: a signal that waits for a step's end takes longer.
-  EXPECT_LT(stopped, 0.5 * std::chrono::duration<double>(saved_at - begun).count());
+  EXPECT_LT(
+      seconds_to_stop(words, folder.path(), [&] { return std::filesystem::exists(folder / "run/checkpoint.pt"); }), 4);
   const auto saved = checkpoint_step(folder / "run");
   EXPECT_GE(saved, 1);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
