@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "entk/base/error.h"
+#include "entk/base/group.h"
 #include "entk_git.h"
 
 namespace entk {
@@ -28,9 +29,11 @@ std::string cpu_model() {
 c10::Device pick_device(const std::string& name) {
   const int devices = cuda_device_count();
   if (name == "cpu") return c10::Device(c10::kCPU);
-  if (name == "auto") return devices > 0 ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
-  int index = 0;
-  if (name != "cuda") {
+  if (name == "auto" && devices == 0) return c10::Device(c10::kCPU);
+  // A scheduler may show each process its own one alone.
+  const auto here = group().on_machine();
+  int index = devices > 1 ? static_cast<int>(here.first) : 0;
+  if (name != "cuda" && name != "auto") {
     const bool numbered = name.rfind("cuda:", 0) == 0 && name.size() > 5 && name.size() < 9 &&
                           name.find_first_not_of("0123456789", 5) == std::string::npos;
     if (!numbered) {
@@ -42,6 +45,10 @@ c10::Device pick_device(const std::string& name) {
     throw InputError("device: '" + name +
                      "' asked for, but the LibTorch of this build is a CPU build; a build against a "
                      "CUDA wheel of torch has it (see docs/cuda.md)");
+  }
+  if (devices > 1 && here.count > devices) {
+    throw InputError("device: " + std::to_string(here.count) + " processes on this machine and " +
+                     std::to_string(devices) + " usable CUDA devices: expected one for each");
   }
   if (index >= devices) {
     throw InputError("device: '" + name + "' asked for, but this machine has " + std::to_string(devices) +

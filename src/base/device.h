@@ -7,8 +7,8 @@
 
 namespace entk {
 
-/// "cpu", "cuda", "cuda:1", or "auto" (cuda where there is one). @throws InputError that says what
-/// is there otherwise.
+/// "cpu", "cuda", "cuda:1", or "auto" (cuda where there is one). Of several processes on a machine with several devices
+/// each has its own by "cuda". @throws InputError that says what is there otherwise.
 c10::Device pick_device(const std::string& name = "auto");
 
 /// What `entk --version` and environment.json report.

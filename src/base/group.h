@@ -8,6 +8,11 @@
 
 namespace entk {
 
+/// Some of things in a row.
+struct Share {
+  std::int64_t first = 0;  ///< the first of them
+  std::int64_t count = 0;  ///< how many
+};
 /// All processes make the same calls in the same order; each returns when all have come, or ends them all where one
 /// does not come within the deadline. Called from the main thread.
 class Group {
@@ -20,6 +25,8 @@ class Group {
   /// From process `root` to the others.
   virtual void broadcast(void* data, std::int64_t bytes, int root = 0) = 0;
   virtual void barrier() = 0;  ///< until all have come
+  /// Those on this one's machine: how many, and which of them it is (first).
+  virtual Share on_machine() const = 0;
 };
 
 /// The processes of this run; this one alone, unless use_group was called.
@@ -44,11 +51,6 @@ double largest_of_all(double number);
 /// Their sum.
 std::int64_t sum_of_all(std::int64_t number);
 
-/// Some of things in a row.
-struct Share {
-  std::int64_t first = 0;  ///< the first of them
-  std::int64_t count = 0;  ///< how many
-};
 /// What process `rank` of `size` has of `count` things.
 Share share_of(std::int64_t count, int rank, int size);
 /// What this one has.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "entk/base/error.h"
 #include "entk/base/sphere.h"
@@ -19,10 +20,22 @@ namespace {
 at::Tensor group_sums(const at::Tensor& values, const Shard& shard) {
   const auto groups = shard.own_groups();
   // Zeros behind the last pair: every group is summed alike.
-  return at::constant_pad_nd(values.reshape({shard.halves(), shard.count}), {0, groups * pair_group - shard.count})
-      .reshape({shard.halves(), groups, pair_group})
-      .sum(2)
-      .sum(0);
+  auto parts =
+      at::constant_pad_nd(values.reshape({shard.halves(), shard.count}), {0, groups * pair_group - shard.count})
+          .reshape({shard.halves(), groups, pair_group});
+  if (parts.is_cpu()) return parts.sum(2).sum(0);
+  // A GPU's order in sum() depends on how many sums there are, additions entry by entry do not.
+  for (auto left = pair_group; left > 1; left /= 2)
+    parts = parts.narrow(2, 0, left / 2) + parts.narrow(2, left / 2, left / 2);
+  parts = parts.squeeze(2);
+  return shard.halves() == 2 ? parts[0] + parts[1] : parts[0];
+}
+
+/// Memory of the host like these rows, but so many.
+at::Tensor on_host(const at::Tensor& like, std::int64_t rows) {
+  auto sizes = like.sizes().vec();
+  sizes[0] = rows;
+  return at::empty(sizes, like.options().device(at::kCPU).pinned_memory(like.is_cuda()));
 }
 
 // On the host not at::dot: MKL's sums in an order that the processor and the place in memory decide.
@@ -135,6 +148,43 @@ void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to,
   while (open.size() > 1) join();  // nothing is right of the last one
 }
 
+SharedTree shared_tree(const Shard& shard, std::int64_t pairs_each, std::int64_t own) {
+  if (group().size() == 1) return {{{0, own}}, {{0, own}}, {1}};
+  const auto parts_in = [&](std::int64_t pairs) { return (pairs + pairs_each - 1) / pairs_each; };
+  SharedTree tree;
+  for (int r = 0; r < group().size(); ++r) {
+    const auto part = shard_of(shard.width, r, group().size());
+    const auto first = part.first / pairs_each;
+    const auto nodes = tree_nodes(first, first + parts_in(part.count), parts_in(shard.pairs()));
+    tree.counts.push_back(static_cast<std::int64_t>(nodes.size()));
+    tree.all.insert(tree.all.end(), nodes.begin(), nodes.end());
+    if (r != group().rank()) continue;
+    // The last node of all may reach beyond the last part.
+    for (const auto& node : nodes)
+      tree.own.push_back({node.first - first, std::min(node.count, own - (node.first - first))});
+  }
+  return tree;
+}
+
+at::Tensor gathered(const at::Tensor& own, const std::vector<std::int64_t>& counts) {
+  if (group().size() == 1) return own;
+  auto sent = own.contiguous();
+  if (!own.is_cpu()) sent = on_host(own, own.size(0)).copy_(own);
+  const auto rows = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  const auto all = on_host(own, rows);
+  std::vector<std::int64_t> bytes;
+  for (const auto count : counts) bytes.push_back(count * static_cast<std::int64_t>(all.nbytes()) / rows);
+  group().all_gather(sent.const_data_ptr(), all.mutable_data_ptr(), bytes);
+  return all.to(own.device());
+}
+
+void spread(const at::Tensor& tensor, int root) {
+  if (group().size() == 1) return;
+  const auto sent = tensor.is_cpu() ? tensor : tensor.cpu();
+  group().broadcast(sent.mutable_data_ptr(), static_cast<std::int64_t>(sent.nbytes()), root);
+  if (!tensor.is_cpu()) tensor.copy_(sent);
+}
+
 at::Tensor neuron_sum(const at::Tensor& values) { return NeuronSum::apply(values); }
 
 at::Tensor Shard::group_rows(const at::Tensor& of, std::int64_t half, std::int64_t g) const {
@@ -149,17 +199,9 @@ at::Tensor Shard::group_rows(const at::Tensor& of, std::int64_t g) const {
 }
 
 at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard) {
-  auto parts = own;
-  if (group().size() > 1) {
-    auto sizes = own.sizes().vec();
-    sizes[0] = shard.groups();
-    parts = at::empty(sizes, own.options());
-    const auto bytes_each = static_cast<std::int64_t>(parts[0].nbytes());
-    std::vector<std::int64_t> bytes;
-    for (int r = 0; r < group().size(); ++r)
-      bytes.push_back(shard_of(shard.width, r, group().size()).own_groups() * bytes_each);
-    group().all_gather(own.contiguous().const_data_ptr(), parts.mutable_data_ptr(), bytes);
-  }
+  std::vector<std::int64_t> counts;
+  for (int r = 0; r < group().size(); ++r) counts.push_back(shard_of(shard.width, r, group().size()).own_groups());
+  auto parts = gathered(own, counts);
   // Those beside each other, then those sums, and so on.
   while (parts.size(0) > 1) {
     const auto pairs = parts.size(0) / 2;
@@ -174,29 +216,15 @@ at::Tensor sum_of_groups(const at::Tensor& own, const Shard& shard) {
 at::Tensor sum_of_groups(const Shard& shard, std::int64_t own, const std::function<at::Tensor(std::int64_t g)>& make,
                          const std::function<void(const at::Tensor& to, const at::Tensor& from)>& add) {
   if (group().size() == 1) return sum_of_parts(0, own, make, add);
-  std::vector<TreeNode> nodes;
+  const auto tree = shared_tree(shard, pair_group, own);
   std::vector<at::Tensor> mine;
-  std::vector<std::int64_t> counts;
-  for (int r = 0; r < group().size(); ++r) {
-    const auto part = shard_of(shard.width, r, group().size());
-    const auto first = part.first / pair_group;
-    const auto these = tree_nodes(first, first + part.own_groups(), shard.groups());
-    nodes.insert(nodes.end(), these.begin(), these.end());
-    counts.push_back(static_cast<std::int64_t>(these.size()));
-    if (r != group().rank()) continue;
-    for (const auto& n : these)
-      mine.push_back(sum_of_parts(n.first - first, std::min(own, n.first - first + n.count), make, add));
-  }
+  for (const auto& node : tree.own) mine.push_back(sum_of_parts(node.first, node.first + node.count, make, add));
   auto total = at::empty_like(mine[0]);
   for (std::int64_t i = 0; i < total.size(0); ++i) {
     std::vector<at::Tensor> lines;
     for (const auto& matrix : mine) lines.push_back(matrix.select(0, i));
-    const auto sent = at::stack(lines);
-    const auto all = at::empty({static_cast<std::int64_t>(nodes.size()), total.size(1)}, sent.options());
-    std::vector<std::int64_t> bytes;
-    for (const auto count : counts) bytes.push_back(count * static_cast<std::int64_t>(sent[0].nbytes()));
-    group().all_gather(sent.const_data_ptr(), all.mutable_data_ptr(), bytes);
-    climb(nodes, [&](std::size_t to, std::size_t from) {
+    const auto all = gathered(at::stack(lines), tree.counts);
+    climb(tree.all, [&](std::size_t to, std::size_t from) {
       all.select(0, static_cast<std::int64_t>(to)).add_(all.select(0, static_cast<std::int64_t>(from)));
     });
     total.select(0, i).copy_(all.select(0, 0));
@@ -265,8 +293,7 @@ at::Tensor gather_rows(const at::Tensor& rows) {
         const auto count = std::min(pair_group, from.count - i);
         auto block = passing.narrow(0, 0, count);
         if (root == group().rank()) block.copy_(own.narrow(0, half * from.count + i, count));
-        group().broadcast(block.mutable_data_ptr(), block.numel() * static_cast<std::int64_t>(block.element_size()),
-                          root);
+        spread(block, root);
         if (leads()) all.narrow(0, from.row(half) + i, count).copy_(block);
       }
     }

@@ -63,6 +63,20 @@ std::vector<TreeNode> tree_nodes(std::int64_t first, std::int64_t last, std::int
 /// by the additions of kernels::tree_sum over the parts.
 void climb(std::vector<TreeNode> nodes, const std::function<void(std::size_t to, std::size_t from)>& add);
 
+/// Parts of all processes in a row, and which nodes of the tree over them each process makes of its own.
+struct SharedTree {
+  std::vector<TreeNode> own;         ///< this process's, by the place among its own parts
+  std::vector<TreeNode> all;         ///< those of all, in order
+  std::vector<std::int64_t> counts;  ///< how many nodes each process has
+};
+/// A part is `pairs_each` pairs, of which a group is a multiple. `own`: this process's parts; alone it has any number.
+SharedTree shared_tree(const Shard& shard, std::int64_t pairs_each, std::int64_t own);
+
+/// The rows of all processes, counts[r] of process r: by way of the host's memory where they lie on a GPU.
+at::Tensor gathered(const at::Tensor& own, const std::vector<std::int64_t>& counts);
+/// What process `root` has, to the others' contiguous tensors, in the same way.
+void spread(const at::Tensor& tensor, int root = 0);
+
 /// Σ over all processes' neurons of one number each (a vector, one entry a row): 0-dimensional, by the tree over groups
 /// of pairs. Differentiable, its derivatives too.
 at::Tensor neuron_sum(const at::Tensor& values);

@@ -67,11 +67,18 @@ std::shared_ptr<const TaylorPrimitive> make_primitive(const at::Tensor& x, const
     throw InputError(fmt::format("orders: expected 1 to {}, got {}", kernels::max_orders, options.orders));
   }
   const at::Tensor points = x.detach(), start = w0.detach(), signs = a.detach();
-  if (group().size() > 1 && (options.mode == KernelMode::reference || !x.is_cpu() || !has_twins(start, signs))) {
-    throw InputError(
-        "a network is shared out among processes on the CPU, with entk's own kernels and from a symmetric start alone");
+  if (group().size() > 1 && !has_twins(start, signs)) {
+    throw InputError("a network is shared out among processes from a symmetric start alone");
   }
-  const auto plain = [&] { return kernels::make_aten_primitive(points, start, signs, activation, options.orders); };
+  const auto plain = [&] {
+    if (group().size() > 1) {
+      throw InputError(
+          "a network is shared out among processes with entk's own kernels alone: on a GPU those of float32, for "
+          "compute "
+          "capability 8 and later");
+    }
+    return kernels::make_aten_primitive(points, start, signs, activation, options.orders);
+  };
   if (options.mode == KernelMode::reference || !(x.is_cpu() || (ENTK_HAS_CUDA && x.is_cuda()))) return plain();
   // Of several processes the one with the most neurons decides for all, that none waits for another's slower way.
   const auto width = static_cast<std::int64_t>(largest_of_all(static_cast<double>(w0.size(0))));

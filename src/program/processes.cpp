@@ -52,7 +52,15 @@ class MpiProcesses final : public Group {
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
     MPI_Comm_dup(MPI_COMM_WORLD, &parting_);
     MPI_Comm_dup(MPI_COMM_WORLD, &working_);
+    MPI_Comm here = MPI_COMM_NULL;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &here);
+    int which = 0, count = 0;
+    MPI_Comm_rank(here, &which);
+    MPI_Comm_size(here, &count);
+    MPI_Comm_free(&here);
+    on_machine_ = {which, count};
   }
+  Share on_machine() const override { return on_machine_; }
   int size() const override { return size_; }
   int rank() const override { return rank_; }
 
@@ -132,6 +140,7 @@ class MpiProcesses final : public Group {
   double timeout_;
   int rank_ = 0, size_ = 1;
   bool idle_ = false;
+  Share on_machine_;
   MPI_Comm working_ = MPI_COMM_NULL, parting_ = MPI_COMM_NULL;
 };
 

@@ -241,7 +241,7 @@ void check_can_be_shared(const RunConfig& c) {
   const auto refuse = [](const char* key, const std::string& got) {
     throw InputError(fmt::format("{}: one run over {} processes does not have {} yet", key, group().size(), got));
   };
-  if (!pick_device(c.device).is_cpu()) refuse("device", c.device);
+  if (!pick_device(c.device).is_cpu() && c.dtype != at::kFloat) refuse("dtype on a GPU", "float64");
   if (c.model.kind.name() != "two_layer") refuse("model.kind", c.model.kind.name());
   if (c.model.whole_network) refuse("model.whole_network", "true");
   if (c.model.kernel != ModelKernel::none) refuse("model.kernel", word_of(c.model.kernel));

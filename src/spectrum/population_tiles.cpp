@@ -81,7 +81,7 @@ void for_columns(const Inputs& in, const std::function<void(const Inputs& column
         sizes[0] = count;
         auto& rows = columns.*part = torch::empty(sizes, torch::kFloat64);
         if (root == group().rank()) rows.copy_((in.*part).narrow(0, at, count));
-        group().broadcast(rows.data_ptr(), static_cast<std::int64_t>(rows.nbytes()), root);
+        spread(rows, root);
       }
       f(columns);
     }

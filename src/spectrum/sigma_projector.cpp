@@ -6,9 +6,9 @@
 #include <algorithm>
 
 #include "entk/base/check.h"
-#include "entk/base/group.h"
 #include "entk/base/threads.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 #include "entk/spectrum/feature_kernel.h"
 #include "entk/spectrum/projector_bytes.h"
 #include "entk/spectrum/top_eigenpairs.h"
@@ -66,7 +66,7 @@ SigmaProjector SigmaProjector::make(SigmaSource source, const Expandable& of, co
   // On another processor the library's eigenvectors may have other bits: all take the first one's.
   for (auto* t : {&pairs.values, &pairs.vectors}) {
     *t = t->contiguous();
-    group().broadcast(t->mutable_data_ptr(), t->numel() * static_cast<std::int64_t>(t->element_size()));
+    spread(*t);
   }
   const auto values = pairs.values.cpu();
   const double* lambda = values.const_data_ptr<double>();

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "entk/base/error.h"
+#include "entk/base/group.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/primitive_parts.h"
 
@@ -23,9 +24,11 @@ namespace {
 /// Steps done the ordinary way before one is recorded: libraries set themselves up meanwhile.
 constexpr std::int64_t steps_before_recording = 3;
 
+/// What several processes exchange goes by way of the host.
 bool can_be_recorded(const Objective& objective) {
-  return objective.loss.recordable && std::all_of(objective.terms.begin(), objective.terms.end(),
-                                                  [](const Term& term) { return term.weight == 0 || term.recordable; });
+  return group().size() == 1 && objective.loss.recordable &&
+         std::all_of(objective.terms.begin(), objective.terms.end(),
+                     [](const Term& term) { return term.weight == 0 || term.recordable; });
 }
 
 [[noreturn]] void refuse_state(const std::string& why) {

@@ -8,11 +8,13 @@
 #include "entk/base/device.h"
 #include "entk/base/sphere.h"
 #include "entk/kernels/gpu/device_graph.h"
-#include "entk/kernels/noise.h"
 #include "entk/kernels/gpu/recordable_stepper.h"
+#include "entk/kernels/noise.h"
+#include "entk/kernels/shard.h"
 #include "entk/regularizers/regularizers.h"
 #include "entk/train/trainer.h"
 #include "tests/support/kernel_bounds.h"
+#include "tests/support/processes.h"
 #include "tests/support/testing.h"
 
 #define ENTK_NEEDS_GPU                                                                                       \
@@ -100,6 +102,31 @@ TEST(CudaPrimitive, RepeatsBitForBit) {
                                               stepper->terms()};
       if (first.empty()) first = now;
       for (std::size_t i = 0; i < now.size(); ++i) ASSERT_TRUE(identical(now[i], first[i])) << i;
+    }
+  }
+}
+
+// The threads share one GPU; what they exchange goes by way of the host, as between machines.
+TEST(CudaPrimitive, NeuronsSharedOutAmongProcessesGiveTheBitsOfOne) {
+  ENTK_NEEDS_GPU;
+  const BoundedProblem p(500, 100, 2 * (5 * pair_group + 40), true, 2, gpu);
+  for (KernelMode mode : {KernelMode::keep, KernelMode::recompute}) {
+    const auto take = [&] {
+      const auto primitive = make_primitive(p.x, own_rows(p.w0), own_rows(p.a), testing::smooth_activation(),
+                                            {.orders = p.orders, .mode = mode});
+      auto w = own_rows(p.w).clone();
+      const auto stepper = primitive->stepper(w);
+      for (std::uint32_t step = 0; step < 5; ++step) {
+        stepper->step(w, p.g,
+                      {.learning_rate = 1e-3, .extra = own_rows(p.v), .noise = kernels::NoiseCode{1, step, 0.1}});
+      }
+      return std::vector<torch::Tensor>{stepper->terms().clone(), gather_rows(w)};
+    };
+    const auto alone = take();
+    for (const int size : {2, 5}) {
+      SCOPED_TRACE(fmt::format("{} processes, {}", size, mode_name(mode)));
+      const auto shared = testing::as_processes(size, take);
+      for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(identical(shared[i], alone[i])) << i;
     }
   }
 }

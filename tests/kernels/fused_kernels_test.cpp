@@ -5,13 +5,16 @@
 
 #include <random>
 
+#include "entk/base/error.h"
 #include "entk/base/sphere.h"
 #include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/kernels/noise.h"
 #include "entk/kernels/reference.h"
-#include "entk/base/error.h"
+#include "entk/kernels/shard.h"
+#include "entk/models/activation.h"
 #include "tests/support/emulated_device.h"
 #include "tests/support/kernel_bounds.h"
+#include "tests/support/processes.h"
 #include "tests/support/testing.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -106,7 +109,7 @@ TEST(FusedKernels, BitsDoNotDependOnTheOrderOfLanes) {
 // Not bit for bit: ATen's σ^(p), of which tables are made, rounds an entry by its place in its tensor.
 TEST(FusedKernels, KeepingAndRecomputingInGroupsOfTilesGiveTheSameUpToTheTablesRounding) {
   ENTK_SKIP_UNDER_TSAN;
-  const BoundedProblem p(40, 9, 130, true, 2);
+  const BoundedProblem p(40, 9, 1100, true, 2);
   const auto kept = emulated(p, {}), recomputed = emulated(p, {.mode = KernelMode::recompute, .workspace = 1});
   EXPECT_EQ(recomputed->mode(), KernelMode::recompute);
   EXPECT_TRUE(close(recomputed->terms(p.w), kept->terms(p.w), 1e-6));
@@ -206,6 +209,71 @@ TEST(FusedKernels, AStepRefusesWhatDoesNotFit) {
   EXPECT_EQ(starts(said(p.w.t().contiguous().t(), p.g, {}), "w: a step needs its rows"), "");
   EXPECT_EQ(starts(said(p.w.clone(), p.g.narrow(1, 0, 18), {}), "cotangents: expected"), "");
   EXPECT_EQ(starts(said(p.w.clone(), p.g, {.extra = p.v.to(torch::kFloat64)}), "extra: expected"), "");
+}
+
+// What decides the bits: the tree over tiles, noise and signs by rows of all, the shapes of products that make tables,
+// and the pull-back's ranges of samples, which with 40 slots are other ones for 34 tiles than for 12.
+TEST(FusedKernels, NeuronsSharedOutAmongProcessesGiveTheBitsOfOne) {
+  ENTK_SKIP_UNDER_TSAN;
+  const BoundedProblem p(70, 5, 2 * (2 * pair_group + 40), true, 2);
+  struct Taken {
+    at::Tensor terms, gradient, along, gradient_along, w, stepped;
+  };
+  const auto take = [&](KernelMode mode) {
+    const auto launcher = std::make_shared<EmulatedLauncher>(false, 40);
+    const auto primitive = kernels::fused::make_fused_primitive(
+        launcher, p.x, own_rows(p.w0), own_rows(p.a), polynomial({0, 1, 1, 1}), {.mode = mode, .workspace = 1});
+    auto w = own_rows(p.w).clone();
+    const auto v = own_rows(p.v);
+    Taken t{primitive->terms(w),
+            gather_rows(primitive->pull_back(w, p.g)),
+            primitive->terms_along(w, v),
+            gather_rows(primitive->pull_back_along(w, v, p.directional_g)),
+            {},
+            {}};
+    const auto stepper = primitive->stepper(w);
+    for (std::uint32_t step = 0; step < 2; ++step) {
+      stepper->step(w, p.g,
+                    {.learning_rate = 0.1,
+                     .extra = v,
+                     .noise = kernels::NoiseCode{7, step, 0.5},
+                     .signs = RandomStream(Purpose::signs, 5, step)});
+    }
+    t.w = gather_rows(w);
+    t.stepped = stepper->terms().clone();
+    return t;
+  };
+  for (const auto& [mode, size] : {std::pair{KernelMode::keep, 3}, {KernelMode::recompute, 2}}) {
+    SCOPED_TRACE(fmt::format("{} processes, {}", size, mode_name(mode)));
+    const auto alone = take(mode);
+    const auto shared = testing::as_processes(size, [&, mode = mode] { return take(mode); });
+    EXPECT_TRUE(identical(shared.terms, alone.terms));
+    EXPECT_TRUE(identical(shared.gradient, alone.gradient));
+    EXPECT_TRUE(identical(shared.along, alone.along));
+    EXPECT_TRUE(identical(shared.gradient_along, alone.gradient_along));
+    EXPECT_TRUE(identical(shared.w, alone.w));
+    EXPECT_TRUE(identical(shared.stepped, alone.stepped));
+  }
+}
+
+// A thread of the kernel has one part of the leaves, a process one part of the tiles: the additions stay the same.
+TEST(FusedKernels, TilesAreSummedUpByOneTreeWhicheverNodeIsAskedFor) {
+  ENTK_SKIP_UNDER_TSAN;
+  const auto layout = kernels::fused::make_layout(5, 3, kernels::tile_columns * 700, 1, false);
+  const EmulatedLauncher launcher(false, 4);
+  const auto sums = torch::randn({layout.tiles, layout.rows}) * torch::logspace(-4, 4, layout.tiles).unsqueeze(1);
+  const auto node = [&](std::int64_t first, std::int64_t last) {
+    auto out = torch::empty({layout.samples}, torch::kFloat64);
+    launcher.reduce(
+        {layout, {first, last - first}, sums.const_data_ptr<float>(), nullptr, false, out.mutable_data_ptr<double>()});
+    return out;
+  };
+  const auto all = node(0, 700);
+  EXPECT_TRUE(close(all, sums.narrow(1, 0, layout.samples).to(torch::kFloat64).sum(0), 1e-12));
+  EXPECT_TRUE(identical(all, node(0, 512) + node(512, 700)));
+  EXPECT_TRUE(identical(node(0, 512), (node(0, 128) + node(128, 256)) + (node(256, 384) + node(384, 512))));
+  EXPECT_TRUE(identical(node(512, 700), node(512, 640) + (node(640, 672) + node(672, 700))));
+  EXPECT_TRUE(identical(node(672, 700), node(672, 688) + node(688, 700)));
 }
 
 TEST(FusedKernels, TheObjectiveAndItsCotangentsAreThoseOfAutograd) {

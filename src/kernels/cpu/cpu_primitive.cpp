@@ -43,9 +43,10 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
         table_columns_(twins_ ? tile_columns / 2 : tile_columns),
         tiles_((neurons_ + table_columns_ - 1) / table_columns_),
         shard_(shard_with(m_)),
+        tree_(shared_tree(shard_, table_columns_, tiles_)),
         // The kernels know the derivatives up to order 2.
         native_(activation.kind.has_value() && orders <= 2) {
-    plan_tree();
+    static_assert(pair_group % tile_columns == 0, "a group of neurons is whole tiles");
     pack_points();
     scale_ = AlignedBuffer<T>(tiles_ * table_columns_);
     const T* signs = a_.template const_data_ptr<T>();
@@ -291,29 +292,6 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     });
   }
 
-  /// Which nodes of the tree over all tiles each process makes of its own.
-  void plan_tree() {
-    if (group().size() == 1) {
-      own_nodes_ = {{0, tiles_}};
-      return;
-    }
-    static_assert(pair_group % tile_columns == 0, "a group of neurons is whole tiles");
-    const auto tiles_in = [&](std::int64_t neurons) { return (neurons + table_columns_ - 1) / table_columns_; };
-    for (int r = 0; r < group().size(); ++r) {
-      const auto part = shard_of(shard_.width, r, group().size());
-      const auto first = part.first / table_columns_;
-      const auto nodes = tree_nodes(first, first + tiles_in(part.count), tiles_in(part.pairs()));
-      nodes_of_each_.push_back(static_cast<std::int64_t>(nodes.size()));
-      all_nodes_.insert(all_nodes_.end(), nodes.begin(), nodes.end());
-      if (r != group().rank()) continue;
-      for (auto node : nodes) {
-        node.first -= first;
-        node.count = std::min(node.count, tiles_ - node.first);
-        own_nodes_.push_back(node);
-      }
-    }
-  }
-
   /// Σ over all processes' tiles of what make(tile, worker, sums) makes, with 1/p! where `factorials` orders want it:
   /// each sums up its tiles to nodes of the tree over all of them, and finishes the tree itself.
   template <class F>
@@ -322,19 +300,19 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
     const std::int64_t length = rows * padded_;
     T* total = nullptr;
     if (group().size() == 1) {
-      total = sum_node(sums, own_nodes_[0], length, make);
+      total = sum_node(sums, tree_.own[0], length, make);
     } else {
-      const auto own = static_cast<std::int64_t>(own_nodes_.size());
+      const auto own = static_cast<std::int64_t>(tree_.own.size());
       T* nodes = sums.nodes.reserve(own * length);
       for (std::int64_t i = 0; i < own; ++i) {
-        const T* node = sum_node(sums, own_nodes_[static_cast<std::size_t>(i)], length, make);
+        const T* node = sum_node(sums, tree_.own[static_cast<std::size_t>(i)], length, make);
         std::copy(node, node + length, nodes + i * length);
       }
       std::vector<std::int64_t> bytes;
-      for (const auto count : nodes_of_each_) bytes.push_back(count * length * static_cast<std::int64_t>(sizeof(T)));
-      total = sums.all_nodes.reserve(static_cast<std::int64_t>(all_nodes_.size()) * length);
+      for (const auto count : tree_.counts) bytes.push_back(count * length * static_cast<std::int64_t>(sizeof(T)));
+      total = sums.all_nodes.reserve(static_cast<std::int64_t>(tree_.all.size()) * length);
       group().all_gather(nodes, total, bytes);
-      climb(all_nodes_, [&](std::size_t to, std::size_t from) {
+      climb(tree_.all, [&](std::size_t to, std::size_t from) {
         kernels_.add(length, total + static_cast<std::int64_t>(from) * length,
                      total + static_cast<std::int64_t>(to) * length);
       });
@@ -422,8 +400,7 @@ class CpuPrimitive final : public TaylorPrimitive, public std::enable_shared_fro
   int table_columns_;
   std::int64_t tiles_;
   Shard shard_;
-  std::vector<TreeNode> own_nodes_, all_nodes_;  // of tiles: this process's own, by its tiles; those of all, in order
-  std::vector<std::int64_t> nodes_of_each_;
+  SharedTree tree_;  // over tiles
   bool native_;
   AlignedBuffer<T> x_forward_, x_backward_, scale_, tables_;
 };

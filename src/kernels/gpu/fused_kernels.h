@@ -68,9 +68,11 @@ struct ForwardArgs {
 
 struct ReduceArgs {
   Layout layout;
+  TileRange range;  ///< a node of the tree over leaves of leaf_tiles tiles
   const float* sums;
-  float* terms;     ///< orders × n
-  bool factorials;  ///< 1/p! for row p − 1
+  float* terms;     ///< orders × n, rounded; or null
+  bool factorials;  ///< 1/p! for row p − 1 of terms
+  double* node;     ///< orders × n: the sum as it is; or null
 };
 
 struct AlongArgs {
@@ -95,10 +97,11 @@ struct UpdateArgs {
   TileRange range;
   std::int64_t chunks;
   const float* gradients;
-  const StepState* state;  ///< null: only `out` is written
-  const float* extra;      ///< m×d, or null
-  float* out;              ///< m×d, gradient; or null
-  float *w, *weights;      ///< updated where state is not null
+  const StepState* state;                      ///< null: only `out` is written
+  const float* extra;                          ///< m×d, or null
+  float* out;                                  ///< m×d, gradient; or null
+  float *w, *weights;                          ///< updated where state is not null
+  std::int64_t first_row = 0, first_twin = 0;  ///< of all processes' rows, which noise and signs are numbered by
 };
 
 /// The paper's own objective at the samples: mean (Σ_p t_p − y)² + weight · mean (t_1 − P t_1)², P the projector
@@ -132,7 +135,7 @@ inline Grid pack_grid(const PackArgs& a) {
 inline Grid forward_grid(const ForwardArgs& a) {
   return {a.range.count, a.layout.rows / forward_rows, 1, forward_shared};
 }
-inline Grid reduce_grid(const ReduceArgs& a) { return {a.layout.rows / 32, a.layout.orders, 1, 2 * threads}; }
+inline Grid reduce_grid(const ReduceArgs& a) { return {a.layout.rows / reduce_rows, a.layout.orders, 1, 2 * threads}; }
 inline Grid objective_grid(const ObjectiveArgs& a) { return {(a.layout.samples + 3) / 4}; }
 inline Grid value_grid(const ValueArgs&) { return {1, 1, 1, 4 * threads}; }
 inline Grid along_grid(const AlongArgs& a) { return {a.layout.rows / 4, a.range.count}; }
@@ -355,20 +358,45 @@ ENTK_KERNEL_BODY void forward_body(M& m, const ForwardArgs& a) {
   }
 }
 
-/// terms[p][i] = 1/p! Σ_tiles sums, in a fixed order. Block (32 samples, order); four warps share the
-/// tiles.
+/// terms[p][i] = 1/p! Σ_tiles sums: of a leaf's tiles in order, of leaves by the tree of kernels/shard.h. Block (8
+/// samples, order); a thread has one of 16 parts of the leaves, each a node of the tree.
 template <class M>
 ENTK_KERNEL_BODY void reduce_body(M& m, const ReduceArgs& a) {
   const Layout& l = a.layout;
-  const int lane = m.thread() % 32, warp = m.thread() / 32;
-  const std::int64_t row = m.block_x() * 32 + lane, p = m.block_y();
-  double sum = 0;
-  for (std::int64_t tile = warp; tile < l.tiles; tile += 4) sum += a.sums[(tile * l.orders + p) * l.rows + row];
-  auto* parts = reinterpret_cast<double*>(m.shared());
-  parts[m.thread()] = sum;
+  constexpr int parts = threads / reduce_rows;
+  const int within = m.thread() % reduce_rows, part = m.thread() / reduce_rows;
+  const std::int64_t row = m.block_x() * reduce_rows + within, p = m.block_y();
+  const std::int64_t leaves = (a.range.count + leaf_tiles - 1) / leaf_tiles, end = a.range.first + a.range.count;
+  std::int64_t each = 1;
+  while (each * parts < leaves) each *= 2;
+  double open[40];  // nodes that wait for what is right of them
+  int waiting = 0;
+  for (std::int64_t i = 0; i < each && part * each + i < leaves; ++i) {
+    const std::int64_t first = a.range.first + (part * each + i) * leaf_tiles;
+    double sum = 0;
+    for (std::int64_t tile = first; tile < first + leaf_tiles && tile < end; ++tile) {
+      sum += a.sums[(tile * l.orders + p) * l.rows + row];
+    }
+    for (std::int64_t done = i + 1; done % 2 == 0; done /= 2) sum = open[--waiting] + sum;
+    open[waiting++] = sum;
+  }
+  double sum = 0;  // none is −0: what is missing may be added as 0
+  while (waiting > 0) sum = open[--waiting] + sum;
+  auto* shared = reinterpret_cast<double*>(m.shared());
+  shared[m.thread()] = sum;
   m.barrier();
-  if (warp != 0 || row >= l.samples) return;
-  sum = (parts[lane] + parts[lane + 32]) + (parts[lane + 64] + parts[lane + 96]);
+  if (part != 0 || row >= l.samples) return;
+  double node[parts];
+  ENTK_UNROLL
+  for (int q = 0; q < parts; ++q) node[q] = shared[q * reduce_rows + within];
+  ENTK_UNROLL
+  for (int stride = 1; stride < parts; stride *= 2) {
+    ENTK_UNROLL
+    for (int q = 0; q + stride < parts; q += 2 * stride) node[q] += node[q + stride];
+  }
+  sum = node[0];
+  if (a.node) a.node[p * l.samples + row] = sum;
+  if (!a.terms) return;
   if (a.factorials) {
     for (int q = 2; q <= p + 1; ++q) sum /= q;
   }
@@ -690,10 +718,13 @@ ENTK_KERNEL_BODY void update_body(M& m, const UpdateArgs& a) {
   if (a.out) a.out[index] = gradient;
   if (!a.state) return;
   const StepState s = *a.state;
+  const std::int64_t row = r < l.neurons ? a.first_row + r : a.first_twin + r - l.neurons;
   if (a.extra) gradient += a.extra[index];
-  if (s.deviation != 0.0f) gradient += s.deviation * normal_at(s.noise, static_cast<std::uint64_t>(index));
+  if (s.deviation != 0.0f) {
+    gradient += s.deviation * normal_at(s.noise, static_cast<std::uint64_t>(row * l.dimension + k));
+  }
   float updated = a.w[index] - s.learning_rate * gradient;
-  if (s.has_signs && is_negative_at(s.signs, static_cast<std::uint64_t>(r))) updated = -updated;
+  if (s.has_signs && is_negative_at(s.signs, static_cast<std::uint64_t>(row))) updated = -updated;
   a.w[index] = updated;
   a.weights[a.range.first * l.tile_weights() + entry] = updated;
 }

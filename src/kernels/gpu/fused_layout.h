@@ -23,6 +23,8 @@ inline constexpr int threads = 128;          ///< of every block
 inline constexpr int forward_rows = 128;     ///< samples of a forward block
 inline constexpr int forward_features = 32;  ///< staged at a time
 inline constexpr int pull_rows = 32;         ///< samples staged at a time by the pull-back
+inline constexpr int reduce_rows = 8;        ///< samples of a block that sums up tiles
+inline constexpr int leaf_tiles = 16;        ///< of a leaf of the tree by which they are summed up
 
 struct Layout {
   std::int64_t samples = 0, dimension = 0, width = 0;

@@ -11,6 +11,7 @@
 #include "entk/kernels/aten_primitive.h"
 #include "entk/kernels/gpu/recordable_stepper.h"
 #include "entk/kernels/primitive_parts.h"
+#include "entk/kernels/shard.h"
 
 namespace entk::kernels::fused {
 
@@ -40,16 +41,21 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
         launcher_(std::move(launcher)),
         options_(options),
         layout_(make_layout(x.size(0), x.size(1), w0.size(0), options.orders, has_twins(w0, a))),
-        plan_(plan_pull(layout_, launcher_->slots())) {
+        shard_(shard_with(w0.size(0))),
+        tree_(shared_tree(shard_, pair_group, (layout_.tiles + leaf_tiles - 1) / leaf_tiles)),
+        // Of all processes' neurons: what it sums in which order may not depend on how they are shared out.
+        plan_(plan_pull(make_layout(x.size(0), x.size(1), shard_.width, options.orders, layout_.twins),
+                        launcher_->slots())) {
+    static_assert(leaf_tiles * tile_columns / 2 == pair_group, "processes share out whole leaves");
     const at::NoGradGuard no_grad;
     const SerialTorch serial;
     padded_points_ = at::zeros({layout_.rows, layout_.features}, x_.options());
     padded_points_.narrow(0, 0, layout_.samples).narrow(1, 0, layout_.dimension).copy_(x_);
-    scale_ = (a_.narrow(0, 0, layout_.neurons).to(at::kDouble) / std::sqrt(static_cast<double>(layout_.width)))
+    scale_ = (a_.narrow(0, 0, layout_.neurons).to(at::kDouble) / std::sqrt(static_cast<double>(shard_.width)))
                  .to(at::kFloat);
     if (keeps()) {
       tables_ = new_tables(layout_.tiles);
-      const std::int64_t slab = group_tiles(8 * layout_.rows * layout_.table_columns() * 4);  // ATen's temporaries
+      const std::int64_t slab = whole_leaves(8 * layout_.rows * layout_.table_columns() * 4);  // ATen's temporaries
       for (std::int64_t first = 0; first < layout_.tiles; first += slab) {
         const TileRange range{first, std::min(slab, layout_.tiles - first)};
         fill_tables(range, tables_.narrow(0, first, range.count));
@@ -105,9 +111,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
           {layout_, range, data(tables), data(space.z), data(space.along), nullptr, nullptr, mutable_data(sums)});
     });
     const at::Tensor out = at::empty({2, layout_.samples}, x_.options());
-    Layout two = layout_;
-    two.orders = 2;
-    launcher_->reduce({two, data(sums), mutable_data(out), false});
+    reduce(sums, out, false);
     return out;
   }
 
@@ -152,6 +156,11 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
                                     std::min(layout_.tiles, most_tiles_of_a_group));
   }
 
+  /// Where tables are made: of groups of as many neurons as other numbers of processes make them of.
+  std::int64_t whole_leaves(std::int64_t bytes_of_a_tile) const {
+    return std::min(layout_.tiles, std::max<std::int64_t>(group_tiles(bytes_of_a_tile) / leaf_tiles, 1) * leaf_tiles);
+  }
+
   Workspace workspace(bool z, bool along, bool gradients) const {
     std::int64_t bytes = 4 * layout_.tile_weights();
     if (!keeps()) bytes += 10 * 4 * layout_.rows * layout_.table_columns();  // with ATen's temporaries
@@ -159,7 +168,7 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
     if (along) bytes += 4 * layout_.tile_z();
     if (gradients) bytes += 4 * plan_.chunks * layout_.tile_weights();
     Workspace space;
-    space.tiles = group_tiles(bytes);
+    space.tiles = keeps() ? group_tiles(bytes) : whole_leaves(bytes);
     if (!keeps()) space.tables = new_tables(space.tiles);
     if (z) space.z = new_z(space.tiles);
     if (along) space.along = new_z(space.tiles);
@@ -180,7 +189,12 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   void fill_tables(TileRange range, const at::Tensor& tables) const {
     const std::int64_t columns = layout_.table_columns(), first = range.first * columns;
     const std::int64_t count = std::min(layout_.neurons - first, range.count * columns);
-    const auto z0 = x_.mm(w0_.narrow(0, first, count).t());  // n×count
+    // A leaf's neurons at a time: in another shape a library's product may round otherwise.
+    std::vector<at::Tensor> leaves;
+    for (std::int64_t at = 0; at < count; at += leaf_tiles * columns) {
+      leaves.push_back(x_.mm(w0_.narrow(0, first + at, std::min(leaf_tiles * columns, count - at)).t()));
+    }
+    const auto z0 = leaves.size() == 1 ? leaves[0] : at::cat(leaves, 1);  // n×count
     const auto scale = scale_.narrow(0, first, count);
     for (int p = 1; p <= orders_; ++p) {
       auto table = activation_.derivative(z0, p) * scale;
@@ -223,8 +237,31 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   }
 
   at::Tensor new_terms() const { return at::empty({orders_, layout_.samples}, x_.options()); }
-  void reduce(const at::Tensor& sums, const at::Tensor& out) const {
-    launcher_->reduce({layout_, data(sums), mutable_data(out), true});
+  /// Σ over all processes' tiles, for each row of `out`. Of several processes each makes its nodes of the tree, which
+  /// all exchange and finish.
+  void reduce(const at::Tensor& sums, const at::Tensor& out, bool factorials = true) const {
+    Layout layout = layout_;
+    layout.orders = static_cast<int>(out.size(0));
+    if (group().size() == 1) {
+      launcher_->reduce({layout, {0, layout.tiles}, data(sums), mutable_data(out), factorials, nullptr});
+      return;
+    }
+    const auto own = static_cast<std::int64_t>(tree_.own.size());
+    const auto nodes = at::empty({own, layout.orders, layout.samples}, x_.options().dtype(at::kDouble));
+    for (std::int64_t i = 0; i < own; ++i) {
+      const auto& node = tree_.own[static_cast<std::size_t>(i)];
+      const std::int64_t first = node.first * leaf_tiles;
+      const TileRange range{first, std::min(node.count * leaf_tiles, layout.tiles - first)};
+      launcher_->reduce({layout, range, data(sums), nullptr, false, nodes[i].mutable_data_ptr<double>()});
+    }
+    const auto all = gathered(nodes, tree_.counts);
+    climb(tree_.all, [&](std::size_t to, std::size_t from) {
+      all.select(0, static_cast<std::int64_t>(to)).add_(all.select(0, static_cast<std::int64_t>(from)));
+    });
+    for (std::int64_t p = 1; factorials && p < layout.orders; ++p) {
+      for (std::int64_t q = 2; q <= p + 1; ++q) all[0][p].div_(q);
+    }
+    at::Tensor(out).copy_(all[0]);
   }
   at::Tensor reduced(const at::Tensor& sums) const {
     at::Tensor out = new_terms();
@@ -240,6 +277,8 @@ class FusedPrimitive final : public TaylorPrimitive, public std::enable_shared_f
   std::shared_ptr<const Launcher> launcher_;
   FusedOptions options_;
   Layout layout_;
+  Shard shard_;
+  SharedTree tree_;  // over leaves
   PullPlan plan_;
   at::Tensor padded_points_, scale_, tables_;
 };
@@ -316,7 +355,7 @@ class FusedStepper final : public RecordableStepper {
       if (!p_.keeps()) p_.forward(range, weights_, {}, z, {});
       p_.pull(range, tables, z, g, space_.gradients);
       p_.launcher_->update({p_.layout_, range, p_.plan_.chunks, data(space_.gradients), state_on_device(), data(added),
-                            nullptr, mutable_data(w), mutable_data(weights_)});
+                            nullptr, mutable_data(w), mutable_data(weights_), p_.shard_.row(0), p_.shard_.row(1)});
       p_.forward(range, weights_, tables, kept_z(range), sums_);
     });
     p_.reduce(sums_, terms_);
