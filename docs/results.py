@@ -85,10 +85,6 @@ def claims_of(folder):
     return json.loads(file.read_text())["claims"] if file.exists() else []
 
 
-# What was measured before folders were kept: no data, so no verdict here.
-EARLIER = {"figure2": "figure2.md"}
-
-
 def stages():
     """Those of `entk reproduce`, in its order."""
     run = subprocess.run([entk(), "reproduce", "--print-config"], capture_output=True, text=True)
@@ -115,10 +111,8 @@ def page(folders):
     names = stages()
     kept = {stage_of(name, names) for name in folders}
     for stage in names:
-        earlier = f"[an earlier measurement, typed]({EARLIER[stage]})" if stage in EARLIER else ""
-        if stage not in kept or stage in EARLIER and stage not in folders:
-            size_text = "published" if stage in kept else "any"
-            rows.append([f"`entk reproduce --stages {stage}`", "", "", size_text, "**not run**", earlier])
+        if stage not in kept:
+            rows.append([f"`entk reproduce --stages {stage}`", "", "", "any", "**not run**", ""])
     yield from table(rows)
     for name, folder in folders.items():
         yield f"\n## {name}\n"
