@@ -127,7 +127,8 @@ struct MixedImpl : torch::nn::Cloneable<MixedImpl> {
 };
 TORCH_MODULE(Mixed);
 
-/// By the graph's rules what autograd says, the steps of a stepper too.
+/// By the graph's rules what autograd says, the steps of a stepper too; those of kept graphs to the bit as with graphs
+/// made at each step.
 template <class M>
 void expect_as_autograd(const M& module, const torch::Tensor& x) {
   for (const auto kind : {ModuleStartKind::plain, ModuleStartKind::pair}) {
@@ -146,15 +147,18 @@ void expect_as_autograd(const M& module, const torch::Tensor& x) {
       EXPECT_TRUE(close(got->pull_back(w, g), want->pull_back(w, g), rounding));
       EXPECT_TRUE(close(got->terms_along(w, v), want->terms_along(w, v), rounding));
       EXPECT_TRUE(close(got->pull_back_along(w, v, c), want->pull_back_along(w, v, c), rounding));
-      auto w1 = w.clone(), w2 = w.clone();
-      const auto first = got->stepper(w1), second = want->stepper(w2);
+      auto w1 = w.clone(), w2 = w.clone(), w3 = w.clone();
+      const auto first = got->stepper(w1), second = want->stepper(w2), third = of(KernelMode::recompute)->stepper(w3);
       for (int step = 0; step < 3; ++step) {
         const Update update{.learning_rate = 0.01, .extra = v};
         first->step(w1, g, update);
         second->step(w2, g, update);
+        third->step(w3, g, update);
       }
       EXPECT_TRUE(close(w1, w2, rounding));
       EXPECT_TRUE(close(first->terms(), second->terms(), rounding));
+      EXPECT_TRUE(identical(w1, w3));
+      EXPECT_TRUE(identical(first->terms(), third->terms()));
     }
   }
 }

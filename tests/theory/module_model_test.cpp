@@ -95,6 +95,31 @@ TEST(ModuleModel, AHundredStepsAreThoseOfTheClosedForm) {
   EXPECT_EQ(got.perturbations, want.perturbations);
 }
 
+// Images n×c×h×w, and the same numbers as rows.
+TEST(ModuleModel, PointsOfAnyShapeAreTrainedAndTestedOn) {
+  const auto of_images = [](const FunctionModuleImpl::Tensors& p, const torch::Tensor& x) {
+    return torch::tanh(torch::conv2d(x, p[0])).flatten(1).mv(p[1]);
+  };
+  const auto of_rows = [&](const FunctionModuleImpl::Tensors& p, const torch::Tensor& x) {
+    return of_images(p, x.view({-1, 2, 4, 3}));
+  };
+  const auto x = random_matrix(n, 24, 1), y = random_matrix(n, 1, 2).squeeze(1), x_test = random_matrix(31, 24, 3),
+             y_test = random_matrix(31, 1, 5).squeeze(1);
+  const auto shaped = [](const torch::Tensor& t) { return t.view({-1, 2, 4, 3}); };
+  const auto fit = [](const FunctionModule& module, const DataSet& data) {
+    const TaylorModel model(module);
+    const auto sigma = SigmaProjector::from_features(model->expanded(), data.train.x, 6);
+    const auto result = Trainer(model, square_loss() + 2.0 * R3(sigma), {.learning_rate = 0.05, .steps = 20}).fit(data);
+    return std::pair{model->displacement().detach().clone(), result};
+  };
+  const std::vector<std::vector<std::int64_t>> sizes = {{3, 2, 2, 2}, {18}};
+  const auto [w, got] = fit(function_module(sizes, of_images), own_data({shaped(x), y}, {shaped(x_test), y_test}));
+  const auto [w_rows, want] = fit(function_module(sizes, of_rows), own_data({x, y}, {x_test, y_test}));
+  EXPECT_LT(got.last.train_loss, got.records.front().train_loss);
+  EXPECT_TRUE(close(w, w_rows, tolerance));
+  EXPECT_NEAR(got.last.test_loss, want.last.test_loss, tolerance);
+}
+
 TEST(ModuleModel, ARunThatIsResumedHasTheSameBits) {
   const Setting s;
   const auto fit = [&](std::int64_t from, std::int64_t to, const torch::Tensor& start) {

@@ -63,6 +63,15 @@ TEST(KernelTool, WidthIsThatOfATwoLayerNetworkAlone) {
   EXPECT_TRUE(measure_kernel(config("ntk", {{"model", {{"kind", module}}}}), c10::kCPU).numbers.at("width").is_null());
 }
 
+TEST(KernelTool, WhatItNotesIsAmongItsNumbers) {
+  const auto result = measure_kernel(config("ntk_infinite", {{"model", {{"activation", "relu"}}}}), c10::kCPU);
+  const auto notices = result.numbers.at("notices").get<std::vector<std::string>>();
+  EXPECT_EQ(notices, result.notices);
+  EXPECT_TRUE(std::any_of(notices.begin(), notices.end(), [](const std::string& notice) {
+    return notice.find("leaves out") != std::string::npos;
+  })) << result.numbers;
+}
+
 TEST(KernelTool, APlainStartIsFittedAroundItsOutput) {
   auto result = measure_kernel(config("quadratic_ntk", {{"model", {{"initialisation", "plain"}}}}), c10::kCPU);
   EXPECT_TRUE(close(result.tensors["f"], result.tensors["y"], 1e-8));
