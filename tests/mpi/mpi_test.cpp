@@ -209,10 +209,12 @@ TEST_F(Mpi, TermsOfOnesOwnThatAreSumsOverNeuronsGiveTheBytesOfOne) {
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
-// R1 and R2 go through all pairs of neurons, in the objective and, of another degree, in the records.
+// R1 and R2 go through all pairs of neurons, in the objective and, of another degree, in the records: three groups of
+// pairs are enough. Of the two steps the second has a gradient of theirs.
 TEST_F(Mpi, ProjectorsInClosedFormGiveTheBytesOfOne) {
   for (const char* rank : {"9", "44"}) {
-    const Words more = {"--set", "train.steps=3",
+    const Words more = {"--set", "train.steps=2",
+                        "--set", "model.width=2248",
                         "--set", "projector.source=harmonic",
                         "--set", std::string("projector.rank=") + rank,
                         "--set", "projector.population_degree=1"};
@@ -390,7 +392,7 @@ TEST_F(Mpi, WhatIsNoSumOverNeuronsIsRefusedBeforeWork) {
                                                         {"train.update=lbfgs", "train.update"},
                                                         {"regularizers.group_lasso=1", "regularizers"}}) {
     const auto result = take(
-        3, wide("run") + Words{"--set", "train.random_signs=false", "--set", "train.noise_variance=0", "--set", key});
+        2, wide("run") + Words{"--set", "train.random_signs=false", "--set", "train.noise_variance=0", "--set", key});
     EXPECT_TRUE(exits_with(result, 2)) << key;
     EXPECT_TRUE(says(result, message));
     EXPECT_FALSE(std::filesystem::exists(folder / "run")) << key;
