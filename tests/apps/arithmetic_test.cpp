@@ -2,12 +2,12 @@
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/strict_json.h"
 #include "entk/kernels/cpu/tile_kernels.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::arithmetic_test {
 namespace {
 
-using testing::entk;
+using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
 using testing::says;
@@ -38,7 +38,7 @@ TEST_F(Arithmetic, InstructionSetsAgreeWithinRoundingAndEachHasItsBitsForEveryNu
       const std::string name = kernels::isa_name(isa), run = name + "-" + dtype;
       SCOPED_TRACE(run);
       const Words words{"--isa", name, "--dtype", dtype, "--set"};
-      const auto ends_well = [&](const Words& all) { return exits_with(entk(all, folder.path()), 0); };
+      const auto ends_well = [&](const Words& all) { return exits_with(entk_in_place(all, folder.path()), 0); };
       ASSERT_TRUE(ends_well(train(run, words + Words{"train.steps=30", "--threads", "1"})));
       if (name + "-float32" == run) {
         ASSERT_TRUE(ends_well(train(run + "2", words + Words{"train.steps=17", "--threads", "2"})));
@@ -55,18 +55,18 @@ TEST_F(Arithmetic, InstructionSetsAgreeWithinRoundingAndEachHasItsBitsForEveryNu
 }
 
 TEST_F(Arithmetic, AnInstructionSetThatIsNotThereIsRefusedByNameBeforeWork) {
-  auto refused = entk(train("run", {"--isa", "avx9"}), folder.path());
+  auto refused = entk_in_place(train("run", {"--isa", "avx9"}), folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "--isa (ENTK_ISA): expected portable, avx2 or avx512, got 'avx9'"));
   EXPECT_FALSE(std::filesystem::exists(folder / "run"));
   if (kernels::best_isa() == kernels::Isa::avx512) return;
-  refused = entk(train("run", {"--isa", "avx512"}), folder.path());
+  refused = entk_in_place(train("run", {"--isa", "avx512"}), folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "avx512 asked for; the best of this processor and build is"));
 }
 
 TEST_F(Arithmetic, OtherArithmeticIsRecordedAndSaidWhenARunGoesOn) {
-  ASSERT_TRUE(exits_with(entk(train("run", {"--set", "train.steps=5"}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(train("run", {"--set", "train.steps=5"}), folder.path()), 0));
   const auto resume = [&](const std::string& environment, int steps) {
     const auto command = " " ENTK_BINARY_DIR "/entk train --resume run --set train.steps=" + std::to_string(steps);
     return run_program({"sh", "-c", environment + command}, folder.path(), std::chrono::minutes(2));

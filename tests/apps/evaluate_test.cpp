@@ -110,14 +110,13 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
                            {"W", torch::zeros({4, 4}, torch::kDouble)},
                            {"X", torch::arange(24, torch::kDouble).sin().reshape({6, 4})},
                            {"y", torch::zeros({6}, torch::kDouble)}};
-  const auto evaluate = [&](TensorDict tensors, const std::string& projector, const std::string& more,
-                            bool refusal = false) {
+  const auto evaluate = [&](TensorDict tensors, const std::string& projector, const std::string& more) {
     std::filesystem::remove(folder / "in.pt");
     write_pt(folder / "in.pt", tensors);
     testing::write_text(folder / "c.json", "{\"activation\": {\"name\": \"sigmoid\", \"shift\": 1}, \"projector\": " +
                                                projector + more + "}");
     const testing::Words words = {"evaluate", "in.pt", "--config", "c.json", "--out", "out.json"};
-    return refusal ? testing::entk_in_place(words, folder.path()) : testing::entk(words, folder.path());
+    return testing::entk_in_place(words, folder.path());
   };
   const std::string features = "{\"source\": \"features\", \"rank\": 2}";
   EXPECT_EQ(evaluate(good, features, "").status, 0);
@@ -127,13 +126,14 @@ TEST(Evaluate, BadTensorsAndConfigurationsAreNamed) {
   EXPECT_TRUE(contains(again.output, "--out: 'out.json' exists"));
   EXPECT_EQ(testing::read_text(folder / "out.json"), "mine");
   EXPECT_EQ(
-      testing::entk({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json", "--force"}, folder.path()).status,
+      testing::entk_in_place({"evaluate", "in.pt", "--config", "c.json", "--out", "out.json", "--force"}, folder.path())
+          .status,
       0);
   EXPECT_NE(testing::read_text(folder / "out.json"), "mine");
   std::filesystem::remove(folder / "out.json");
   const auto refused = [&](const TensorDict& tensors, const std::string& projector, const std::string& more,
                            const std::string& part) {
-    const auto result = evaluate(tensors, projector, more, true);
+    const auto result = evaluate(tensors, projector, more);
     EXPECT_TRUE(testing::exits_with(result, 2)) << part;
     EXPECT_TRUE(contains(result.output, part));
     EXPECT_FALSE(std::filesystem::exists(folder / "out.json")) << part;

@@ -11,7 +11,6 @@
 namespace entk::faults_test {
 namespace {
 
-using testing::entk;
 using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
@@ -50,7 +49,7 @@ class Faults : public ::testing::Test {
   /// The run that nothing happened to.
   void expect_unbroken(const std::string& run, std::int64_t count) {
     const std::string name = "unbroken-" + run;
-    ASSERT_TRUE(exits_with(entk(tiny(name, {"--set", steps(count), "--set", save_at_end}), folder.path()), 0));
+    ASSERT_TRUE(exits_with(entk_in_place(tiny(name, {"--set", steps(count), "--set", save_at_end}), folder.path()), 0));
     for (const char* file : {"checkpoint.pt", "metrics.csv"}) {
       EXPECT_TRUE(same_bytes(folder / run / file, folder / name / file));
     }
@@ -59,7 +58,7 @@ class Faults : public ::testing::Test {
   ProcessResult resume(const std::string& run, const Words& more, const std::string& from = "") {
     using testing::operator+;
     std::filesystem::create_directories(folder / from);
-    return entk(Words{"train", "--resume", run} + more, folder / from);
+    return entk_in_place(Words{"train", "--resume", run} + more, folder / from);
   }
   /// Starts an endless run and sends it a signal once a condition holds; its exit status.
   int stop(const Words& words, int signal, const std::function<bool()>& condition) {
@@ -103,7 +102,7 @@ TEST_F(Faults, KilledBeforeItsFirstCheckpointARunBeginsAgain) {
 
 TEST_F(Faults, OneAndTwoThreadsGiveTheSameBytes) {
   for (const char* threads : {"1", "2", "3"}) {
-    ASSERT_TRUE(exits_with(entk(tiny(threads, {"--threads", threads, "--set", steps(40)}), folder.path()), 0));
+    ASSERT_TRUE(exits_with(entk_in_place(tiny(threads, {"--threads", threads, "--set", steps(40)}), folder.path()), 0));
     for (const char* file : {"checkpoint.pt", "metrics.csv"})
       EXPECT_TRUE(same_bytes(folder / threads / file, folder / "1" / file));
   }
@@ -124,7 +123,7 @@ TEST_F(Faults, ASignalSavesAndSaysHowToResume) {
 }
 
 TEST_F(Faults, ADamagedCheckpointIsNamedAndThePreviousOneUsed) {
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
   const auto checkpoint = folder / "run/checkpoint.pt", previous = folder / "run/checkpoint.previous.pt";
   auto flipped = testing::read_text(checkpoint);
   flipped[flipped.size() / 2] ^= 1;
@@ -148,7 +147,7 @@ TEST_F(Faults, ADamagedCheckpointIsNamedAndThePreviousOneUsed) {
 }
 
 TEST_F(Faults, AFullDiskIsNamedAndLosesNothing) {
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(10), "--set", save_always}), folder.path()), 0));
   const auto before = testing::read_text(folder / "run/checkpoint.pt");
   // Files may not grow beyond half a checkpoint; the write fails as on a full disk.
   const pid_t child = start_entk({"train", "--quiet", "--resume", "run", "--set", steps(30)}, folder.path(),
@@ -164,7 +163,7 @@ TEST_F(Faults, AFullDiskIsNamedAndLosesNothing) {
 }
 
 TEST_F(Faults, DivergenceStopsNamesTheStepAndIsNotSaved) {
-  const auto result = entk(
+  const auto result = entk_in_place(
       tiny("run", {"--set", steps(100), "--set", "train.learning_rate=1000", "--set", save_always}), folder.path());
   EXPECT_TRUE(exits_with(result, 3));
   EXPECT_TRUE(says(result, "not finite at step"));
@@ -175,13 +174,14 @@ TEST_F(Faults, DivergenceStopsNamesTheStepAndIsNotSaved) {
 }
 
 TEST_F(Faults, OneDivergedRunDoesNotStopAStudyAndResumingSkipsWhatIsDone) {
-  const auto result = entk(tiny("study", {"--set", steps(30), "--sweep", "train.learning_rate=1000,1"}), folder.path());
+  const auto result =
+      entk_in_place(tiny("study", {"--set", steps(30), "--sweep", "train.learning_rate=1000,1"}), folder.path());
   EXPECT_TRUE(exits_with(result, 3));
   const auto done = folder / "study/runs/train.learning_rate=1,seed=1";
   EXPECT_EQ(read_status(done).state, RunState::done);
   EXPECT_EQ(read_status(folder / "study/runs/train.learning_rate=1000,seed=1").state, RunState::diverged);
   // Runs of a study share their data and projector, and nothing else.
-  ASSERT_TRUE(exits_with(entk(tiny("alone", {"--set", steps(30)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("alone", {"--set", steps(30)}), folder.path()), 0));
   for (const char* file : {"checkpoint.pt", "metrics.csv"})
     EXPECT_TRUE(same_bytes(done / file, folder / "alone" / file));
   const auto written = std::filesystem::last_write_time(done / "metrics.csv");
@@ -192,7 +192,7 @@ TEST_F(Faults, OneDivergedRunDoesNotStopAStudyAndResumingSkipsWhatIsDone) {
 TEST_F(Faults, WhatExistsIsNotOverwrittenAndAHeldFolderIsRefused) {
   std::filesystem::create_directory(folder / "mine");
   testing::write_text(folder / "mine/notes.txt", "precious");
-  const auto result = entk(tiny("mine", {"--set", steps(1)}), folder.path());
+  const auto result = entk_in_place(tiny("mine", {"--set", steps(1)}), folder.path());
   EXPECT_TRUE(exits_with(result, 2));
   EXPECT_TRUE(says(result, "exists already"));
   EXPECT_EQ(testing::read_text(folder / "mine/notes.txt"), "precious");
@@ -206,7 +206,7 @@ TEST_F(Faults, WhatExistsIsNotOverwrittenAndAHeldFolderIsRefused) {
 }
 
 TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(5)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(5)}), folder.path()), 0));
   const auto changed = entk_in_place({"train", "--resume", "run", "--set", "train.learning_rate=0.5"}, folder.path());
   EXPECT_TRUE(exits_with(changed, 2));
   EXPECT_TRUE(says(changed, "train.learning_rate"));
@@ -221,7 +221,7 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
                            {"y_test", torch::randn({9})},
                            {"X_unlabeled", torch::randn({6, 4})}};
   write_pt(folder / "data.pt", data);
-  ASSERT_TRUE(exits_with(entk(from_file, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(from_file, folder.path()), 0));
   ASSERT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(8)}), 0));
   for (const auto& [name, tensor] : data) {
     auto other = data;
@@ -239,7 +239,8 @@ TEST_F(Faults, AChangedConfigurationOrDataFileIsNotResumed) {
   // From another folder, and with the data in another place.
   write_pt(folder / "data.pt", data);
   EXPECT_TRUE(exits_with(resume("../own", {"--quiet", "--set", steps(9)}, "elsewhere"), 0));
-  EXPECT_TRUE(exits_with(entk({"landscape", "../own/runs/seed=1", "--quiet", "--out", "l"}, folder / "elsewhere"), 0));
+  EXPECT_TRUE(
+      exits_with(entk_in_place({"landscape", "../own/runs/seed=1", "--quiet", "--out", "l"}, folder / "elsewhere"), 0));
   std::filesystem::rename(folder / "data.pt", folder / "moved.pt");
   EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10)}), 2));
   EXPECT_TRUE(exits_with(resume("own", {"--quiet", "--set", steps(10), "--set", "data.file=moved.pt"}), 0));
@@ -268,7 +269,7 @@ TEST_F(Faults, KeysThatADataFileDecidesAreRefusedOrSaid) {
   }
   EXPECT_TRUE(says(entk_in_place(train + Words{"--sweep", "data.samples=4,5"}, folder.path()),
                    "--sweep data.samples=4,5: the data file"));
-  const auto said = entk(train, folder.path());
+  const auto said = entk_in_place(train, folder.path());
   EXPECT_TRUE(exits_with(said, 0));
   EXPECT_TRUE(
       says(said, "data.pt: d = 6, 6 inputs, 0 test inputs, 0 unlabeled; the keys data.dimension, data.samples"));
@@ -294,7 +295,7 @@ TEST_F(Faults, KeysWithoutEffectOnAModelAreRefused) {
 }
 
 TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
-  const auto one = entk(
+  const auto one = entk_in_place(
       tiny("run", {"--set", steps(1), "--sweep", "lambda.4=0,1", "--sweep", "lambda.2=0.5", "--sweep", "lambda.4=2"}),
       folder.path());
   ASSERT_TRUE(exits_with(one, 0));
@@ -302,13 +303,13 @@ TEST_F(Faults, ARepeatedSweepOfOneKeyHasAllItsValues) {
     EXPECT_EQ(read_status(folder / "run/runs" / ("lambda.2=0.5,lambda.4=" + std::string(value) + ",seed=1")).state,
               RunState::done);
   }
-  const auto twice = entk(tiny("twice", {"--sweep", "lambda.4=0,1", "--sweep", "lambda.4=1"}), folder.path());
+  const auto twice = entk_in_place(tiny("twice", {"--sweep", "lambda.4=0,1", "--sweep", "lambda.4=1"}), folder.path());
   EXPECT_TRUE(exits_with(twice, 2));
   EXPECT_TRUE(says(twice, "expected each value once"));
 }
 
 TEST_F(Faults, EachStepIsRecordedOnceAndALostRecordIsNotPassedOver) {
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(0)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(0)}), folder.path()), 0));
   ASSERT_TRUE(exits_with(resume("run", {"--quiet", "--set", steps(12)}), 0));
   expect_unbroken("run", 12);
   const auto metrics = folder / "run/metrics.csv";
@@ -323,7 +324,7 @@ TEST_F(Faults, EachStepIsRecordedOnceAndALostRecordIsNotPassedOver) {
 }
 
 TEST_F(Faults, AFinishedRunWithoutItsCheckpointIsNotTakenAgain) {
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(3)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(3)}), folder.path()), 0));
   for (const char* file : {"checkpoint.pt", "checkpoint.previous.pt"}) std::filesystem::remove(folder / "run" / file);
   const auto metrics = testing::read_text(folder / "run/metrics.csv");
   const auto refused = resume("run", {"--set", steps(5)});
@@ -346,11 +347,11 @@ TEST_F(Faults, AKeyThatAStudysListOrSweepReplacesIsRefusedBesideIt) {
       {{"train", "--sweep", "lambda.3=0,1", "--set", "lambda.3=5"}, "--set lambda.3=5: the sweep has the values"}};
   for (auto [words, message] : cases) {
     words.push_back("--print-config");
-    const auto refused = entk(words, folder.path());
+    const auto refused = entk_in_place(words, folder.path());
     EXPECT_TRUE(exits_with(refused, 2)) << message;
     EXPECT_TRUE(says(refused, message));
   }
-  EXPECT_TRUE(exits_with(entk({"figure1", "--set", "lambda.4=1e-9", "--print-config"}, folder.path()), 0));
+  EXPECT_TRUE(exits_with(entk_in_place({"figure1", "--set", "lambda.4=1e-9", "--print-config"}, folder.path()), 0));
 }
 
 TEST_F(Faults, AWeightThatIsTypedBesideTheoremFoursIsTaken) {
@@ -358,13 +359,13 @@ TEST_F(Faults, AWeightThatIsTypedBesideTheoremFoursIsTaken) {
       "train",          "--set", R"(data.target={"name":"low_degree_plus_sparse"})", "--theory-weights", "0.1",
       "--print-config", "--set"};
   using testing::operator+;
-  const auto taken = entk(words + Words{"lambda.4=0"}, folder.path());
+  const auto taken = entk_in_place(words + Words{"lambda.4=0"}, folder.path());
   EXPECT_EQ(parse_json(taken.output, "stdout").at("lambda"), nlohmann::json({10, 0.1, 10, 0}));
-  EXPECT_TRUE(exits_with(entk(words + Words{"lambda=[0,0,1,0]"}, folder.path()), 2));
+  EXPECT_TRUE(exits_with(entk_in_place(words + Words{"lambda=[0,0,1,0]"}, folder.path()), 2));
 }
 
 TEST_F(Faults, AStudyThatIsRefusedFewerStepsKeepsItsConfiguration) {
-  ASSERT_TRUE(exits_with(entk(tiny("study", {"--seeds", "1,2", "--set", steps(8)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("study", {"--seeds", "1,2", "--set", steps(8)}), folder.path()), 0));
   const auto config = testing::read_text(folder / "study/config.json");
   const auto refused = resume("study", {"--set", steps(5)});
   EXPECT_TRUE(exits_with(refused, 2));
@@ -376,9 +377,10 @@ TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
   using testing::operator+;
   const Words sizes = {"--set", "dimensions=[3]", "--set", "train.width=8",         "--set",   "train.steps=20",
                        "--set", "search.most=2",  "--set", "train.test_samples=20", "--seeds", "1"};
-  ASSERT_TRUE(exits_with(entk(Words{"figure2", "--out", "run", "--threads", "1"} + sizes, folder.path()), 0));
-  EXPECT_TRUE(exits_with(entk({"figure2", "--resume", "run", "--threads", "2"}, folder.path()), 0));
-  const auto refused = entk({"figure2", "--resume", "run", "--threads", "2", "--set", "train.steps=21"}, folder.path());
+  ASSERT_TRUE(exits_with(entk_in_place(Words{"figure2", "--out", "run", "--threads", "1"} + sizes, folder.path()), 0));
+  EXPECT_TRUE(exits_with(entk_in_place({"figure2", "--resume", "run", "--threads", "2"}, folder.path()), 0));
+  const auto refused =
+      entk_in_place({"figure2", "--resume", "run", "--threads", "2", "--set", "train.steps=21"}, folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "a resumed study may change threads alone; this one changes train.steps\n"));
 }
@@ -386,10 +388,10 @@ TEST_F(Faults, AResumedStudyMayChangeThreadsAlone) {
 TEST_F(Faults, AStudyOfNoiseTakesItsDefaultsAndItsOptions) {
   testing::write_text(folder / "noise.json", R"({"run": {"model": {"width": 20}, "data": {"dimension": 4, "samples": 20,
     "test_samples": 10}, "train": {"steps": 3}, "device": "cpu"}})");
-  ASSERT_TRUE(exits_with(entk({"r1-noise", "--config", "noise.json", "--out", "run"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place({"r1-noise", "--config", "noise.json", "--out", "run"}, folder.path()), 0));
   EXPECT_EQ(load_json(folder / "run/config.json")["seeds"], nlohmann::json({1}));
   EXPECT_EQ(load_json(folder / "run/environment.json")["device"], "cpu");
-  const auto refused = entk({"r1-noise", "--config", "noise.json", "--set", "run.projector=3"}, folder.path());
+  const auto refused = entk_in_place({"r1-noise", "--config", "noise.json", "--set", "run.projector=3"}, folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "projector: expected an object, got 3"));
 }
@@ -400,8 +402,8 @@ TEST_F(Faults, AConfigurationThatIsNotWholeIsNotResumed) {
     EXPECT_TRUE(exits_with(refused, 2)) << command;
     EXPECT_TRUE(says(refused, "data: expected an object, got 3")) << command;
   }
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(2)}), folder.path()), 0));
-  ASSERT_TRUE(exits_with(entk(tiny("study", {"--set", steps(2), "--seeds", "1,2"}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(2)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("study", {"--set", steps(2), "--seeds", "1,2"}), folder.path()), 0));
   for (const std::string run : {"run", "study"}) {
     for (const char* text : {"{}", "[]", "{\"model\": {}, \"data\": {}, \"train\": {\"steps\": \"x\"}}"}) {
       testing::write_text(folder / run / "config.json", text);
@@ -418,7 +420,7 @@ TEST_F(Faults, AFolderOfAnotherCommandIsRefusedByItsName) {
   const Words sizes = {"--quiet",         "--set", "model.width=40",       "--set", "data.dimension=6", "--set",
                        "data.samples=20", "--set", "data.test_samples=10", "--set", "projector.rank=3", "--set",
                        steps(2)};
-  ASSERT_TRUE(exits_with(entk(Words{"figure1", "--seeds", "1", "--out", "f"} + sizes, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(Words{"figure1", "--seeds", "1", "--out", "f"} + sizes, folder.path()), 0));
   const auto page = testing::read_text(folder / "f/report.html");
   for (const std::string command : {"train", "compare", "complexity", "escape", "depth", "figure2", "r1-noise",
                                     "appendix-g", "spectrum", "expressivity", "landscape"}) {
@@ -448,13 +450,13 @@ TEST_F(Faults, AStudyFromBeforeAKeyWasThereIsResumedWithItsDefault) {
                        "--set", "model.width=40",  "--set",   "data.dimension=8",
                        "--set", "data.samples=30", "--set",   "data.test_samples=20",
                        "--set", "train.steps=7",   "--out",   "study"};
-  ASSERT_TRUE(exits_with(entk(sweep, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(sweep, folder.path()), 0));
   auto old = load_json(folder / "study/config.json");
   old["train"].erase("tf32");
   testing::write_text(folder / "study/config.json", dump_json(old));
-  EXPECT_TRUE(
-      exits_with(entk({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
-  EXPECT_TRUE(exits_with(entk({"train", "--quiet", "--resume", "study"}, folder.path()), 0));
+  EXPECT_TRUE(exits_with(
+      entk_in_place({"train", "--quiet", "--resume", "study", "--set", "train.tf32=true"}, folder.path()), 2));
+  EXPECT_TRUE(exits_with(entk_in_place({"train", "--quiet", "--resume", "study"}, folder.path()), 0));
 }
 
 // Whatever file it has made last: the folder is resumed, or, where it holds nothing yet, used.
@@ -466,7 +468,7 @@ TEST_F(Faults, KilledAtAnyStageOfItsSetUpARunBeginsAgain) {
     const auto& words = std::string(stage).starts_with("runs") ? two : one;
     EXPECT_EQ(stop(words, SIGKILL, [&] { return std::filesystem::exists(folder / "run" / stage); }), -SIGKILL) << stage;
     const bool begun = std::filesystem::exists(folder / "run/config.json");
-    EXPECT_TRUE(exits_with(begun ? resume("run", {"--quiet"}) : entk(words, folder.path()), 0)) << stage;
+    EXPECT_TRUE(exits_with(begun ? resume("run", {"--quiet"}) : entk_in_place(words, folder.path()), 0)) << stage;
     EXPECT_EQ(read_status(folder / "run").state, RunState::done) << stage;
   }
   std::filesystem::remove_all(folder / "run");
@@ -593,7 +595,7 @@ TEST_F(Faults, ASignalBehindAGnuplotThatHangsIsHeardWithinSeconds) {
     });
   };
   EXPECT_TRUE(scratch());
-  ASSERT_TRUE(exits_with(entk({"report", "run"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place({"report", "run"}, folder.path()), 0));
   EXPECT_FALSE(scratch());
 }
 
@@ -603,11 +605,12 @@ TEST_F(Faults, ASpectrumStopsBetweenItsPartsAndLeavesWhatWasFinished) {
                  SIGINT, begun),
             130);
   EXPECT_EQ(read_status(folder / "run").state, RunState::interrupted);
-  ASSERT_TRUE(exits_with(entk({"report", "run"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place({"report", "run"}, folder.path()), 0));
   const auto values = load_json(folder / "run/spectrum.json");
   EXPECT_TRUE(values.contains("lambda"));
   EXPECT_FALSE(values.contains("features"));
-  ASSERT_TRUE(exits_with(entk({"spectrum", "--quiet", "--resume", "run", "--threads", "1"}, folder.path()), 0));
+  ASSERT_TRUE(
+      exits_with(entk_in_place({"spectrum", "--quiet", "--resume", "run", "--threads", "1"}, folder.path()), 0));
   EXPECT_EQ(read_status(folder / "run").state, RunState::done);
   EXPECT_TRUE(load_json(folder / "run/spectrum.json").contains("features"));
 }
@@ -616,7 +619,7 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
   using testing::operator+;
   testing::write_text(folder / "text.pt", "no checkpoint");
   write_pt(folder / "other.pt", {{"X", torch::randn({20, 4})}});
-  ASSERT_TRUE(exits_with(entk(tiny("run", {"--set", steps(2)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("run", {"--set", steps(2)}), folder.path()), 0));
   const std::vector<std::pair<Words, std::string>> cases = {
       {{"text.pt"}, "text.pt"},
       {{"other.pt"}, "other.pt: expected a checkpoint of entk train; it has no entry 'W'"},
@@ -624,7 +627,7 @@ TEST_F(Faults, LandscapeRefusesABadCheckpointBeforeAFolderIsMade) {
       {{"run", "--set", "seed=77"}, "run: its X is not what its configuration gives"},
       {{"run", "--device", "gpu"}, "device"}};
   for (const auto& [words, message] : cases) {
-    const auto result = entk(Words{"landscape", "--out", "out"} + words, folder.path());
+    const auto result = entk_in_place(Words{"landscape", "--out", "out"} + words, folder.path());
     EXPECT_TRUE(exits_with(result, 2)) << message;
     EXPECT_TRUE(says(result, message));
     EXPECT_FALSE(std::filesystem::exists(folder / "out")) << message;
@@ -700,14 +703,14 @@ TEST_F(Faults, ForcedStudiesRunAlthoughTheEstimateSaysNo) {
 }
 
 TEST_F(Faults, FinalValuesAreThoseOfTheLastStep) {
-  ASSERT_TRUE(exits_with(entk(tiny("runs/deep/one", {"--set", steps(30)}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("runs/deep/one", {"--set", steps(30)}), folder.path()), 0));
   const auto table = read_records(folder / "runs/deep/one");
   const auto summary = load_json(folder / "runs/deep/one/summary.json");
   EXPECT_EQ(table.rows.back()[0], 30);
   EXPECT_EQ(table.column("train_loss").back(), summary["train_loss"].get<double>());
   EXPECT_LT(read_csv(folder / "runs/deep/one/metrics.csv").rows.back()[0], 30);
   // And a run's folder is not taken for a study's.
-  const auto result = entk({"figure1", "--resume", "runs/deep/one"}, folder.path());
+  const auto result = entk_in_place({"figure1", "--resume", "runs/deep/one"}, folder.path());
   EXPECT_TRUE(exits_with(result, 2));
   EXPECT_TRUE(says(result, "a single run, not a study"));
 }

@@ -2,7 +2,7 @@
 // its own, in every part that the program has.
 #include "entk/io/csv.h"
 #include "entk/io/strict_json.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::own_program_test {
 namespace {
@@ -83,9 +83,9 @@ TEST(OwnProgram, ItsNamesAreSweptKilledResumedAndDrawn) {
 
   // The plain program draws the folder, and refuses to go on with it by the name that it lacks.
   std::filesystem::remove(folder / "whole/report.html");
-  ASSERT_TRUE(exits_with(testing::entk({"report", "whole"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(testing::entk_in_place({"report", "whole"}, folder.path()), 0));
   EXPECT_NE(read_text(folder / "whole/report.html").find("sparsity"), std::string::npos);
-  const auto refused = testing::entk({"figure1", "--resume", "whole"}, folder.path());
+  const auto refused = testing::entk_in_place({"figure1", "--resume", "whole"}, folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "model.activation.name: expected one of")) << refused.output;
   EXPECT_TRUE(says(refused, "got \"sine\""));
@@ -114,9 +114,9 @@ TEST(OwnProgram, ItsStudyIsACommandWithEveryPart) {
   ASSERT_TRUE(exits_with(own({"report", "whole"}, folder.path()), 0));
   EXPECT_NE(read_text(folder / "whole/report.html").find("A wider network"), std::string::npos);
   // The plain program draws its runs as those of a sweep, and refuses to go on with them.
-  ASSERT_TRUE(exits_with(testing::entk({"report", "whole"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(testing::entk_in_place({"report", "whole"}, folder.path()), 0));
   EXPECT_NE(read_text(folder / "whole/report.html").find("Runs of entk train"), std::string::npos);
-  const auto refused = testing::entk({"train", "--resume", "whole"}, folder.path());
+  const auto refused = testing::entk_in_place({"train", "--resume", "whole"}, folder.path());
   EXPECT_TRUE(exits_with(refused, 2));
   EXPECT_TRUE(says(refused, "whole: begun by own_program widths, not by train")) << refused.output;
 
@@ -143,7 +143,7 @@ TEST(OwnProgram, ListAndHelpShowItsNamesNextToTheBuiltInOnes) {
   const auto misspelt = own({"train", "--set", "model.activation.name=sien", "--print-config"}, "/");
   EXPECT_TRUE(exits_with(misspelt, 2));
   EXPECT_TRUE(says(misspelt, "did you mean sine?"));
-  EXPECT_TRUE(exits_with(testing::entk({"list", "colours"}, "/"), 2));
+  EXPECT_TRUE(exits_with(testing::entk_in_place({"list", "colours"}, "/"), 2));
 }
 
 TEST(OwnProgram, OtherCommandsTakeItsNamesToo) {
@@ -170,7 +170,8 @@ TEST(OwnProgram, OtherCommandsTakeItsNamesToo) {
       exits_with(own({"evaluate", "run/checkpoint.pt", "--config", "c.json", "--out", "out.json"}, folder.path()), 0));
   const auto landscape = own({"landscape", "run", "--quiet", "--iterations", "5", "--draws", "0"}, folder.path());
   EXPECT_TRUE(landscape.status == 0 || landscape.status == 1) << landscape.output;
-  EXPECT_TRUE(exits_with(testing::entk({"evaluate", "run/checkpoint.pt", "--config", "c.json"}, folder.path()), 2));
+  EXPECT_TRUE(
+      exits_with(testing::entk_in_place({"evaluate", "run/checkpoint.pt", "--config", "c.json"}, folder.path()), 2));
 }
 
 }  // namespace

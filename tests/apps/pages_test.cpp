@@ -8,7 +8,7 @@
 
 #include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::pages_test {
 namespace {
@@ -40,9 +40,9 @@ print(data.decode())
 
 TEST(Pages, SeveralFoldersAreDrawnTogetherByWhereTheyDiffer) {
   const TemporaryFolder folder;
-  ASSERT_TRUE(exits_with(entk(tiny("a", {"--sweep", "lambda.3=0,10", "--seeds", "1,2"}), folder.path()), 0));
-  ASSERT_TRUE(exits_with(entk(tiny("b", {"--set", "train.learning_rate=0.5"}), folder.path()), 0));
-  ASSERT_TRUE(exits_with(entk({"report", "a", "b", "--out", "both"}, folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("a", {"--sweep", "lambda.3=0,10", "--seeds", "1,2"}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("b", {"--set", "train.learning_rate=0.5"}), folder.path()), 0));
+  ASSERT_TRUE(exits_with(entk_in_place({"report", "a", "b", "--out", "both"}, folder.path()), 0));
   const auto table = read_text(folder / "both/results.csv");
   EXPECT_EQ(
       table.substr(0, table.find('\n')),
@@ -50,14 +50,14 @@ TEST(Pages, SeveralFoldersAreDrawnTogetherByWhereTheyDiffer) {
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 4);
   const auto page = read_text(folder / "both/report.html");
   EXPECT_NE(page.find("figure-joint"), std::string::npos);
-  EXPECT_EQ(entk({"report", "a", "b", "--out", "both"}, folder.path()).status, 2);  // it exists
-  EXPECT_EQ(entk({"report", "a", "nowhere"}, folder.path()).status, 2);
+  EXPECT_EQ(entk_in_place({"report", "a", "b", "--out", "both"}, folder.path()).status, 2);  // it exists
+  EXPECT_EQ(entk_in_place({"report", "a", "nowhere"}, folder.path()).status, 2);
 }
 
 TEST(Pages, AnExportHasEveryRecordOfEveryRun) {
   const TemporaryFolder folder;
-  ASSERT_TRUE(exits_with(entk(tiny("a", {"--sweep", "lambda.3=0,10", "--seeds", "1,2"}), folder.path()), 0));
-  std::istringstream lines(entk({"export", "a"}, folder.path()).output);
+  ASSERT_TRUE(exits_with(entk_in_place(tiny("a", {"--sweep", "lambda.3=0,10", "--seeds", "1,2"}), folder.path()), 0));
+  std::istringstream lines(entk_in_place({"export", "a"}, folder.path()).output);
   std::string line;
   std::getline(lines, line);
   EXPECT_EQ(line, "run,lambda.3,seed,step,column,value");
@@ -75,8 +75,8 @@ TEST(Pages, AnExportHasEveryRecordOfEveryRun) {
   EXPECT_EQ(count, expected);
   const auto last = read_csv(folder / "a/runs/lambda.3=10,seed=2/metrics.csv");
   EXPECT_EQ(std::stod(found.at("\"lambda.3=10,seed=2\",10.0,2,5,test_loss")), last.column("test_loss").back());
-  EXPECT_EQ(entk({"export", "a", "--out", "t.csv"}, folder.path()).status, 0);
-  EXPECT_EQ(entk({"export", "a", "--out", "t.csv"}, folder.path()).status, 2);
+  EXPECT_EQ(entk_in_place({"export", "a", "--out", "t.csv"}, folder.path()).status, 0);
+  EXPECT_EQ(entk_in_place({"export", "a", "--out", "t.csv"}, folder.path()).status, 2);
 }
 
 TEST(Pages, ARunningRunIsReportedAndWatchedAndItsFolderStaysAsItIs) {
@@ -110,9 +110,9 @@ TEST(Pages, ARunningRunIsReportedAndWatchedAndItsFolderStaysAsItIs) {
                    .starts_with("HTTP/1.1 200"));
   ::kill(watch, SIGINT);
   wait_for(watch);
-  EXPECT_EQ(entk({"watch", "nowhere"}, folder.path()).status, 2);
+  EXPECT_EQ(entk_in_place({"watch", "nowhere"}, folder.path()).status, 2);
 
-  const auto report = entk({"report", "run"}, folder.path());
+  const auto report = entk_in_place({"report", "run"}, folder.path());
   EXPECT_TRUE(exits_with(report, 0));
   EXPECT_TRUE(says(report, "what there is so far"));
   EXPECT_TRUE(fs::exists(folder / "run/report.html"));

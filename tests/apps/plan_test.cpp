@@ -10,7 +10,6 @@
 namespace entk::plan_test {
 namespace {
 
-using testing::entk;
 using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
@@ -21,7 +20,7 @@ using testing::operator+;
 
 class SharedOut : public ::testing::Test {
  protected:
-  ProcessResult run(const Words& words) { return entk(words, folder.path()); }
+  ProcessResult run(const Words& words) { return entk_in_place(words, folder.path()); }
   /// What stands on stdout.
   std::string pending(const std::string& command, const std::string& study) {
     return run_program(
@@ -131,8 +130,8 @@ TEST_F(SharedOut, ARunThatAnotherProcessHasIsLeftToItAndSaysSo) {
 TEST_F(SharedOut, WithoutLocksARunOfThePlanGoesOnAndSaysSo) {
   ASSERT_TRUE(exits_with(run(Words{"train", "--seeds", "1,2", "--out", "study", "--plan"} + small), 0));
   ::setenv("LD_PRELOAD", ENTK_NO_LOCKS, 1);
-  const auto one = run({"train", "--resume", "study", "--run", "0"});
-  const auto all = run({"train", "--resume", "study"});
+  const auto one = testing::entk({"train", "--resume", "study", "--run", "0"}, folder.path());
+  const auto all = testing::entk({"train", "--resume", "study"}, folder.path());
   ::unsetenv("LD_PRELOAD");
   EXPECT_TRUE(exits_with(one, 0));
   EXPECT_TRUE(says(one, "this file system has no locks"));
