@@ -528,6 +528,19 @@ std::optional<double> PointGraph::scale_of(int index, std::vector<bool>& used) c
   return scale;
 }
 
+/// Of each point's values that something of `sizes`, broadcast, was added to: n×1×its entries; undefined where points
+/// do not share it.
+at::Tensor PointGraph::for_all_points(const at::Tensor& bar, at::IntArrayRef sizes) const {
+  const auto dimensions = static_cast<std::size_t>(bar.dim()), missing = dimensions - sizes.size();
+  if (bar.size(0) % points_ != 0 || (missing == 0 && sizes[0] != 1)) return {};
+  std::vector<std::int64_t> places{points_, bar.size(0) / points_}, repeated{1};
+  for (std::size_t d = 1; d < dimensions; ++d) {
+    places.push_back(bar.size(static_cast<std::int64_t>(d)));
+    if (d < missing || sizes[d - missing] == 1) repeated.push_back(static_cast<std::int64_t>(d) + 1);
+  }
+  return bar.reshape(places).sum(repeated).reshape({points_, 1, -1});
+}
+
 std::optional<std::vector<PointGraph::Factor>> PointGraph::factors(const at::Tensor& cotangent) const {
   const at::NoGradGuard no_grad;
   const auto bars = adjoints(cotangent);
@@ -546,10 +559,10 @@ std::optional<std::vector<PointGraph::Factor>> PointGraph::factors(const at::Ten
       if (!sum || sum->alpha.toDouble() != 1) return std::nullopt;
       for (const int input : op.inputs) {
         if (input < 0 || operations_[input].of_points) continue;
-        const auto sizes = zeros_of(*operations_[input].node).sizes().vec();
         const auto scale = scale_of(input, used);
-        if (!scale || sizes.size() != 1 || bar.dim() < 2 || bar.size(-1) != sizes[0]) return std::nullopt;
-        found.push_back({{}, places(bar), *scale});
+        const auto b = for_all_points(bar, zeros_of(*operations_[input].node).sizes());
+        if (!scale || !b.defined()) return std::nullopt;
+        found.push_back({{}, b, *scale});
       }
       continue;
     }
@@ -574,10 +587,10 @@ std::optional<std::vector<PointGraph::Factor>> PointGraph::factors(const at::Ten
       found.push_back({a, b, *scale * op.alpha});
     }
     if (op.inputs[2] >= 0) {
-      const auto sizes = zeros_of(*operations_[op.inputs[2]].node).sizes().vec();
       const auto scale = scale_of(op.inputs[2], used);
-      if (!scale || sizes.size() != 1 || sizes[0] != b.size(2)) return std::nullopt;
-      found.push_back({{}, b, *scale * op.beta});
+      const auto one = for_all_points(b.flatten(0, 1), zeros_of(*operations_[op.inputs[2]].node).sizes());
+      if (!scale || !one.defined()) return std::nullopt;
+      found.push_back({{}, one, *scale * op.beta});
     }
   }
   return found;

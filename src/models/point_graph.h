@@ -103,6 +103,7 @@ class PointGraph {
   at::Tensor weighted(const at::Tensor& t, const at::Tensor& weights) const;
   at::Tensor inner(const at::Tensor& a, const at::Tensor& b) const;
   at::Tensor place(int index, const at::Tensor& sum) const;
+  at::Tensor for_all_points(const at::Tensor& bar, at::IntArrayRef sizes) const;
   std::optional<double> scale_of(int index, std::vector<bool>& used) const;
 
   std::vector<Operation> operations_;  // inputs first; the output last

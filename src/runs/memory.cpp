@@ -119,7 +119,11 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
 }
 
-void release_free_memory() { malloc_trim(0); }
+void release_free_memory() {
+#if !defined(__SANITIZE_ADDRESS__)  // which has an allocator of its own; the C library's was never begun
+  malloc_trim(0);
+#endif
+}
 
 std::int64_t estimate_peak_bytes(const RunConfig& c, c10::Device device) {
   // What each part holds, in the order of the run; a data file's sizes: with_file_sizes.

@@ -7,6 +7,7 @@
 #include "entk/base/error.h"
 #include "entk/io/pt_file.h"
 #include "entk/models/convolutional_network.h"
+#include "entk/models/mlp.h"
 #include "tests/io/io_testing.h"
 #include "tests/support/errors.h"
 #include "tests/support/explicit_matrices.h"
@@ -84,6 +85,27 @@ TEST(EmpiricalNtk, AModuleWithoutStructureIsToldSoAndTakesAnotherMethod) {
 }
 
 using Parameters = FunctionModuleImpl::Tensors;
+
+// Otherwise a million parameters take twenty times as long, and a gigabyte.
+TEST(EmpiricalNtk, BiasesOfAnyShapeHaveStructuredDerivatives) {
+  const Mlp mlp(
+      MlpOptions{.dimension = 3, .widths = {4, 5}, .activation = erf(), .biases = true, .dtype = at::kDouble});
+  // One number; one a place and feature, of which the other places have none; one a place.
+  const auto sequences =
+      function_module({{3, 4}, {6, 4}, {6, 1}, {4}, {}}, [](const Parameters& p, const torch::Tensor& x) {
+        const auto h = x.reshape({-1, 3}).mm(p[0]).view({-1, 6, 4});
+        return torch::tanh(torch::tanh(h + p[1]) + p[2]).mean(1).mv(p[3]) + p[4];
+      });
+  const auto rows = random_matrix(7, 3, 1), places = random_matrix(7, 18, 2).view({7, 6, 3});
+  const auto agree = [](const auto& module, const torch::Tensor& x) {
+    const auto by = [&](NtkMethod method) { return empirical_ntk(module, x, {}, {.method = method}); };
+    const auto own = by(NtkMethod::structured_derivatives);
+    EXPECT_TRUE(close(own, by(NtkMethod::jacobian_contraction), tolerance));
+    EXPECT_TRUE(identical(own, by(NtkMethod::automatic)));
+  };
+  agree(mlp, rows);
+  agree(sequences, places);
+}
 
 torch::Tensor kernel_by_hand(const FunctionModule& module, const torch::Tensor& x) {
   const auto j = derivatives(module, x, false).jacobian;
