@@ -7,12 +7,12 @@
 #include "entk/io/checkpoint_file.h"
 #include "entk/io/csv.h"
 #include "entk/io/run_folder.h"
-#include "tests/apps/program.h"
+#include "tests/apps/in_place.h"
 
 namespace entk::mpi_test {
 namespace {
 
-using testing::entk;
+using testing::entk_in_place;
 using testing::exits_with;
 using testing::same_bytes;
 using testing::says;
@@ -50,7 +50,7 @@ class Mpi : public ::testing::Test {
            Words{program} + words;
   }
   ProcessResult take(int processes, const Words& words) {
-    return processes == 1 ? entk(words, folder.path())
+    return processes == 1 ? entk_in_place(words, folder.path())
                           : run_program(mpirun(processes, words), folder.path(), std::chrono::minutes(2));
   }
   /// Without waiting; mpirun's id.
